@@ -1,0 +1,149 @@
+//! The question put to a policy: may this caller have this effect on these targets?
+
+use serde::{Deserialize, Serialize};
+
+/// SHA-256 of one canonical call: server, tool, arguments, targets, caller.
+pub type Digest = [u8; 32];
+
+/// Word for an environment, region, team or tier that the configuration does not map.
+pub const UNKNOWN: &str = "unknown";
+
+/// Who is calling, as the transport and the configuration established it. Never from an argument.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Caller {
+    /// The agent, e.g. `claude-code`.
+    pub agent: String,
+    /// The person it acts for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<String>,
+    /// Teams of the agent or the person.
+    pub teams: Vec<String>,
+    /// How well the above is proven.
+    pub assurance: Assurance,
+}
+
+/// How well a caller's identity is proven, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Assurance {
+    /// The configuration says so.
+    Declared,
+    /// The operating system says so.
+    OsUser,
+    /// A verified token says so.
+    Token,
+}
+
+/// How a call arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// MCP over standard input and output.
+    Stdio,
+    /// `bailiwick call`.
+    Cli,
+}
+
+/// What a tool does to the world, from harmless to irreversible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Changes nothing.
+    Read,
+    /// Changes running production within bounds, and declares its undo.
+    Mitigate,
+    /// Creates something that a person later accepts.
+    Propose,
+    /// Cannot be undone.
+    Destroy,
+}
+
+/// One of the things a call touches.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Target {
+    /// What it is, e.g. `repository`, `metrics`, `alerts`.
+    pub kind: &'static str,
+    /// Which one, within its connection; the connection's own name when it is the whole connection.
+    pub id: String,
+    /// Configured system of record, e.g. `prod-eu`.
+    pub connection: String,
+    /// From the configuration, or `unknown`.
+    pub environment: String,
+    /// From the configuration, or `unknown`.
+    pub region: String,
+    /// From the configuration, or `unknown`.
+    pub team: String,
+    /// From the configuration, or `unknown`.
+    pub tier: String,
+}
+
+/// A call reduced to what a policy needs to know about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// Tool name.
+    pub tool: &'a str,
+    /// Arguments after defaults, without nulls.
+    pub input: &'a serde_json::Map<String, serde_json::Value>,
+    /// 1 to [`Target::MAX`] things it touches.
+    pub targets: &'a [Target],
+    /// Binds the answer to this call.
+    pub digest: Digest,
+    /// What surrounds the call.
+    pub circumstances: Circumstances,
+}
+
+/// What surrounds a call: the part of a policy's context that arguments do not hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances {
+    /// How the call arrived.
+    pub channel: Channel,
+    /// When; the policy's configured zone turns it into `weekday` and `minute_of_day`.
+    pub now: jiff::Timestamp,
+    /// Authenticated other people who approved exactly this call.
+    pub approvals: u8,
+    /// Whether the person at the keyboard confirmed it.
+    pub confirmed: bool,
+}
+
+impl Target {
+    /// Most targets one call may name; more are the whole connection.
+    pub const MAX: usize = 64;
+}
+
+impl Effect {
+    /// Every effect, harmless first.
+    pub const ALL: [Effect; 4] = [Effect::Read, Effect::Mitigate, Effect::Propose, Effect::Destroy];
+
+    /// The word in policies, logs and lists.
+    pub fn word(self) -> &'static str {
+        match self {
+            Effect::Read => "read",
+            Effect::Mitigate => "mitigate",
+            Effect::Propose => "propose",
+            Effect::Destroy => "destroy",
+        }
+    }
+}
+
+impl Assurance {
+    /// The word in policies and logs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Assurance::Declared => "declared",
+            Assurance::OsUser => "os_user",
+            Assurance::Token => "token",
+        }
+    }
+}
+
+impl Channel {
+    /// The word in policies and logs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Channel::Stdio => "stdio",
+            Channel::Cli => "cli",
+        }
+    }
+}

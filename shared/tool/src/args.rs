@@ -1,0 +1,186 @@
+//! Argument types that cannot hold a bad value: the schema and the parser are one definition.
+
+use std::{borrow::Cow, ops::Deref};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+
+/// Text of `MIN` to `MAX` characters, without control characters other than tab and line feed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Text<const MIN: usize, const MAX: usize>(String);
+
+/// Whole number from `MIN` to `MAX`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Number<const MIN: u64, const MAX: u64>(u64);
+
+/// Name of a configured thing: lower-case letters, digits and `-`, at most 63.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Slug(String);
+
+/// Most tokens an answer may take: 200 to 8000, 2000 unless told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct MaxTokens(u64);
+
+impl<const MIN: usize, const MAX: usize> JsonSchema for Text<MIN, MAX> {
+    fn schema_name() -> Cow<'static, str> {
+        "Text".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": MIN, "maxLength": MAX })
+    }
+}
+
+impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(input)?;
+        let count = text.chars().count();
+        if !(MIN..=MAX).contains(&count) {
+            return Err(D::Error::custom(format!("expected {MIN} to {MAX} characters, got {count}")));
+        }
+        if let Some(bad) = text.chars().find(|it| it.is_control() && !matches!(it, '\t' | '\n')) {
+            return Err(D::Error::custom(format!(
+                "expected no control characters, got U+{:04X}",
+                u32::from(bad)
+            )));
+        }
+        Ok(Text(text))
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> JsonSchema for Number<MIN, MAX> {
+    fn schema_name() -> Cow<'static, str> {
+        "Number".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": MIN, "maximum": MAX })
+    }
+}
+
+impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Number<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let number = u64::deserialize(input)?;
+        Number::new(number)
+            .ok_or_else(|| D::Error::custom(format!("expected a number from {MIN} to {MAX}, got {number}")))
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> Number<MIN, MAX> {
+    /// The number if it is within the bounds.
+    pub const fn new(number: u64) -> Option<Self> {
+        if number < MIN || number > MAX { None } else { Some(Number(number)) }
+    }
+
+    /// The number, within the bounds.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl JsonSchema for Slug {
+    fn schema_name() -> Cow<'static, str> {
+        "Slug".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[a-z0-9-]{1,63}$" })
+    }
+}
+
+impl<'de> Deserialize<'de> for Slug {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(input)?;
+        let valid = |it: u8| matches!(it, b'a'..=b'z' | b'0'..=b'9' | b'-');
+        match (1..=63).contains(&text.len()) && text.bytes().all(valid) {
+            true => Ok(Slug(text)),
+            false => Err(D::Error::custom("expected 1 to 63 of a-z, 0-9 and -")),
+        }
+    }
+}
+
+impl JsonSchema for MaxTokens {
+    fn schema_name() -> Cow<'static, str> {
+        "MaxTokens".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Number::<200, 8000>::json_schema(generator)
+    }
+}
+
+impl<'de> Deserialize<'de> for MaxTokens {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        Number::<200, 8000>::deserialize(input).map(|it| MaxTokens(it.get()))
+    }
+}
+
+impl Default for MaxTokens {
+    fn default() -> MaxTokens {
+        MaxTokens(2000)
+    }
+}
+
+impl MaxTokens {
+    /// The number of tokens.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> Deref for Text<MIN, MAX> {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for Slug {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_number_parses_exactly_when_it_is_in_range(number in any::<i64>()) {
+            let parsed = serde_json::from_value::<Number<1, 240>>(json!(number));
+            prop_assert_eq!(parsed.is_ok(), (1..=240).contains(&number));
+        }
+
+        #[test]
+        fn text_keeps_what_it_was_given_or_refuses(text in ".{0,12}") {
+            let parsed = serde_json::from_value::<Text<1, 8>>(Value::String(text.clone()));
+            let valid = (1..=8).contains(&text.chars().count())
+                && !text.chars().any(|it| it.is_control() && it != '\t' && it != '\n');
+            prop_assert_eq!(parsed.is_ok(), valid);
+            if let Ok(parsed) = parsed {
+                prop_assert_eq!(&*parsed, text.as_str());
+            }
+        }
+
+        #[test]
+        fn a_slug_holds_only_its_alphabet(text in "[ -~]{0,70}") {
+            let parsed = serde_json::from_value::<Slug>(Value::String(text.clone()));
+            let valid = !text.is_empty() && text.len() <= 63
+                && text.chars().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '-');
+            prop_assert_eq!(parsed.is_ok(), valid);
+        }
+    }
+}
