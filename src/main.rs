@@ -1,1 +1,79 @@
-fn main() {}
+//! The command line: one binary, so one install.
+
+mod audit_command;
+mod call;
+mod config_command;
+mod doctor;
+mod family;
+mod init;
+mod open;
+mod policy_command;
+mod serve;
+mod tools;
+mod trust;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Systems of record for agents, behind one gate: policy, approvals, and a log that proves what happened.
+#[derive(Parser)]
+#[command(
+    name = "bailiwick",
+    version,
+    after_help = "Try, inside a git repository:\n  \
+                  bailiwick call code list_commits window=30d\n  \
+                  bailiwick call code show_authority\n  \
+                  bailiwick audit tail\n  \
+                  bailiwick init            # set up Claude Code or Cursor\n\n\
+                  Exit codes: 0 done, 1 tool failed, 2 bad usage or arguments, 3 denied, 4 approval required,\n\
+                  5 not recorded or server unusable."
+)]
+struct Arguments {
+    /// Configuration to use instead of the user's or the system's bailiwick.toml.
+    #[arg(long, global = true, value_name = "PATH")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Call(call::Call),
+    Tools(tools::Tools),
+    Policy(policy_command::Policy),
+    Audit(audit_command::Audit),
+    Config(config_command::Config),
+    Trust(trust::Trust),
+    Init(init::Init),
+    Doctor(doctor::Doctor),
+}
+
+/// Exit code for bad usage or arguments; clap uses it too.
+const USAGE: u8 = 2;
+/// Exit code for a server that cannot be used: configuration, policy or log.
+const UNUSABLE: u8 = 5;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_env("BAILIWICK_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let config = arguments.config.as_deref();
+    let ended = match arguments.command {
+        Command::Serve(it) => serve::run(&it, config),
+        Command::Call(it) => call::run(it, config),
+        Command::Tools(it) => tools::run(&it),
+        Command::Policy(it) => policy_command::run(it, config),
+        Command::Audit(it) => audit_command::run(it, config),
+        Command::Config(it) => config_command::run(&it),
+        Command::Trust(it) => trust::run(&it),
+        Command::Init(it) => init::run(&it, config),
+        Command::Doctor(it) => doctor::run(&it, config),
+    };
+    ended.unwrap_or_else(|error| {
+        eprintln!("bailiwick: {error:#}");
+        ExitCode::from(UNUSABLE)
+    })
+}

@@ -1,1 +1,24 @@
-//! gate
+//! How does one call run? From request to reply, on one straight line: start at [`Gate::call`].
+//!
+//! * **Invariant:** every request leaves a record; an effect leaves two, and the first is durable before it starts.
+//! * **Invariant:** no record, no effect: when the log fails, effects are refused and results do not leave.
+//! * **Invariant:** [`tool::Call::run`] is called in one place, `perform`.
+//! * **Invariant:** everything that leaves passes `shape`: rows that policy hides are dropped, secrets are masked, text from
+//!   outside is cleaned and marked, and what does not fit the budget is counted.
+//! * **Invariant:** this crate does not know MCP.
+
+mod authority;
+mod call;
+mod clean;
+mod ending;
+mod redact;
+mod shape;
+mod tokens;
+mod trail;
+
+pub use authority::{Authority, Place, ShowAuthority};
+pub use call::{Gate, Reply, Request};
+pub use ending::Refusal;
+pub use redact::{Masked, redact, redact_value};
+pub use shape::Shaped;
+pub use tokens::upper_bound;

@@ -1,0 +1,253 @@
+//! `show_authority`: what may this caller do here, and what stands in the way?
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use policy::{Circumstances, Denial, Effect, NeedsApproval, Policy, Standing, Target, UNKNOWN};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tool::{
+    Answer, Body, Column, Context, Row, Suggestion, Table, Tool, ToolError,
+    args::{MaxTokens, Slug, Text},
+};
+
+/// What `show_authority` looks at.
+pub struct Authority {
+    /// The policy in force.
+    pub policy: Arc<Policy>,
+    /// How calls arrive.
+    pub channel: policy::Channel,
+    /// Every connection of this process.
+    pub places: Vec<Place>,
+    /// Every tool of this process: server, name, effect.
+    pub tools: Vec<(String, &'static str, Effect)>,
+}
+
+/// One connection and the server whose tools reach it.
+pub struct Place {
+    /// Server word.
+    pub server: String,
+    /// The connection as a whole.
+    pub whole: Target,
+}
+
+/// What you may do, what asks or needs approval (and by whom), what is denied and by which rule. Ask before planning a
+/// change. Conditions on arguments show as `depends`.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShowAuthority {
+    /// Only this connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    connection: Option<Slug>,
+    /// Only this tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tool: Option<Text<1, 40>>,
+    /// As if the target were in this environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    environment: Option<Text<1, 63>>,
+    /// As if the target belonged to this team.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    team: Option<Text<1, 63>>,
+    /// Budget of the answer.
+    #[serde(default)]
+    max_tokens: MaxTokens,
+}
+
+/// Who asks.
+#[derive(Serialize, JsonSchema)]
+pub struct Standings {
+    /// The agent.
+    agent: String,
+    /// The person it acts for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_behalf_of: Option<String>,
+    /// Teams that count.
+    teams: Vec<String>,
+    /// How well that is proven.
+    assurance: String,
+}
+
+const COLUMNS: [Column; 6] = [
+    Column::new("connection"),
+    Column::new("environment"),
+    Column::new("standing"),
+    Column::new("tools"),
+    Column::new("rule"),
+    Column::new("way_forward"),
+];
+
+impl Tool for ShowAuthority {
+    const NAME: &'static str = "show_authority";
+    const EFFECT: Effect = Effect::Read;
+    type Backends = Authority;
+    type Facts = Standings;
+
+    fn targets(&self, authority: &Authority) -> Result<Vec<Target>, ToolError> {
+        self.places(authority)?;
+        let known = |word: &Option<Text<1, 63>>| word.as_deref().unwrap_or(UNKNOWN).to_owned();
+        Ok(vec![Target {
+            kind: "authority",
+            id: "bailiwick".to_owned(),
+            connection: "bailiwick".to_owned(),
+            environment: known(&self.environment),
+            region: UNKNOWN.to_owned(),
+            team: known(&self.team),
+            tier: UNKNOWN.to_owned(),
+        }])
+    }
+
+    fn max_tokens(&self) -> u64 {
+        self.max_tokens.get()
+    }
+
+    fn examples() -> Vec<Value> {
+        vec![json!({}), json!({ "tool": "show_authority" })]
+    }
+
+    async fn run(&self, authority: &Authority, context: &Context) -> Result<Answer<Standings>, ToolError> {
+        let caller = context.caller();
+        let circumstances =
+            Circumstances { channel: authority.channel, now: context.now(), approvals: 0, confirmed: false };
+        let mut groups: Vec<Group> = Vec::new();
+        for place in self.places(authority)? {
+            let target = self.as_if(&place.whole);
+            for (server, name, effect) in &authority.tools {
+                let elsewhere = *server != place.server && *server != FAMILY;
+                if elsewhere || self.tool.as_ref().is_some_and(|it| **it != **name) {
+                    continue;
+                }
+                let standing = authority.policy.standing(caller, name, &target, &circumstances);
+                Group::add(&mut groups, &target, name, *effect, &Verdict::of(standing));
+            }
+        }
+        groups.sort_by_key(|it| it.verdict.rank);
+        let rows: Vec<Row> = groups.into_iter().map(Group::row).collect();
+        let facts = Standings {
+            agent: caller.agent.clone(),
+            on_behalf_of: caller.on_behalf_of.clone(),
+            teams: caller.teams.clone(),
+            assurance: caller.assurance.word().to_owned(),
+        };
+        let seen = rows.len() as u64;
+        let table = Table { columns: COLUMNS.to_vec(), rows, seen, noun: "standings", next: None };
+        Ok(Answer { facts, body: Body::Table(table), not_looked_at: Vec::new() })
+    }
+}
+
+/// Server word of tools that belong to every server.
+pub(crate) const FAMILY: &str = "bailiwick";
+
+impl ShowAuthority {
+    fn places<'a>(&self, authority: &'a Authority) -> Result<Vec<&'a Place>, ToolError> {
+        if let Some(tool) = &self.tool
+            && !authority.tools.iter().any(|(_, name, _)| **tool == **name)
+        {
+            let names = authority.tools.iter().map(|(_, name, _)| *name);
+            let suggestions =
+                names.map(|it| Suggestion { text: it.to_owned(), target: None }).collect();
+            return Err(ToolError::NotFound { kind: "tool", name: tool.to_string(), suggestions });
+        }
+        let wanted = |it: &&Place| self.connection.as_ref().is_none_or(|name| it.whole.connection == **name);
+        let places: Vec<&Place> = authority.places.iter().filter(wanted).collect();
+        match (places.is_empty(), &self.connection) {
+            (true, Some(name)) => Err(ToolError::NotFound {
+                kind: "connection",
+                name: name.to_string(),
+                suggestions: authority
+                    .places
+                    .iter()
+                    .map(|it| Suggestion { text: it.whole.connection.clone(), target: Some(it.whole.clone()) })
+                    .collect(),
+            }),
+            _ => Ok(places),
+        }
+    }
+
+    fn as_if(&self, whole: &Target) -> Target {
+        let mut target = whole.clone();
+        if let Some(environment) = &self.environment {
+            target.environment = environment.to_string();
+        }
+        if let Some(team) = &self.team {
+            target.team = team.to_string();
+        }
+        target
+    }
+}
+
+/// Tools that stand alike on one connection.
+struct Group {
+    connection: String,
+    environment: String,
+    tools: BTreeSet<String>,
+    verdict: Verdict,
+}
+
+#[derive(Clone, PartialEq)]
+struct Verdict {
+    rank: u8,
+    word: &'static str,
+    rule: String,
+    way_forward: String,
+}
+
+impl Group {
+    fn add(groups: &mut Vec<Group>, target: &Target, tool: &str, effect: Effect, verdict: &Verdict) {
+        let tool = format!("{tool} ({})", effect.word());
+        let alike = |it: &&mut Group| it.connection == target.connection && it.verdict == *verdict;
+        match groups.iter_mut().find(alike) {
+            Some(group) => drop(group.tools.insert(tool)),
+            None => groups.push(Group {
+                connection: target.connection.clone(),
+                environment: target.environment.clone(),
+                tools: BTreeSet::from([tool]),
+                verdict: verdict.clone(),
+            }),
+        }
+    }
+
+    fn row(self) -> Row {
+        let tools = self.tools.into_iter().collect::<Vec<_>>().join(", ");
+        let Verdict { word, rule, way_forward, .. } = self.verdict;
+        let cells = [self.connection, self.environment, word.to_owned(), tools, rule, way_forward];
+        Row { cells: cells.map(Value::from).to_vec(), target: None }
+    }
+}
+
+impl Verdict {
+    fn of(standing: Standing) -> Verdict {
+        match standing {
+            Standing::Denied(Denial { policy, reason, instead }) => Verdict {
+                rank: 0,
+                word: "denied",
+                rule: policy.unwrap_or_else(|| "default".to_owned()),
+                way_forward: instead.map_or(reason.clone(), |it| format!("{reason}. {it}")),
+            },
+            Standing::NeedsApproval(needed) => Verdict::needs(needed),
+            Standing::Depends { policies } => Verdict {
+                rank: 3,
+                word: "depends",
+                rule: policies.join(", "),
+                way_forward: "conditions of these rules decide per call".to_owned(),
+            },
+            Standing::Allowed { policies } => {
+                Verdict { rank: 4, word: "allowed", rule: policies.join(", "), way_forward: String::new() }
+            }
+        }
+    }
+
+    fn needs(needed: NeedsApproval) -> Verdict {
+        let rule = needed.policies.join(", ");
+        let reason = needed.reason.map(|it| format!(". {it}")).unwrap_or_default();
+        if needed.approvals == 0 {
+            let way_forward = format!("the person at the keyboard confirms{reason}");
+            return Verdict { rank: 2, word: "asks", rule, way_forward };
+        }
+        let who = match needed.who.as_slice() {
+            [] => "nobody: no policy permits Action::\"approve\" here".to_owned(),
+            who => who.join(", "),
+        };
+        let way_forward = format!("{} approval(s) by {who}{reason}", needed.approvals);
+        Verdict { rank: 1, word: "needs_approval", rule, way_forward }
+    }
+}

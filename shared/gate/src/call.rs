@@ -1,0 +1,342 @@
+//! The straight line.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use audit::{Admission, Log, Receipt};
+use futures::FutureExt;
+use policy::{Caller, Channel, Circumstances, Permit, Policy, Question, Target};
+use serde_json::{Map, Value};
+use tokio::{sync::watch, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tool::{Bound, Call, Context, RawAnswer};
+use tracing::Instrument;
+
+use crate::{
+    ending::Refusal,
+    shape::{Frame, Shaped, refuse, shape},
+    trail::Trail,
+};
+
+/// Everything that calls share: tools, the policy in front of them and the log behind them.
+pub struct Gate {
+    tools: Vec<(String, Bound)>,
+    policy: Arc<Policy>,
+    log: Log,
+    deadline: Duration,
+    tasks: TaskTracker,
+}
+
+/// One tool call, as it came from a transport.
+#[derive(Debug)]
+pub struct Request {
+    /// Who the transport and the configuration established the caller to be.
+    pub caller: Caller,
+    /// How it arrived.
+    pub channel: Channel,
+    /// What the client calls itself: recorded, never decided on.
+    pub client: Option<String>,
+    /// Tool name.
+    pub tool: String,
+    /// Arguments, unchecked.
+    pub arguments: Map<String, Value>,
+    /// Fires when the client gives up.
+    pub cancelled: CancellationToken,
+}
+
+/// How the call ended, as the caller may hear it.
+#[derive(Debug)]
+pub struct Reply {
+    /// Facts and rows, or the error: both as data and as text.
+    pub shaped: Shaped,
+    /// Why there is no result; none when there is one.
+    pub refusal: Option<Refusal>,
+    /// Proof of the record; none when the log failed.
+    pub receipt: Option<Receipt>,
+    /// Whether the receipt is that of an effect.
+    pub effect: bool,
+}
+
+/// What the steps before the decision found out.
+struct Ready {
+    call: Box<dyn Call>,
+    permit: Permit,
+    admission: Admission,
+}
+
+impl Gate {
+    /// Longest wait for one call.
+    pub const DEADLINE: Duration = Duration::from_secs(30);
+
+    /// Puts a policy and a log around tools, each with its server's name.
+    pub fn new(tools: Vec<(String, Bound)>, policy: Arc<Policy>, log: Log) -> Gate {
+        Gate { tools, policy, log, deadline: Self::DEADLINE, tasks: TaskTracker::new() }
+    }
+
+    /// The same gate with another deadline.
+    pub fn with_deadline(self, deadline: Duration) -> Gate {
+        Gate { deadline, ..self }
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The log behind the gate.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Runs one call. The line runs in a task of the gate's own, so that a caller who leaves ends the wait and never a
+    /// write: a read stops and is recorded as stopped, a write runs to its end and is recorded by itself.
+    pub async fn call(self: &Arc<Self>, request: Request) -> Reply {
+        let (intent, mut begun) = watch::channel(None);
+        let give_up = request.cancelled.clone();
+        // A transport that drops this future gives up too.
+        let _dropped = give_up.clone().drop_guard();
+        let deadline = Instant::now() + self.deadline;
+        let stop = CancellationToken::new();
+        let span = tracing::info_span!("call", tool = %request.tool, ended = tracing::field::Empty);
+        let line = self.clone().line(request, intent, stop.clone(), deadline).instrument(span);
+        let mut line = self.tasks.spawn(line);
+        tokio::select! {
+            reply = &mut line => return reply.unwrap_or_else(|_| Reply::crashed()),
+            () = give_up.cancelled() => {}
+            () = tokio::time::sleep_until(deadline) => {}
+        }
+        stop.cancel();
+        tokio::select! {
+            reply = line => reply.unwrap_or_else(|_| Reply::crashed()),
+            Ok(intent) = begun.wait_for(Option::is_some) => {
+                let intent = intent.clone().expect("waited for it");
+                Reply::not_waited_for(intent)
+            }
+        }
+    }
+
+    /// Records that something arrived which is not a call at all: a malformed or oversized line.
+    pub async fn reject(&self, caller: &Caller, channel: Channel, problem: &str) {
+        let entry = Trail::rejected(caller, channel, problem, self.policy.digest());
+        if let Err(error) = self.log.record(entry).await {
+            tracing::error!(%error, "a rejected message could not be recorded");
+        }
+    }
+
+    /// Waits for writes that outlived their callers, then closes the log.
+    pub async fn drain(&self, longest: Duration) {
+        self.tasks.close();
+        if tokio::time::timeout(longest, self.tasks.wait()).await.is_err() {
+            tracing::warn!(calls = self.tasks.len(), "left before these calls ended; the log will say unknown");
+            return;
+        }
+        if let Err(error) = self.log.close("end of service").await {
+            tracing::error!(%error, "the log could not be closed");
+        }
+    }
+
+    /// One call, start to finish.
+    async fn line(
+        self: Arc<Self>,
+        request: Request,
+        intent: watch::Sender<Option<Receipt>>,
+        stop: CancellationToken,
+        deadline: Instant,
+    ) -> Reply {
+        let mut trail = Trail::new(request, self.policy.digest());
+        let ended = match self.prepare(&mut trail, &stop, deadline).await {
+            Ok(ready) => {
+                intent.send_replace(ready.admission.intent().cloned());
+                self.perform(ready, &mut trail, &stop, deadline).await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        let shaped = self.shape(ended, &mut trail);
+        let reply = self.record(shaped, trail).await;
+        tracing::Span::current().record("ended", reply.refusal.as_ref().map_or("ok", Refusal::code));
+        reply
+    }
+
+    /// Everything that must hold before a tool runs, in order. Each step may refuse.
+    async fn prepare(
+        &self,
+        trail: &mut Trail,
+        stop: &CancellationToken,
+        deadline: Instant,
+    ) -> Result<Ready, Refusal> {
+        let call = self.parse(trail)?;
+        self.screen(&*call, trail)?;
+        let resolving = tokio::time::timeout_at(deadline, self.resolve(&*call, trail));
+        tokio::select! {
+            resolved = resolving => resolved.map_err(|_| Refusal::TimedOut(self.deadline))??,
+            () = stop.cancelled() => return Err(Refusal::Cancelled),
+        }
+        let permit = self.decide(trail)?;
+        let admission = self.admit(trail, stop).await?;
+        Ok(Ready { call, permit, admission })
+    }
+
+    /// Which tool, and which arguments: typed, defaults applied, nothing unknown. Pure.
+    fn parse(&self, trail: &mut Trail) -> Result<Box<dyn Call>, Refusal> {
+        let found = self.tools.iter().find(|(_, tool)| tool.definition.name == trail.request.tool);
+        let (server, tool) = found.ok_or_else(|| self.unknown_tool(&trail.request.tool))?;
+        trail.found(server, &tool.definition);
+        let call = tool.parse(trail.request.arguments.clone()).map_err(Refusal::Arguments)?;
+        trail.parsed(&*call);
+        Ok(call)
+    }
+
+    /// Policy on what configuration alone knows, so that a call it certainly denies asks no backend. Pure.
+    fn screen(&self, call: &dyn Call, trail: &mut Trail) -> Result<(), Refusal> {
+        trail.targets = bounded(call.targets().map_err(Refusal::Unresolved)?);
+        let tool = trail.tool_name();
+        self.policy.screen(&trail.request.caller, tool, &trail.targets).map_err(Refusal::Denied)
+    }
+
+    /// Narrows the targets by asking a backend, where a tool cannot know them otherwise. Read-only.
+    async fn resolve(&self, call: &dyn Call, trail: &mut Trail) -> Result<(), Refusal> {
+        let resolving = AssertUnwindSafe(call.resolve()).catch_unwind();
+        let resolved = resolving.await.map_err(|_| Refusal::Crashed)?.map_err(Refusal::Unresolved)?;
+        if let Some(targets) = resolved {
+            // A narrowed call that turns out to touch too much, or nothing, touches what the screen was asked about.
+            if (1..=Target::MAX).contains(&targets.len()) {
+                trail.targets = targets;
+            }
+        }
+        trail.resolved()
+    }
+
+    /// Policy over caller, call and facts. Pure.
+    fn decide(&self, trail: &mut Trail) -> Result<Permit, Refusal> {
+        let permit = self.policy.decide(&trail.question()).map_err(Refusal::from)?;
+        trail.permitted(&permit);
+        Ok(permit)
+    }
+
+    /// A read: a slot in an open, writable log. An effect: a durable intent.
+    async fn admit(&self, trail: &Trail, stop: &CancellationToken) -> Result<Admission, Refusal> {
+        if stop.is_cancelled() {
+            return Err(Refusal::Cancelled);
+        }
+        let admitted = match trail.acts() {
+            false => self.log.admit_read(trail.digest),
+            true => self.log.admit_effect(trail.digest, trail.intent()).await,
+        };
+        admitted.map_err(Refusal::Unrecorded)
+    }
+
+    /// The only place where a tool runs. A read stops when its caller gives up; an effect runs to its end.
+    async fn perform(
+        &self,
+        ready: Ready,
+        trail: &mut Trail,
+        stop: &CancellationToken,
+        deadline: Instant,
+    ) -> Result<RawAnswer, Refusal> {
+        let Ready { call, permit, admission } = ready;
+        trail.admitted(&admission);
+        let caller = trail.request.caller.clone();
+        let context = Context::new(caller, permit, admission, deadline, stop.clone(), trail.now)
+            .map_err(|_| Refusal::Crashed)?;
+        let run = AssertUnwindSafe(call.run(&context)).catch_unwind();
+        let ran = match trail.acts() {
+            true => run.await,
+            false => tokio::select! {
+                ran = run => ran,
+                () = stop.cancelled() => return Err(self.gave_up(deadline)),
+            },
+        };
+        ran.map_err(|_| Refusal::Crashed)?.map_err(Refusal::Failed)
+    }
+
+    /// Rows that policy hides dropped, secrets masked, text cleaned, the rest bounded and counted. Nothing is cut silently.
+    fn shape(&self, ended: Result<RawAnswer, Refusal>, trail: &mut Trail) -> (Shaped, Option<Refusal>) {
+        let question = trail.asked.then(|| trail.question());
+        let shows = |target: &Target| question.as_ref().is_some_and(|it| self.policy.shows(it, target));
+        let reveal_pii = self.policy.reveals(&trail.request.caller, trail.circumstances(), "pii");
+        let frame =
+            Frame { tool: &trail.request.tool, max_tokens: trail.max_tokens, shows: &shows, reveal_pii };
+        match ended {
+            Ok(answer) => (shape(answer, &frame), None),
+            Err(refusal) => (refuse(refusal.text(), &frame), Some(refusal)),
+        }
+    }
+
+    /// The outcome, durable before the caller hears of it.
+    async fn record(&self, (shaped, refusal): (Shaped, Option<Refusal>), trail: Trail) -> Reply {
+        let effect = trail.intent.is_some();
+        match self.log.record(trail.outcome(&shaped, refusal.as_ref())).await {
+            Ok(receipt) => Reply { shaped, refusal, receipt: Some(receipt), effect },
+            Err(error) => {
+                tracing::error!(%error, "the outcome of a call could not be recorded");
+                Reply::unrecorded(error, trail.intent)
+            }
+        }
+    }
+
+    fn unknown_tool(&self, name: &str) -> Refusal {
+        let known = self.tools.iter().map(|(_, tool)| tool.definition.name).collect();
+        Refusal::UnknownTool { name: name.to_owned(), known }
+    }
+
+    fn gave_up(&self, deadline: Instant) -> Refusal {
+        match Instant::now() >= deadline {
+            true => Refusal::TimedOut(self.deadline),
+            false => Refusal::Cancelled,
+        }
+    }
+}
+
+/// More than a policy can be asked about one by one is the whole connection.
+fn bounded(targets: Vec<Target>) -> Vec<Target> {
+    if targets.len() <= Target::MAX {
+        return targets;
+    }
+    let mut whole: Vec<Target> = Vec::new();
+    for target in targets {
+        let target = Target { id: target.connection.clone(), ..target };
+        if !whole.contains(&target) {
+            whole.push(target);
+        }
+    }
+    whole
+}
+
+impl Reply {
+    fn of(refusal: Refusal, receipt: Option<Receipt>, effect: bool) -> Reply {
+        let frame = Frame { tool: "", max_tokens: 2000, shows: &|_| false, reveal_pii: false };
+        Reply { shaped: refuse(refusal.text(), &frame), refusal: Some(refusal), receipt, effect }
+    }
+
+    fn crashed() -> Reply {
+        Reply::of(Refusal::Crashed, None, false)
+    }
+
+    fn not_waited_for(intent: Receipt) -> Reply {
+        Reply::of(Refusal::OutcomeUnknown { intent: intent.index() }, Some(intent), true)
+    }
+
+    fn unrecorded(error: audit::AuditError, intent: Option<Receipt>) -> Reply {
+        let refusal = match intent {
+            Some(intent) => Refusal::OutcomeUnrecorded { intent: intent.index(), error },
+            None => Refusal::Unrecorded(error),
+        };
+        Reply::of(refusal, None, false)
+    }
+}
+
+impl Trail {
+    fn circumstances(&self) -> Circumstances {
+        Circumstances { channel: self.request.channel, now: self.now, approvals: 0, confirmed: false }
+    }
+
+    fn question(&self) -> Question<'_> {
+        Question {
+            caller: &self.request.caller,
+            tool: self.tool_name(),
+            input: &self.input,
+            targets: &self.targets,
+            digest: self.digest,
+            circumstances: self.circumstances(),
+        }
+    }
+}

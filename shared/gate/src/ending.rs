@@ -1,0 +1,155 @@
+//! Why a call has no result, in the order in which a call can fail.
+
+use std::time::Duration;
+
+use audit::AuditError;
+use policy::{Denial, NeedsApproval};
+use serde_json::{Map, Value, json};
+use tool::{ArgumentError, Suggestion, ToolError};
+
+use crate::shape::RefusalText;
+
+/// Why a call has no result. The message says what to change; the log says what broke.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No tool has that name.
+    #[error("unknown tool `{name}`; known: {}", known.join(", "))]
+    UnknownTool {
+        /// As the caller gave it.
+        name: String,
+        /// Every tool of this process.
+        known: Vec<&'static str>,
+    },
+    /// An argument is wrong.
+    #[error("invalid arguments: {0}")]
+    Arguments(ArgumentError),
+    /// What the call touches could not be established.
+    #[error("{0}")]
+    Unresolved(ToolError),
+    /// Policy forbids it, or nothing permits it.
+    #[error("denied by {}: {}", .0.policy.as_deref().unwrap_or("default"), .0.reason)]
+    Denied(Denial),
+    /// Policy wants people to agree first.
+    #[error("approval required{}", .0.reason.as_deref().map(|it| format!(": {it}")).unwrap_or_default())]
+    NeedsApproval(NeedsApproval),
+    /// The log cannot take it: nothing ran, or nothing leaves.
+    #[error("not recorded, so refused: {0}")]
+    Unrecorded(AuditError),
+    /// The tool ran and failed.
+    #[error("{0}")]
+    Failed(ToolError),
+    /// The tool broke.
+    #[error("the tool crashed; this is a fault in bailiwick, not in the arguments")]
+    Crashed,
+    /// It took too long.
+    #[error("no result within {} s; ask for less", .0.as_secs())]
+    TimedOut(Duration),
+    /// The client gave up.
+    #[error("cancelled by the client")]
+    Cancelled,
+    /// The wait ended before the effect did.
+    #[error("outcome unknown: the effect was started and runs to its end; `bailiwick audit show` tells how it ended (intent {intent}). Do not repeat it before you know")]
+    OutcomeUnknown {
+        /// Index of the intent in the log.
+        intent: u64,
+    },
+    /// The effect ended and the log could not take its outcome.
+    #[error("the effect may have happened, but its outcome could not be recorded (intent {intent}): {error}. No further effect will run")]
+    OutcomeUnrecorded {
+        /// Index of the intent in the log.
+        intent: u64,
+        /// What failed.
+        error: AuditError,
+    },
+}
+
+impl From<policy::Refusal> for Refusal {
+    fn from(refusal: policy::Refusal) -> Refusal {
+        match refusal {
+            policy::Refusal::NeedsApproval(needed) => Refusal::NeedsApproval(needed),
+            policy::Refusal::Denied(denial) => Refusal::Denied(denial),
+        }
+    }
+}
+
+impl Refusal {
+    /// Stable word for clients, logs and tests.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Refusal::UnknownTool { .. } => "unknown_tool",
+            Refusal::Arguments(_) => "invalid_arguments",
+            Refusal::Unresolved(error) | Refusal::Failed(error) => error.code(),
+            Refusal::Denied(_) => "denied",
+            Refusal::NeedsApproval(_) => "approval_required",
+            Refusal::Unrecorded(_) => "not_recorded",
+            Refusal::Crashed => "crashed",
+            Refusal::TimedOut(_) => "timed_out",
+            Refusal::Cancelled => "cancelled",
+            Refusal::OutcomeUnknown { .. } => "outcome_unknown",
+            Refusal::OutcomeUnrecorded { .. } => "outcome_unrecorded",
+        }
+    }
+
+    /// What the gate tells the caller, with the facts a program needs beside the message.
+    pub(crate) fn text(&self) -> RefusalText {
+        let mut fields = Map::new();
+        let mut suggestions = Vec::new();
+        match self {
+            Refusal::Arguments(error) => {
+                fields.insert("argument".to_owned(), error.argument.clone().into());
+            }
+            Refusal::Denied(denial) => fields = object(json!(denial)),
+            Refusal::NeedsApproval(needed) => fields = approval(needed),
+            Refusal::Unresolved(error) | Refusal::Failed(error) => match error {
+                ToolError::NotFound { suggestions: near, .. } => suggestions = near.clone(),
+                ToolError::TooCostly { next: Some(next), .. } => {
+                    fields.insert("next".to_owned(), next.clone());
+                }
+                _ => {}
+            },
+            Refusal::OutcomeUnknown { intent } | Refusal::OutcomeUnrecorded { intent, .. } => {
+                fields.insert("intent".to_owned(), (*intent).into());
+            }
+            _ => {}
+        }
+        let untrusted = matches!(self, Refusal::Failed(ToolError::Rejected { .. }));
+        RefusalText { code: self.code(), message: self.to_string(), fields, suggestions, untrusted }
+    }
+}
+
+/// The wire shape of an approval that is needed. `approval` will name the stored request once there is a store.
+fn approval(needed: &NeedsApproval) -> Map<String, Value> {
+    let how = match (needed.approvals, needed.confirmed) {
+        (0, _) => "the person at the keyboard confirms".to_owned(),
+        (1, _) => "one other person approves".to_owned(),
+        (n, _) => format!("{n} other people approve"),
+    };
+    let mut fields = object(json!({ "approvals": needed.approvals, "policies": needed.policies, "how": how }));
+    let who = match (needed.approvals, needed.who.as_slice()) {
+        (0, _) => json!(["the person at the keyboard"]),
+        (_, []) => json!("nobody: no policy permits Action::\"approve\" here"),
+        (_, who) => json!(who),
+    };
+    fields.insert("who_may".to_owned(), who);
+    let words = [("reason", &needed.reason), ("instead", &needed.instead)];
+    for (name, text) in words {
+        if let Some(text) = text {
+            fields.insert(name.to_owned(), text.clone().into());
+        }
+    }
+    fields
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+impl RefusalText {
+    /// Names near to what was not found, as far as policy shows them.
+    pub(crate) fn suggestions(&self) -> &[Suggestion] {
+        &self.suggestions
+    }
+}

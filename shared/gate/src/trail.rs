@@ -1,0 +1,225 @@
+//! What is known of a call so far, and what its record will say.
+
+use audit::{Admission, Digest, Entry, Event, Receipt};
+use jiff::Timestamp;
+use policy::{Caller, Channel, Effect, Permit, Target};
+use serde_json::{Map, Value, json};
+use tool::{Call, Definition};
+
+use crate::{Masked, Refusal, Request, redact::redact_value, shape::Shaped};
+
+/// Grows as the steps of a call succeed.
+pub(crate) struct Trail {
+    pub(crate) request: Request,
+    pub(crate) now: Timestamp,
+    pub(crate) input: Map<String, Value>,
+    pub(crate) targets: Vec<Target>,
+    /// Of the call; zero until it is resolved.
+    pub(crate) digest: Digest,
+    pub(crate) max_tokens: u64,
+    /// Whether the policy was asked, so that it can be asked about rows too.
+    pub(crate) asked: bool,
+    pub(crate) intent: Option<Receipt>,
+    server: String,
+    tool: Option<(&'static str, Effect)>,
+    dry_run: bool,
+    permitted_by: Vec<String>,
+    policy: Digest,
+}
+
+/// Most bytes of unparsed arguments that a record keeps.
+const RAW_BYTES_MAX: usize = 4096;
+
+impl Trail {
+    pub(crate) fn new(request: Request, policy: Digest) -> Trail {
+        Trail {
+            request,
+            now: Timestamp::now(),
+            input: Map::new(),
+            targets: Vec::new(),
+            digest: [0; 32],
+            max_tokens: 2000,
+            asked: false,
+            intent: None,
+            server: String::new(),
+            tool: None,
+            dry_run: false,
+            permitted_by: Vec::new(),
+            policy,
+        }
+    }
+
+    pub(crate) fn found(&mut self, server: &str, definition: &Definition) {
+        self.server = server.to_owned();
+        self.tool = Some((definition.name, definition.effect));
+    }
+
+    pub(crate) fn parsed(&mut self, call: &dyn Call) {
+        self.input = call.input();
+        self.max_tokens = call.max_tokens();
+        self.dry_run = call.dry_run();
+    }
+
+    /// Binds everything decided from here on to exactly this call.
+    pub(crate) fn resolved(&mut self) -> Result<(), Refusal> {
+        let call = json!({
+            "server": self.server,
+            "tool": self.tool_name(),
+            "arguments": self.input,
+            "targets": self.targets,
+            "caller": self.request.caller,
+        });
+        let bytes = audit::canonical(&call).map_err(|error| Refusal::Arguments(tool::ArgumentError {
+            argument: self.tool_name().to_owned(),
+            problem: error.to_string(),
+        }))?;
+        self.digest = audit::digest(&bytes);
+        self.asked = true;
+        Ok(())
+    }
+
+    pub(crate) fn permitted(&mut self, permit: &Permit) {
+        self.permitted_by = permit.policies().to_vec();
+    }
+
+    pub(crate) fn admitted(&mut self, admission: &Admission) {
+        self.intent = admission.intent().cloned();
+    }
+
+    /// The tool's own name where one was found, so that what a client wrote never reaches a closed field.
+    pub(crate) fn tool_name(&self) -> &'static str {
+        self.tool.map_or("", |(name, _)| name)
+    }
+
+    /// Whether the call changes something: an effect that is no dry run.
+    pub(crate) fn acts(&self) -> bool {
+        !self.dry_run && self.tool.is_none_or(|(_, effect)| effect != Effect::Read)
+    }
+
+    /// The first record of an effect.
+    pub(crate) fn intent(&self) -> Entry {
+        self.entry(Event::Intent, "permitted", None, self.payload())
+    }
+
+    /// The last record of a call; of a read, the only one.
+    pub(crate) fn outcome(&self, shaped: &Shaped, refusal: Option<&Refusal>) -> Entry {
+        let mut payload = self.payload();
+        payload.insert("result".to_owned(), json!({
+            "shown_bytes": shaped.text.len(),
+            "sha256": hex::encode(audit::digest(shaped.text.as_bytes())),
+            "masked": shaped.masked,
+            "hidden_by_policy": shaped.hidden,
+        }));
+        if let Some(refusal) = refusal {
+            let mut facts = json!({ "code": refusal.code(), "message": refusal.to_string() });
+            if let Refusal::Denied(denial) = refusal {
+                facts["policy"] = json!(denial.policy);
+            }
+            if let Refusal::NeedsApproval(needed) = refusal {
+                facts["approval"] = json!(needed);
+            }
+            payload.insert("refusal".to_owned(), facts);
+        }
+        let event = match &self.intent {
+            Some(intent) => Event::Outcome { intent: intent.index() },
+            None => Event::Read,
+        };
+        let (verdict, outcome) = words(refusal, self.permitted_by.is_empty());
+        self.entry(event, verdict, outcome, payload)
+    }
+
+    /// The record of something that was not a call at all.
+    pub(crate) fn rejected(caller: &Caller, channel: Channel, problem: &str, policy: Digest) -> Entry {
+        let request = Request {
+            caller: caller.clone(),
+            channel,
+            client: None,
+            tool: String::new(),
+            arguments: Map::new(),
+            cancelled: Default::default(),
+        };
+        let trail = Trail::new(request, policy);
+        let payload = Map::from_iter([("problem".to_owned(), Value::from(problem))]);
+        trail.entry(Event::Rejected, "invalid", None, payload)
+    }
+
+    fn payload(&self) -> Map<String, Value> {
+        let mut payload = Map::new();
+        payload.insert("caller".to_owned(), json!(self.request.caller));
+        payload.insert("client".to_owned(), json!(self.request.client));
+        payload.insert("tool".to_owned(), json!(self.request.tool));
+        match self.input.is_empty() {
+            false => payload.insert("arguments".to_owned(), Value::Object(self.input.clone())),
+            // What did not parse may hold anything, floats among it: it is kept as text, and bounded.
+            true => payload.insert("arguments_text".to_owned(), self.raw().into()),
+        };
+        payload.insert("targets".to_owned(), json!(self.targets));
+        payload.insert("policies".to_owned(), json!(self.permitted_by));
+        payload.insert("dry_run".to_owned(), self.dry_run.into());
+        payload
+    }
+
+    fn raw(&self) -> String {
+        let mut text = Value::Object(self.request.arguments.clone()).to_string();
+        let length = text.len();
+        if length > RAW_BYTES_MAX {
+            let mut end = RAW_BYTES_MAX;
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+            text.truncate(end);
+            text.push_str(&format!("…[{} of {length} bytes left out]", length - end));
+        }
+        text
+    }
+
+    fn entry(
+        &self,
+        event: Event,
+        verdict: &'static str,
+        outcome: Option<&'static str>,
+        payload: Map<String, Value>,
+    ) -> Entry {
+        let mut payload = Value::Object(payload);
+        let mut masked = Masked::default();
+        redact_value(&mut payload, false, &mut masked);
+        let caller = &self.request.caller;
+        let person = caller.on_behalf_of.as_deref().map(|it| format!(" person:{it}")).unwrap_or_default();
+        Entry {
+            event,
+            server: self.server.clone(),
+            tool: self.tool.map(|(name, _)| name.to_owned()),
+            effect: self.tool.map(|(_, effect)| effect.word()),
+            subject: format!("agent:{}{person}", caller.agent),
+            channel: self.request.channel.word(),
+            assurance: caller.assurance.word(),
+            policy: self.policy,
+            call: self.digest,
+            verdict,
+            outcome,
+            payload,
+        }
+    }
+}
+
+/// The closed words for how a call was decided and how it ended.
+fn words(refusal: Option<&Refusal>, undecided: bool) -> (&'static str, Option<&'static str>) {
+    let Some(refusal) = refusal else { return ("permitted", Some("ok")) };
+    match refusal {
+        Refusal::UnknownTool { .. } => ("unknown_tool", None),
+        Refusal::Arguments(_) => ("invalid", None),
+        Refusal::Unresolved(_) => ("unresolved", None),
+        Refusal::Denied(_) => ("denied", None),
+        Refusal::NeedsApproval(_) => ("approval_required", None),
+        Refusal::Unrecorded(_) => ("permitted", Some("not_run")),
+        Refusal::Failed(tool::ToolError::Unknown { .. }) => ("permitted", Some("unknown")),
+        Refusal::Failed(_) => ("permitted", Some("tool_failed")),
+        Refusal::Crashed if undecided => ("unresolved", Some("crashed")),
+        Refusal::TimedOut(_) if undecided => ("unresolved", Some("timed_out")),
+        Refusal::Cancelled if undecided => ("unresolved", Some("cancelled")),
+        Refusal::Crashed => ("permitted", Some("crashed")),
+        Refusal::TimedOut(_) => ("permitted", Some("timed_out")),
+        Refusal::Cancelled => ("permitted", Some("cancelled")),
+        Refusal::OutcomeUnknown { .. } | Refusal::OutcomeUnrecorded { .. } => ("permitted", Some("unknown")),
+    }
+}

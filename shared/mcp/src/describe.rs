@@ -1,0 +1,62 @@
+//! What clients see of a tool and of a reply.
+
+use std::sync::Arc;
+
+use gate::{Refusal, Reply};
+use policy::Effect;
+use rmcp::{
+    ErrorData,
+    model::{CallToolResponse, CallToolResult, ContentBlock, MetaObject, Tool, ToolAnnotations},
+};
+use serde_json::{Value, json};
+use tool::Definition;
+
+/// A tool as clients see it. Every annotation is explicit: some clients run calls in parallel by them.
+pub fn describe(tool: &Definition) -> Tool {
+    let annotations = ToolAnnotations::new()
+        .read_only(tool.effect == Effect::Read)
+        .destructive(!matches!(tool.effect, Effect::Read | Effect::Propose))
+        .idempotent(tool.effect == Effect::Read)
+        .open_world(true);
+    Tool::new(tool.name, tool.description.clone(), Arc::new(tool.input.clone()))
+        .with_raw_output_schema(Arc::new(tool.output.clone()))
+        .with_annotations(annotations)
+}
+
+/// A model can act on a tool error; a protocol error means that the server itself is unusable or the tool unknown.
+pub(crate) fn respond(reply: Reply) -> Result<CallToolResponse, ErrorData> {
+    match &reply.refusal {
+        Some(error @ Refusal::UnknownTool { .. }) => return Err(ErrorData::invalid_params(error.to_string(), meta(&reply))),
+        Some(error @ (Refusal::Unrecorded(_) | Refusal::OutcomeUnrecorded { .. })) => {
+            return Err(ErrorData::internal_error(error.to_string(), meta(&reply)));
+        }
+        _ => {}
+    }
+    let about = meta(&reply);
+    let failed = reply.refusal.is_some();
+    let mut text = reply.shaped.text;
+    if let (true, Some(receipt)) = (reply.effect, &reply.receipt) {
+        text.push_str(&format!("\nreceipt: {} #{}", receipt.log(), receipt.index()));
+    }
+    let mut result = match failed {
+        false => CallToolResult::success(vec![ContentBlock::text(text)]),
+        true => CallToolResult::error(vec![ContentBlock::text(text)]),
+    };
+    result.structured_content = Some(Value::Object(reply.shaped.structured));
+    if let Some(Value::Object(about)) = about {
+        result.meta = Some(MetaObject(about));
+    }
+    Ok(result.into())
+}
+
+/// The receipt, and which parts outsiders wrote.
+fn meta(reply: &Reply) -> Option<Value> {
+    let mut about = json!({});
+    if let Some(receipt) = &reply.receipt {
+        about["io.bailiwick/receipt"] = json!(receipt);
+    }
+    if !reply.shaped.untrusted.is_empty() {
+        about["io.bailiwick/untrusted"] = json!(reply.shaped.untrusted);
+    }
+    about.as_object().is_some_and(|it| !it.is_empty()).then_some(about)
+}

@@ -1,0 +1,135 @@
+//! `bailiwick call`: one call through the same gate, for scripts and CI jobs.
+
+use std::{path::Path, process::ExitCode, time::Duration};
+
+use anyhow::Context as _;
+use clap::Args;
+use gate::{Refusal, Reply, Request};
+use policy::Channel;
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    UNUSABLE, USAGE,
+    family::{self, Server},
+    open,
+};
+
+/// Call one tool: data on stdout as JSON, text for people on stderr
+#[derive(Args)]
+#[command(after_help = "Examples:\n  \
+                        bailiwick call code list_commits window=7d path=src\n  \
+                        bailiwick call observability query_metrics query='up == 0'\n  \
+                        bailiwick call observability silence_alert --json '{\"matchers\": [\"alertname=Noise\"], …}'\n  \
+                        bailiwick call code read_file path=README.md | jq -r .result.text\n\n\
+                        Exit codes: 0 done, 1 tool failed, 2 bad usage or arguments, 3 denied, 4 approval required,\n\
+                        5 not recorded or server unusable.")]
+pub(crate) struct Call {
+    /// Server that has the tool
+    #[arg(value_enum)]
+    pub(crate) server: Server,
+    /// Tool, e.g. list_commits
+    pub(crate) tool: String,
+    /// Arguments as one JSON object
+    #[arg(long, value_name = "ARGS", conflicts_with = "pairs")]
+    json: Option<String>,
+    /// Arguments as key=value; text, numbers, true and false by the tool's schema, lists as JSON
+    #[arg(value_name = "KEY=VALUE")]
+    pairs: Vec<String>,
+}
+
+pub(crate) fn run(call: Call, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let arguments = match arguments(&call) {
+        Ok(arguments) => arguments,
+        Err(problem) => {
+            eprintln!("bailiwick: {problem:#}");
+            return Ok(ExitCode::from(USAGE));
+        }
+    };
+    let config = open::configuration(config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let (reply, code) = runtime.block_on(async {
+        let gate = open::gate(&config, &[call.server], Channel::Cli)?;
+        let request = Request {
+            caller: open::caller(&config),
+            channel: Channel::Cli,
+            client: None,
+            tool: call.tool.clone(),
+            arguments,
+            cancelled: cancelled_by_signal(),
+        };
+        let reply = gate.call(request).await;
+        gate.drain(Duration::from_secs(30)).await;
+        let code = exit_code(&reply);
+        anyhow::Ok((reply, code))
+    })?;
+    runtime.shutdown_background();
+    print(&reply)?;
+    Ok(ExitCode::from(code))
+}
+
+fn exit_code(reply: &Reply) -> u8 {
+    match &reply.refusal {
+        None => 0,
+        Some(Refusal::UnknownTool { .. } | Refusal::Arguments(_)) => USAGE,
+        Some(Refusal::Denied(_)) => 3,
+        Some(Refusal::NeedsApproval(_)) => 4,
+        Some(Refusal::Unrecorded(_) | Refusal::OutcomeUnrecorded { .. }) => UNUSABLE,
+        Some(_) => 1,
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the result is what stdout is for")]
+fn print(reply: &Reply) -> anyhow::Result<()> {
+    let part = if reply.refusal.is_some() { "error" } else { "result" };
+    let whole = json!({ part: reply.shaped.structured, "receipt": reply.receipt, "untrusted": reply.shaped.untrusted });
+    println!("{}", serde_json::to_string_pretty(&whole)?);
+    eprintln!("{}", reply.shaped.text);
+    if let Some(receipt) = &reply.receipt {
+        eprintln!("receipt: {} #{}", receipt.log(), receipt.index());
+    }
+    Ok(())
+}
+
+pub(crate) fn arguments(call: &Call) -> anyhow::Result<Map<String, Value>> {
+    if let Some(text) = &call.json {
+        let value: Value = serde_json::from_str(text).context("--json: not JSON")?;
+        return match value {
+            Value::Object(arguments) => Ok(arguments),
+            _ => anyhow::bail!("--json: expected an object, e.g. '{{\"window\": \"7d\"}}'"),
+        };
+    }
+    let definitions = family::definitions(&[call.server]);
+    let tool = definitions.iter().find(|it| it.name == call.tool);
+    let properties = tool.and_then(|it| it.input.get("properties")).and_then(Value::as_object);
+    let mut arguments = Map::new();
+    for pair in &call.pairs {
+        let (key, text) =
+            pair.split_once('=').with_context(|| format!("expected key=value, got `{pair}`"))?;
+        let schema = properties.and_then(|it| it.get(key));
+        let before = arguments.insert(key.to_owned(), value(schema, text));
+        anyhow::ensure!(before.is_none(), "`{key}` is given twice; a list is written as JSON: {key}='[…]'");
+    }
+    Ok(arguments)
+}
+
+/// What the schema says the text is; when it does not parse as that, text, so that the gate says what would be right.
+fn value(schema: Option<&Value>, text: &str) -> Value {
+    let kind = schema.and_then(|it| it.get("type")).and_then(Value::as_str).unwrap_or("string");
+    match kind {
+        "string" => text.into(),
+        _ => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+    }
+}
+
+/// Ctrl-C gives up: a read stops and is recorded as stopped, a write is not waited for.
+fn cancelled_by_signal() -> CancellationToken {
+    let token = CancellationToken::new();
+    let fired = token.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            fired.cancel();
+        }
+    });
+    token
+}

@@ -1,0 +1,119 @@
+//! Every server of the family, and every tool: what one process can serve.
+
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use config::Config;
+use gate::{Authority, Place, ShowAuthority};
+use policy::{Channel, Policy, ToolShape};
+use tool::{Bound, Definition, define};
+
+/// A server of the family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Server {
+    /// Commits and files of git repositories
+    Code,
+    /// Metrics and alerts: Prometheus, Alertmanager
+    Observability,
+}
+
+/// Server word of tools that every server has.
+pub(crate) const FAMILY: &str = "bailiwick";
+
+impl Server {
+    pub(crate) const ALL: [Server; 2] = [Server::Code, Server::Observability];
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Server::Code => "code",
+            Server::Observability => "observability",
+        }
+    }
+
+    /// What the server is for: the first sentences of a client's instructions.
+    pub(crate) fn purpose(self) -> &'static str {
+        match self {
+            Server::Code => {
+                "Git repositories: what changed when, by whom, how much (list_commits), and files at any revision \
+                 (read_file)."
+            }
+            Server::Observability => {
+                "Production telemetry: PromQL metrics (query_metrics), what is firing (list_alerts), silencing \
+                 (silence_alert)."
+            }
+        }
+    }
+
+    /// Tools of this server alone, in the order clients see them.
+    pub(crate) fn definitions(self) -> Vec<Definition> {
+        match self {
+            Server::Code => code::tools::all().into_iter().map(|it| it.definition).collect(),
+            Server::Observability => observability::tools::all().into_iter().map(|it| it.definition).collect(),
+        }
+    }
+
+    /// The same tools with the configured systems behind them, and the connections they reach.
+    fn bind(self, config: &Config) -> anyhow::Result<(Vec<Bound>, Vec<policy::Target>)> {
+        let connections = &config.connections;
+        Ok(match self {
+            Server::Code => {
+                let backends = Arc::new(code::Backends::new(connections)?);
+                let tools = code::tools::all().into_iter().map(|it| it.bind(backends.clone())).collect();
+                (tools, code::places(connections))
+            }
+            Server::Observability => {
+                let backends = Arc::new(observability::Backends::new(connections)?);
+                let tools = observability::tools::all().into_iter().map(|it| it.bind(backends.clone())).collect();
+                (tools, observability::places(connections))
+            }
+        })
+    }
+}
+
+/// Tools that every server has.
+fn common() -> Definition {
+    define::<ShowAuthority>().definition
+}
+
+/// What a process that serves `servers` offers.
+pub(crate) fn definitions(servers: &[Server]) -> Vec<Definition> {
+    servers.iter().flat_map(|it| it.definitions()).chain([common()]).collect()
+}
+
+/// Every tool of the family with its server's word.
+pub(crate) fn all() -> Vec<(&'static str, Definition)> {
+    let own = |it: Server| it.definitions().into_iter().map(move |tool| (it.word(), tool));
+    Server::ALL.into_iter().flat_map(own).chain([(FAMILY, common())]).collect()
+}
+
+/// The family as the policy schema sees it.
+pub(crate) fn shapes() -> Vec<ToolShape> {
+    let shape = |(server, tool): (&str, Definition)| ToolShape {
+        name: tool.name.to_owned(),
+        server: server.to_owned(),
+        effect: tool.effect,
+        input: tool.input,
+    };
+    all().into_iter().map(shape).collect()
+}
+
+/// What a process that serves `servers` can call.
+pub(crate) fn bind(
+    servers: &[Server],
+    config: &Config,
+    policy: &Arc<Policy>,
+    channel: Channel,
+) -> anyhow::Result<Vec<(String, Bound)>> {
+    let mut tools = Vec::new();
+    let mut places = Vec::new();
+    for server in servers {
+        let (bound, targets) = server.bind(config)?;
+        tools.extend(bound.into_iter().map(|it| (server.word().to_owned(), it)));
+        places.extend(targets.into_iter().map(|whole| Place { server: server.word().to_owned(), whole }));
+    }
+    let of = |(server, tool): &(String, Bound)| (server.clone(), tool.definition.name, tool.definition.effect);
+    let shown = tools.iter().map(of).collect();
+    let authority = Authority { policy: policy.clone(), channel, places, tools: shown };
+    tools.push((FAMILY.to_owned(), define::<ShowAuthority>().bind(Arc::new(authority))));
+    Ok(tools)
+}

@@ -1,0 +1,60 @@
+//! From configuration to an open gate.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Context as _;
+use audit::Log;
+use config::{Config, Surroundings};
+use gate::Gate;
+use policy::{Assurance, Caller, Channel, Policy, Setup};
+
+use crate::family::{self, Server};
+
+/// Reads the configuration and says on stderr what it ignored.
+pub(crate) fn configuration(path: Option<&Path>) -> anyhow::Result<Config> {
+    let config = Config::load(path, &Surroundings::from_process())?;
+    for note in &config.notes {
+        tracing::warn!("{note}");
+    }
+    Ok(config)
+}
+
+/// The policy that the configuration names; with none, reading and nothing else.
+pub(crate) fn policy(config: &Config) -> anyhow::Result<Policy> {
+    let settings = &config.policy;
+    let mut sources = settings.sources.clone();
+    if settings.is_silent() {
+        sources.push(Policy::read_only_source());
+    }
+    let setup = Setup {
+        family: policy::FAMILY_SCHEMA,
+        sources: &sources,
+        lists: &settings.lists,
+        vocabulary: &config.vocabulary,
+        zone: settings.zone.clone(),
+    };
+    Policy::load(setup).map_err(|errors| anyhow::anyhow!("the policy does not load:\n{errors}"))
+}
+
+/// Who calls when nothing proves more: the configuration's word, or the operating system's.
+pub(crate) fn caller(config: &Config) -> Caller {
+    let identity = &config.identity;
+    Caller {
+        agent: identity.agent.clone(),
+        on_behalf_of: identity.person.clone(),
+        teams: identity.teams.clone(),
+        assurance: if identity.declared { Assurance::Declared } else { Assurance::OsUser },
+    }
+}
+
+/// Policy, tools and log in one gate. Slow enough (policy, recovery of the log) to run beside a handshake.
+pub(crate) fn gate(config: &Config, servers: &[Server], channel: Channel) -> anyhow::Result<Arc<Gate>> {
+    let policy = Arc::new(policy(config)?);
+    let tools = family::bind(servers, config, &policy, channel)?;
+    let name = servers.iter().map(|it| it.word()).collect::<Vec<_>>().join("+");
+    let options = audit::Options { heartbeat: channel == Channel::Stdio, ..audit::Options::default() };
+    let (log, opened) = Log::open(&config.state, &name, options)
+        .with_context(|| format!("the log under {} cannot be opened", config.state.display()))?;
+    tracing::info!(%opened, "log open");
+    Ok(Arc::new(Gate::new(tools, policy, log)))
+}

@@ -1,0 +1,144 @@
+//! `bailiwick policy`: check it, ask it why, see what it may speak of.
+
+use std::{path::{Path, PathBuf}, process::ExitCode, sync::Arc};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use policy::{Channel, Circumstances, Policy as Rules, Question, Scope, Setup, Source, Verdict};
+use serde_json::json;
+
+use crate::{
+    USAGE,
+    call::{self, Call},
+    family, open,
+};
+
+/// Check the policy, ask it why, see what it may speak of
+#[derive(Args)]
+#[command(after_help = "Examples:\n  \
+                        bailiwick policy check\n  \
+                        bailiwick policy check policies/on-call.cedar\n  \
+                        bailiwick policy explain observability silence_alert --json '{…}'\n  \
+                        bailiwick policy schema > family.cedarschema")]
+pub(crate) struct Policy {
+    #[command(subcommand)]
+    command: PolicyCommand,
+}
+
+#[derive(Subcommand)]
+enum PolicyCommand {
+    /// Load the policy with every check and list its rules; exit 5 says what is wrong and where
+    Check {
+        /// Cedar files to check instead of the configured ones
+        files: Vec<PathBuf>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what the policy answers to a call, and by which rules; nothing runs, no backend is asked
+    Explain(Call),
+    /// Print the Cedar schema that rules are checked against, with the words of this configuration
+    Schema,
+}
+
+pub(crate) fn run(policy: Policy, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    match policy.command {
+        PolicyCommand::Check { files, json } => check(&files, json, config),
+        PolicyCommand::Explain(call) => explain(&call, config),
+        PolicyCommand::Schema => schema(config),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the rules are what stdout is for")]
+fn check(files: &[PathBuf], as_json: bool, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let config = open::configuration(config)?;
+    let rules = match files {
+        [] => open::policy(&config)?,
+        files => {
+            let read = |path: &PathBuf| {
+                let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+                anyhow::Ok(Source { name: path.display().to_string(), text, scope: Scope::Full })
+            };
+            let sources = files.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
+            let setup = Setup {
+                family: policy::FAMILY_SCHEMA,
+                sources: &sources,
+                lists: &policy::Lists::default(),
+                vocabulary: &config.vocabulary,
+                zone: config.policy.zone.clone(),
+            };
+            Rules::load(setup).map_err(|errors| anyhow::anyhow!("the policy does not load:\n{errors}"))?
+        }
+    };
+    let lines = rules.rules();
+    let digest = hex(&rules.digest());
+    if as_json {
+        println!("{}", serde_json::to_string_pretty(&json!({ "digest": digest, "rules": lines }))?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    for line in &lines {
+        let effect = match line.effect {
+            policy::RuleEffect::Permit => "permit",
+            policy::RuleEffect::Forbid => "forbid",
+        };
+        let reason = line.reason.as_deref().unwrap_or_default();
+        println!("{effect}  {:<32} {:<32} {reason}", line.id, line.place);
+    }
+    println!("{} rules hold; policy sha256 {digest}", lines.len());
+    Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::print_stdout, reason = "the answer is what stdout is for")]
+fn explain(call: &Call, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let config = open::configuration(config)?;
+    let rules = Arc::new(open::policy(&config)?);
+    let tools = family::bind(&[call.server], &config, &rules, Channel::Cli)?;
+    let parsed = call::arguments(call).and_then(|arguments| {
+        let found = tools.iter().find(|(_, it)| it.definition.name == call.tool);
+        let (_, tool) = found.with_context(|| format!("unknown tool `{}`", call.tool))?;
+        let parsed = tool.parse(arguments)?;
+        let targets = parsed.targets()?;
+        anyhow::Ok((parsed.input(), targets))
+    });
+    let (input, targets) = match parsed {
+        Ok(parsed) => parsed,
+        Err(problem) => {
+            eprintln!("bailiwick: {problem:#}");
+            return Ok(ExitCode::from(USAGE));
+        }
+    };
+    let caller = open::caller(&config);
+    let circumstances = Circumstances {
+        channel: Channel::Cli,
+        now: jiff::Timestamp::now(),
+        approvals: 0,
+        confirmed: false,
+    };
+    let question = Question {
+        caller: &caller,
+        tool: &call.tool,
+        input: &input,
+        targets: &targets,
+        digest: [0; 32],
+        circumstances,
+    };
+    let explanation = rules.explain(&question);
+    println!("{}", serde_json::to_string_pretty(&json!({
+        "caller": caller, "tool": call.tool, "input": input, "targets": targets, "explanation": explanation,
+    }))?);
+    Ok(ExitCode::from(match explanation.answer {
+        Verdict::Permitted => 0,
+        Verdict::Denied(_) => 3,
+        Verdict::NeedsApproval(_) => 4,
+    }))
+}
+
+#[expect(clippy::print_stdout, reason = "the schema is what stdout is for")]
+fn schema(config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    print!("{}", open::policy(&open::configuration(config)?)?.schema_text());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|it| format!("{it:02x}")).collect()
+}

@@ -1,0 +1,49 @@
+//! `bailiwick tools`: what the family offers, and what it costs.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::family;
+
+/// List every tool, with its effect and what its definition costs in tokens
+#[derive(Args)]
+#[command(after_help = "Examples:\n  bailiwick tools\n  bailiwick tools --tokens\n  bailiwick tools --json | jq '.[].name'")]
+pub(crate) struct Tools {
+    /// Definitions as clients get them
+    #[arg(long)]
+    json: bool,
+    /// An upper bound of the tokens that each definition costs
+    #[arg(long)]
+    tokens: bool,
+}
+
+#[expect(clippy::print_stdout, reason = "the list is what stdout is for")]
+pub(crate) fn run(arguments: &Tools) -> anyhow::Result<ExitCode> {
+    let tools = family::all();
+    let wire = |tool: &tool::Definition| serde_json::to_value(mcp::describe(tool));
+    if arguments.json {
+        let listed = tools.iter().map(|(server, tool)| {
+            let mut value = wire(tool)?;
+            value["server"] = json!(server);
+            value["effect"] = json!(tool.effect);
+            value["examples"] = json!(tool.examples);
+            anyhow::Ok(value)
+        });
+        println!("{}", serde_json::to_string_pretty(&listed.collect::<anyhow::Result<Vec<Value>>>()?)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut total = 0;
+    for (server, tool) in &tools {
+        let first = tool.description.lines().next().unwrap_or_default();
+        let cost = gate::upper_bound(&wire(tool)?.to_string());
+        total += cost;
+        let tokens = if arguments.tokens { format!("{cost:>5}  ") } else { String::new() };
+        println!("{tokens}{server:<14} {:<16} {:<9} {first}", tool.name, tool.effect.word());
+    }
+    if arguments.tokens {
+        println!("{total:>5}  at most, for all {} definitions", tools.len());
+    }
+    Ok(ExitCode::SUCCESS)
+}
