@@ -1,9 +1,12 @@
 //! Argument types that cannot hold a bad value: the schema and the parser are one definition.
 
-use std::{borrow::Cow, ops::Deref};
+use std::{borrow::Cow, fmt, ops::Deref};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error, Unexpected, Visitor},
+};
 
 /// Text of `MIN` to `MAX` characters, without control characters other than tab and line feed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -64,9 +67,22 @@ impl<const MIN: u64, const MAX: u64> JsonSchema for Number<MIN, MAX> {
 
 impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Number<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let number = u64::deserialize(input)?;
-        Number::new(number)
-            .ok_or_else(|| D::Error::custom(format!("expected a number from {MIN} to {MAX}, got {number}")))
+        input.deserialize_u64(Whole::<MIN, MAX>)
+    }
+}
+
+/// Says in a client's words what is expected, whatever was sent instead.
+struct Whole<const MIN: u64, const MAX: u64>;
+
+impl<const MIN: u64, const MAX: u64> Visitor<'_> for Whole<MIN, MAX> {
+    type Value = Number<MIN, MAX>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a whole number from {MIN} to {MAX}")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+        Number::new(number).ok_or_else(|| E::invalid_value(Unexpected::Unsigned(number), &self))
     }
 }
 

@@ -5,10 +5,6 @@ use serde_json::{Map, Value, json};
 
 use crate::definition::ArgumentError;
 
-/// Names that the gate adds to every answer; facts may not use them.
-pub(crate) const HEADER: [&str; 9] =
-    ["columns", "rows", "text", "shown", "seen", "omitted", "hidden_by_policy", "not_looked_at", "next"];
-
 /// Description of a tool and schema of its arguments.
 pub(crate) fn input<T: JsonSchema>() -> (String, Map<String, Value>) {
     let mut schema = generate::<T>(SchemaSettings::draft2020_12());
@@ -26,23 +22,29 @@ pub(crate) fn output<F: JsonSchema>() -> Map<String, Value> {
     let properties = schema.entry("properties").or_insert_with(|| json!({}));
     if let Value::Object(properties) = properties {
         properties.values_mut().for_each(forget_descriptions);
-        for (name, kind) in [
-            ("columns", json!({ "type": "array", "items": { "type": "string" } })),
-            ("rows", json!({ "type": "array", "items": { "type": "array" } })),
-            ("text", json!({ "type": "string" })),
-            ("shown", json!({ "type": "integer" })),
-            ("seen", json!({ "type": "integer" })),
-            ("omitted", json!({ "type": "string" })),
-            ("hidden_by_policy", json!({ "type": "integer" })),
-            ("not_looked_at", json!({ "type": "array", "items": { "type": "string" } })),
-            ("next", json!({ "type": "object" })),
-        ] {
+        for (name, kind) in header() {
             let before = properties.insert(name.to_owned(), kind);
             assert!(before.is_none(), "`{name}` is the gate's word: rename the fact");
         }
     }
     schema.insert("additionalProperties".to_owned(), Value::Bool(false));
     schema
+}
+
+/// What the gate says beside the facts of every answer.
+fn header() -> [(&'static str, Value); 9] {
+    let list = |kind: &str| json!({ "type": "array", "items": { "type": kind } });
+    [
+        ("columns", list("string")),
+        ("rows", list("array")),
+        ("text", json!({ "type": "string" })),
+        ("shown", json!({ "type": "integer" })),
+        ("seen", json!({ "type": "integer" })),
+        ("omitted", json!({ "type": "string" })),
+        ("hidden_by_policy", json!({ "type": "integer" })),
+        ("not_looked_at", list("string")),
+        ("next", json!({ "type": "object" })),
+    ]
 }
 
 /// Refuses arguments that the schema does not have, naming the nearest that it has.
