@@ -1,7 +1,39 @@
 //! `bailiwick.toml`: who we are, which systems of record there are, what the policy is. Read once.
+//!
+//! **Invariant:** only `--config`, the user's and the system's folder are trusted. A file in a repository does nothing
+//! until `bailiwick trust` pinned its digest, and may then only narrow.
+//!
+//! **Invariant:** no text of a secret is kept here, and none stands in an error, a note or a `Debug`. A configuration
+//! holds where a secret is; excerpts of a file show keys, and a value only when it cannot be one.
+//!
+//! **Invariant:** nothing is ignored silently. An unknown key is refused; what is left out stands in [`Config::notes`].
+//!
+//! **Invariant:** the process environment is read in `surroundings.rs` and nowhere else.
 
+mod address;
 mod connection;
+mod discovery;
+mod document;
+mod error;
+mod file;
+mod interpret;
+mod load;
+mod matcher;
+mod narrow;
+mod node;
+mod schema;
 mod secret;
+mod sources;
+mod surroundings;
+mod table;
+mod trust;
+mod words;
 
 pub use connection::{Auth, Connection, Git, Http, System};
+pub use error::{ConfigError, Invalid};
+pub use file::replace;
+pub use load::{Config, Identity, Origin, PolicySettings};
+pub use schema::json_schema;
 pub use secret::Secret;
+pub use surroundings::Surroundings;
+pub use trust::Pin;

@@ -1,0 +1,358 @@
+//! What do the tables of a file mean? Checks that types alone cannot make.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use jiff::tz::TimeZone;
+use policy::{ListEntry, Lists, Scope, UNKNOWN, Vocabulary};
+
+use crate::{
+    Auth, Config, ConfigError, Connection, Git, Http, Identity, Origin, PolicySettings, Secret, Surroundings,
+    System, address,
+    document::{Document, Excerpt},
+    file, matcher,
+    sources::Sources,
+    table::{
+        ApproveEntry, BasicTable, ConnectionTable, FileTable, IdentityTable, PolicyTable, SecretTable,
+        VocabularyTable,
+    },
+    words,
+};
+
+/// One file being read.
+pub(crate) struct Reading<'a, 'i> {
+    pub document: &'a Document<'i>,
+    /// What relative paths are relative to.
+    pub folder: &'a Path,
+    pub notes: &'a mut Vec<String>,
+}
+
+/// Where a connection stands in the estate, as written.
+struct Standing {
+    environment: Option<String>,
+    region: Option<String>,
+    team: Option<String>,
+    tier: Option<String>,
+}
+
+/// What connections over HTTP have in common, as written.
+struct Reach {
+    url: String,
+    bearer: Option<SecretTable>,
+    basic: Option<BasicTable>,
+    headers: BTreeMap<String, String>,
+    ca_file: Option<PathBuf>,
+    timeout_ms: Option<u64>,
+    matchers: Vec<String>,
+    trust_labels: bool,
+}
+
+/// Longest wait for one answer unless told.
+pub(crate) const TIMEOUT_MS: u64 = 10_000;
+
+impl Reading<'_, '_> {
+    /// The whole file, but for its Cedar files.
+    pub(crate) fn config(
+        &mut self,
+        table: FileTable,
+        path: &Path,
+        surroundings: &Surroundings,
+    ) -> Result<Config, ConfigError> {
+        let identity = match table.identity {
+            Some(identity) => self.identity(identity)?,
+            None => Identity::of_os_user(surroundings),
+        };
+        let connections = table.connections.into_iter().map(|(name, it)| self.connection(name, it));
+        let connections = connections.collect::<Result<Vec<_>, _>>()?;
+        let state = match &table.audit.state {
+            Some(state) => self.path(&["audit", "state"], state)?,
+            None => surroundings.state_folder().ok_or(ConfigError::NoState)?,
+        };
+        let vocabulary = self.vocabulary(table.vocabulary, &connections, &identity)?;
+        let policy =
+            PolicySettings { zone: self.zone(&table.policy)?, sources: Vec::new(), lists: self.lists(&table.policy)? };
+        let origin = Origin::File(path.to_owned());
+        Ok(Config { origin, identity, policy, vocabulary, state, connections, notes: Vec::new() })
+    }
+
+    /// Cedar files that the file names.
+    pub(crate) fn sources(&mut self, table: &PolicyTable) -> Result<Sources, ConfigError> {
+        let mut sources = Sources::default();
+        for (index, name) in table.files.iter().enumerate() {
+            let path = self.path(&["policy", "files", &index.to_string()], name)?;
+            sources.add(&path, name, Scope::Full, self.notes)?;
+        }
+        if let Some(name) = &table.teams {
+            let path = self.path(&["policy", "teams"], name)?;
+            sources.add_teams(&path, name, self.notes)?;
+        }
+        Ok(sources)
+    }
+
+    /// Lists with the place of each entry.
+    pub(crate) fn lists(&self, table: &PolicyTable) -> Result<Lists, ConfigError> {
+        let mut approve = Vec::new();
+        for (index, entry) in table.approve.iter().enumerate() {
+            let (text, approvals) = match entry {
+                ApproveEntry::One(rule) => (rule, 1),
+                ApproveEntry::Several(it) => (&it.rule, it.approvals),
+            };
+            if !(1..=3).contains(&approvals) {
+                let path = ["policy", "approve", &index.to_string(), "approvals"];
+                return Err(self.document.wrong(&path, "expected 1, 2 or 3", Excerpt::ShowsValue));
+            }
+            approve.push(self.entry("approve", index, text, approvals));
+        }
+        Ok(Lists {
+            allow: self.entries("allow", &table.allow),
+            ask: self.entries("ask", &table.ask),
+            approve,
+            deny: self.entries("deny", &table.deny),
+        })
+    }
+
+    fn entries(&self, list: &str, texts: &[String]) -> Vec<ListEntry> {
+        texts.iter().enumerate().map(|(index, text)| self.entry(list, index, text, 1)).collect()
+    }
+
+    fn entry(&self, list: &str, index: usize, text: &str, approvals: u8) -> ListEntry {
+        let line = self.document.line(&["policy", list, &index.to_string()]);
+        let file = Path::new(self.document.label()).file_name().unwrap_or_default();
+        let place = Some(format!("{}:{line}", file.to_string_lossy()));
+        ListEntry { text: text.to_owned(), approvals, place }
+    }
+
+    fn zone(&self, table: &PolicyTable) -> Result<TimeZone, ConfigError> {
+        let Some(name) = &table.timezone else { return Ok(TimeZone::UTC) };
+        TimeZone::get(name).map_err(|_| {
+            let problem = "no such time zone on this machine; expected a name such as Europe/Berlin or UTC";
+            self.document.wrong(&["policy", "timezone"], problem, Excerpt::ShowsValue)
+        })
+    }
+
+    fn identity(&self, table: IdentityTable) -> Result<Identity, ConfigError> {
+        let principal = |key: &str, name: String| match words::is_principal(&name) {
+            true => Ok(name),
+            false => {
+                let problem = "expected 1 to 128 ASCII letters, digits and . _ - @ +";
+                Err(self.document.wrong(&["identity", key], problem, Excerpt::ShowsValue))
+            }
+        };
+        let agent = principal("agent", table.agent.unwrap_or_else(|| Identity::NAMELESS.to_owned()))?;
+        let person = table.person.map(|it| principal("person", it)).transpose()?;
+        self.check_words(&["identity", "teams"], &table.teams)?;
+        Ok(Identity { agent, person, teams: table.teams, declared: true })
+    }
+
+    fn vocabulary(
+        &self,
+        table: VocabularyTable,
+        connections: &[Connection],
+        identity: &Identity,
+    ) -> Result<Vocabulary, ConfigError> {
+        for (key, words) in [
+            ("environments", &table.environments),
+            ("regions", &table.regions),
+            ("teams", &table.teams),
+            ("tiers", &table.tiers),
+        ] {
+            self.check_words(&["vocabulary", key], words)?;
+        }
+        let mut vocabulary = Vocabulary {
+            environments: table.environments.into_iter().collect(),
+            regions: table.regions.into_iter().collect(),
+            teams: table.teams.into_iter().chain(identity.teams.iter().cloned()).collect(),
+            tiers: table.tiers.into_iter().collect(),
+        };
+        add_words(&mut vocabulary, connections);
+        Ok(vocabulary)
+    }
+
+    fn check_words(&self, path: &[&str], words: &[String]) -> Result<(), ConfigError> {
+        for (index, word) in words.iter().enumerate() {
+            let index = index.to_string();
+            self.check_word(&[path, &[&index]].concat(), word)?;
+        }
+        Ok(())
+    }
+
+    fn check_word(&self, path: &[&str], word: &str) -> Result<(), ConfigError> {
+        let problem = "expected 1 to 63 ASCII letters, digits and . _ -";
+        match words::is_word(word) {
+            true => Ok(()),
+            false => Err(self.document.wrong(path, problem, Excerpt::ShowsValue)),
+        }
+    }
+
+    fn connection(&mut self, name: String, table: ConnectionTable) -> Result<Connection, ConfigError> {
+        if !words::is_slug(&name) {
+            let problem = "a connection's name is 1 to 63 of a-z, 0-9 and -";
+            return Err(self.document.wrong_key(&["connections", &name], problem));
+        }
+        let (standing, system) = match table {
+            ConnectionTable::Prometheus(it) => {
+                let reach = Reach {
+                    url: it.url,
+                    bearer: it.bearer,
+                    basic: it.basic,
+                    headers: it.headers,
+                    ca_file: it.ca_file,
+                    timeout_ms: it.timeout_ms,
+                    matchers: it.matchers,
+                    trust_labels: it.trust_labels,
+                };
+                let standing =
+                    Standing { environment: it.environment, region: it.region, team: it.team, tier: it.tier };
+                (standing, System::Prometheus(self.http(&name, reach)?))
+            }
+            ConnectionTable::Alertmanager(it) => {
+                let reach = Reach {
+                    url: it.url,
+                    bearer: it.bearer,
+                    basic: it.basic,
+                    headers: it.headers,
+                    ca_file: it.ca_file,
+                    timeout_ms: it.timeout_ms,
+                    matchers: Vec::new(),
+                    trust_labels: it.trust_labels,
+                };
+                let standing =
+                    Standing { environment: it.environment, region: it.region, team: it.team, tier: it.tier };
+                (standing, System::Alertmanager(self.http(&name, reach)?))
+            }
+            ConnectionTable::Git(it) => {
+                let path = self.path(&["connections", &name, "path"], &it.path)?;
+                let standing =
+                    Standing { environment: it.environment, region: it.region, team: it.team, tier: it.tier };
+                (standing, System::Git(Git { path }))
+            }
+        };
+        self.placed(name, standing, system)
+    }
+
+    fn placed(&self, name: String, standing: Standing, system: System) -> Result<Connection, ConfigError> {
+        let word = |key: &str, word: Option<String>| match word {
+            None => Ok(UNKNOWN.to_owned()),
+            Some(word) => self.check_word(&["connections", &name, key], &word).map(|()| word),
+        };
+        Ok(Connection {
+            environment: word("environment", standing.environment)?,
+            region: word("region", standing.region)?,
+            team: word("team", standing.team)?,
+            tier: word("tier", standing.tier)?,
+            name,
+            system,
+        })
+    }
+
+    fn http(&mut self, name: &str, reach: Reach) -> Result<Http, ConfigError> {
+        let connection = ["connections", name];
+        let at = |key: &'static str| [&connection[..], &[key]].concat();
+        let url = address::base(&reach.url).map_err(|problem| {
+            self.document.wrong(&at("url"), problem, Excerpt::HidesValue)
+        })?;
+        let auth = self.auth(name, reach.bearer, reach.basic)?;
+        if !matches!(auth, Auth::None) && address::is_overheard(&url) {
+            self.notes.push(format!("connections.{name}: its secret crosses the network unencrypted; use https"));
+        }
+        for (header, value) in &reach.headers {
+            address::check_header(header, value)
+                .map_err(|problem| self.document.wrong_key(&[&at("headers")[..], &[header]].concat(), problem))?;
+        }
+        for (index, text) in reach.matchers.iter().enumerate() {
+            let index = index.to_string();
+            let path = [&at("matchers")[..], &[&index]].concat();
+            matcher::check(text).map_err(|problem| self.document.wrong(&path, problem, Excerpt::ShowsValue))?;
+        }
+        let timeout_ms = reach.timeout_ms.unwrap_or(TIMEOUT_MS);
+        if !(100..=60_000).contains(&timeout_ms) {
+            let problem = "expected 100 to 60000 milliseconds";
+            return Err(self.document.wrong(&at("timeout_ms"), problem, Excerpt::ShowsValue));
+        }
+        Ok(Http {
+            url,
+            auth,
+            headers: reach.headers.into_iter().collect(),
+            ca_file: reach.ca_file.map(|it| self.path(&at("ca_file"), &it)).transpose()?,
+            timeout_ms,
+            matchers: reach.matchers,
+            trust_labels: reach.trust_labels,
+        })
+    }
+
+    fn auth(
+        &self,
+        name: &str,
+        bearer: Option<SecretTable>,
+        basic: Option<BasicTable>,
+    ) -> Result<Auth, ConfigError> {
+        let connection = ["connections", name];
+        let at = |keys: &[&'static str]| [&connection[..], keys].concat();
+        match (bearer, basic) {
+            (None, None) => Ok(Auth::None),
+            (Some(_), Some(_)) => {
+                let problem = "bearer and basic exclude each other; keep one";
+                Err(self.document.wrong_key(&at(&["basic"]), problem))
+            }
+            (Some(bearer), None) => Ok(Auth::Bearer(self.secret(&at(&["bearer"]), bearer)?)),
+            (None, Some(basic)) => {
+                if basic.username.is_empty() || basic.username.contains(|it: char| it == ':' || it.is_control()) {
+                    let problem = "expected a user name without `:`";
+                    return Err(self.document.wrong(&at(&["basic", "username"]), problem, Excerpt::HidesValue));
+                }
+                let password = self.secret(&at(&["basic", "password"]), basic.password)?;
+                Ok(Auth::Basic { username: basic.username, password })
+            }
+        }
+    }
+
+    fn secret(&self, path: &[&str], table: SecretTable) -> Result<Secret, ConfigError> {
+        match table {
+            SecretTable::Env(name) => {
+                let valid = |it: u8| it.is_ascii_alphanumeric() || it == b'_';
+                let named = !name.is_empty() && name.bytes().all(valid) && !name.as_bytes()[0].is_ascii_digit();
+                match named {
+                    true => Ok(Secret::Env(name)),
+                    // Whoever writes the secret itself here must not read it in an error.
+                    false => {
+                        let problem = "expected the name of an environment variable, such as PROM_TOKEN";
+                        Err(self.document.wrong(&[path, &["env"]].concat(), problem, Excerpt::HidesValue))
+                    }
+                }
+            }
+            SecretTable::File(file) => self.path(&[path, &["file"]].concat(), &file).map(Secret::File),
+        }
+    }
+
+    /// An absolute path; a relative one is relative to the file.
+    fn path(&self, path: &[&str], written: &Path) -> Result<PathBuf, ConfigError> {
+        let wrong = |problem: &str| Err(self.document.wrong(path, problem, Excerpt::HidesValue));
+        if written.as_os_str().is_empty() || written.as_os_str().as_encoded_bytes().contains(&0) {
+            return wrong("expected a path");
+        }
+        if written.starts_with("~") {
+            return wrong("`~` is not expanded; write the path in full, or relative to this file");
+        }
+        Ok(file::tidied(&self.folder.join(written)))
+    }
+}
+
+/// Adds the words of connections; `unknown` always is one.
+pub(crate) fn add_words(vocabulary: &mut Vocabulary, connections: &[Connection]) {
+    for connection in connections {
+        vocabulary.environments.insert(connection.environment.clone());
+        vocabulary.regions.insert(connection.region.clone());
+        vocabulary.teams.insert(connection.team.clone());
+        vocabulary.tiers.insert(connection.tier.clone());
+    }
+    for words in [
+        &mut vocabulary.environments,
+        &mut vocabulary.regions,
+        &mut vocabulary.teams,
+        &mut vocabulary.tiers,
+    ] {
+        words.remove(UNKNOWN);
+    }
+}

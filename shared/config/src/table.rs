@@ -1,0 +1,227 @@
+//! What may stand in `bailiwick.toml`? The one definition that both the loader and the JSON Schema derive from.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Bailiwick: who the agent is, which systems of record it reaches, and what it may do there.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[schemars(rename = "bailiwick.toml")]
+pub(crate) struct FileTable {
+    /// Who calls. Without it: agent `local`, acting for the user of the operating system.
+    pub identity: Option<IdentityTable>,
+    /// What may be done. Without lists and files, reads only.
+    pub policy: PolicyTable,
+    /// Where it is recorded.
+    pub audit: AuditTable,
+    /// Words that policies may use beyond those that connections mention.
+    pub vocabulary: VocabularyTable,
+    /// Systems of record by name: lower-case letters, digits and `-`.
+    pub connections: BTreeMap<String, ConnectionTable>,
+}
+
+/// Who calls, as declared here; nothing proves it.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[schemars(rename = "Identity")]
+pub(crate) struct IdentityTable {
+    /// The agent, e.g. `claude-code`; `local` unless told.
+    pub agent: Option<String>,
+    /// The person it acts for, e.g. `alice`.
+    pub person: Option<String>,
+    /// Teams of both, e.g. `["checkout"]`.
+    pub teams: Vec<String>,
+}
+
+/// What may be done. deny beats approve beats ask beats allow; the order of entries never matters.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[schemars(rename = "Policy")]
+pub(crate) struct PolicyTable {
+    /// Zone of `weekday` and `minute_of_day`, e.g. `Europe/Berlin`; UTC unless told.
+    pub timezone: Option<String>,
+    /// Cedar files, relative to this one, e.g. `["policies/on-call.cedar"]`.
+    pub files: Vec<PathBuf>,
+    /// Folder with one subfolder of Cedar files per team; each file speaks only of its team's resources.
+    pub teams: Option<PathBuf>,
+    /// What may be done, e.g. `["query_metrics", "list_*", "effect:mitigate environment:staging"]`.
+    pub allow: Vec<String>,
+    /// What may be done once the person at the keyboard confirms, e.g. `["silence_alert"]`.
+    pub ask: Vec<String>,
+    /// What may be done once other people approve, e.g. `["effect:mitigate environment:production"]`.
+    pub approve: Vec<ApproveEntry>,
+    /// What may not be done, e.g. `["read_file environment:production"]`.
+    pub deny: Vec<String>,
+}
+
+/// What needs the approval of one other person, or of more.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a rule, or { rule = \"RULE\", approvals = 2 }")]
+#[schemars(rename = "Approve")]
+pub(crate) enum ApproveEntry {
+    /// One other person.
+    One(String),
+    /// Several other people.
+    Several(SeveralTable),
+}
+
+/// A rule and how many people must approve.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+#[schemars(rename = "Several")]
+pub(crate) struct SeveralTable {
+    /// E.g. `effect:destroy`.
+    pub rule: String,
+    /// 1 to 3.
+    #[schemars(range(min = 1, max = 3))]
+    pub approvals: u8,
+}
+
+/// Where calls are recorded.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[schemars(rename = "Audit")]
+pub(crate) struct AuditTable {
+    /// Folder of the log; `~/.local/state/bailiwick` unless told.
+    pub state: Option<PathBuf>,
+}
+
+/// Words that policies may use beyond those that connections mention.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[schemars(rename = "Vocabulary")]
+pub(crate) struct VocabularyTable {
+    /// E.g. `["production", "staging"]`.
+    pub environments: Vec<String>,
+    /// E.g. `["eu-west-1"]`.
+    pub regions: Vec<String>,
+    /// E.g. `["checkout", "platform"]`.
+    pub teams: Vec<String>,
+    /// E.g. `["1", "2"]`.
+    pub tiers: Vec<String>,
+}
+
+/// One system of record; `kind` says which.
+// `node.rs` tells the variants of an enum that is named `kind` apart by that key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "kind", rename_all = "lowercase", expecting = "a table")]
+#[schemars(rename = "Connection", tag = "kind")]
+pub(crate) enum ConnectionTable {
+    /// Prometheus HTTP API, or anything that speaks it.
+    Prometheus(PrometheusTable),
+    /// Alertmanager API v2.
+    Alertmanager(AlertmanagerTable),
+    /// A git repository on this machine.
+    Git(GitTable),
+}
+
+/// Prometheus HTTP API, or anything that speaks it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+#[schemars(rename = "Prometheus")]
+pub(crate) struct PrometheusTable {
+    /// Base address, e.g. `https://prometheus.example.com`; a path prefix is kept.
+    pub url: String,
+    /// E.g. `production`; `unknown` unless told, which shipped policies treat as production.
+    pub environment: Option<String>,
+    /// E.g. `eu-west-1`.
+    pub region: Option<String>,
+    /// Team that owns it, e.g. `platform`.
+    pub team: Option<String>,
+    /// How critical it is, e.g. `1`.
+    pub tier: Option<String>,
+    /// Token for `Authorization: Bearer`, e.g. `{ env = "PROM_TOKEN" }`.
+    pub bearer: Option<SecretTable>,
+    /// User name and password.
+    pub basic: Option<BasicTable>,
+    /// Further headers, none of them secret, e.g. `{ "X-Scope-OrgID" = "tenant" }`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Certificates (PEM) to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Longest wait for one answer in milliseconds: 100 to 60000, 10000 unless told.
+    #[schemars(range(min = 100, max = 60_000))]
+    pub timeout_ms: Option<u64>,
+    /// Matchers forced into every selector, e.g. `['cluster="eu"']`.
+    #[serde(default)]
+    pub matchers: Vec<String>,
+    /// Whether a `team` label on a series counts as its team; false unless told.
+    #[serde(default)]
+    pub trust_labels: bool,
+}
+
+/// Alertmanager API v2.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+#[schemars(rename = "Alertmanager")]
+pub(crate) struct AlertmanagerTable {
+    /// Base address, e.g. `http://127.0.0.1:9093`; a path prefix is kept.
+    pub url: String,
+    /// E.g. `production`; `unknown` unless told, which shipped policies treat as production.
+    pub environment: Option<String>,
+    /// E.g. `eu-west-1`.
+    pub region: Option<String>,
+    /// Team that owns it, e.g. `platform`.
+    pub team: Option<String>,
+    /// How critical it is, e.g. `1`.
+    pub tier: Option<String>,
+    /// Token for `Authorization: Bearer`, e.g. `{ env = "ALERTS_TOKEN" }`.
+    pub bearer: Option<SecretTable>,
+    /// User name and password.
+    pub basic: Option<BasicTable>,
+    /// Further headers, none of them secret, e.g. `{ "X-Scope-OrgID" = "tenant" }`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Certificates (PEM) to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Longest wait for one answer in milliseconds: 100 to 60000, 10000 unless told.
+    #[schemars(range(min = 100, max = 60_000))]
+    pub timeout_ms: Option<u64>,
+    /// Whether a `team` label on an alert counts as its team; false unless told.
+    #[serde(default)]
+    pub trust_labels: bool,
+}
+
+/// A git repository on this machine.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+#[schemars(rename = "Git")]
+pub(crate) struct GitTable {
+    /// Its work tree or its bare folder, relative to this file.
+    pub path: PathBuf,
+    /// E.g. `production`; `unknown` unless told, which shipped policies treat as production.
+    pub environment: Option<String>,
+    /// E.g. `eu-west-1`.
+    pub region: Option<String>,
+    /// Team that owns it, e.g. `checkout`.
+    pub team: Option<String>,
+    /// How critical it is, e.g. `1`.
+    pub tier: Option<String>,
+}
+
+/// User name and password.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table { username, password }")]
+#[schemars(rename = "Basic")]
+pub(crate) struct BasicTable {
+    /// E.g. `grafana`.
+    pub username: String,
+    /// E.g. `{ file = "/run/secrets/password" }`.
+    pub password: SecretTable,
+}
+
+/// Where a secret is read from; the secret itself never stands in this file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(
+    rename_all = "lowercase",
+    expecting = "{ env = \"NAME\" } or { file = \"PATH\" }, since a secret never stands in this file"
+)]
+#[schemars(rename = "Secret")]
+pub(crate) enum SecretTable {
+    /// An environment variable.
+    Env(String),
+    /// A file, relative to this one, that only its owner can read; a line end after the secret is dropped.
+    File(PathBuf),
+}
