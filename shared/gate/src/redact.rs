@@ -1,0 +1,251 @@
+//! Which secrets and personal details does a text hold, and what stands in their place? Every string that leaves, in a
+//! result, an error or the log, passes here.
+//!
+//! A text is searched as it stands, without the characters that hide, and with percent, JSON and backslash escapes taken
+//! back, so that a secret broken up or encoded is found too; what is masked is the stretch of the original. Keywords are
+//! looked for first and a pattern is compiled only when its keyword occurs: nothing is paid for what does not occur.
+
+mod assigned;
+mod block;
+mod personal;
+mod rules;
+mod view;
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use block::KeyBlock;
+use view::View;
+
+/// How much was masked, by kind: `github token`, `email`. The kinds are a closed list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Masked(BTreeMap<&'static str, u64>);
+
+/// Masks secrets and, unless revealed, personal details of one text. Masking twice changes nothing.
+pub fn redact(text: &str, reveal_pii: bool) -> (Cow<'_, str>, Masked) {
+    let mut redactor = Redactor::new(reveal_pii);
+    let redacted = redactor.text(text);
+    (redacted, redactor.masked)
+}
+
+/// Masks every string of a value, keys included, and what stands under a telling key.
+pub fn redact_value(value: &mut Value, reveal_pii: bool, masked: &mut Masked) {
+    let mut redactor = Redactor::new(reveal_pii);
+    redactor.value(value);
+    masked.merge(&redactor.masked);
+}
+
+/// A stretch of a text to be masked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    start: usize,
+    end: usize,
+    kind: &'static str,
+}
+
+/// Masks texts that follow one another: a private key may begin in one and end in another.
+#[derive(Clone, Debug)]
+pub(crate) struct Redactor {
+    reveal_pii: bool,
+    block: KeyBlock,
+    /// What was masked so far.
+    pub(crate) masked: Masked,
+}
+
+/// Masking may bring together what was apart; it is repeated until nothing changes, and so often at most.
+const PASSES_MAX: usize = 8;
+/// Escapes within escapes are taken back so deep.
+const DEPTH_MAX: usize = 3;
+
+impl Redactor {
+    pub(crate) fn new(reveal_pii: bool) -> Redactor {
+        Redactor { reveal_pii, block: KeyBlock::default(), masked: Masked::default() }
+    }
+
+    /// For texts that may begin inside of a private key.
+    pub(crate) fn continuing(reveal_pii: bool) -> Redactor {
+        Redactor { block: KeyBlock::continuing(), ..Redactor::new(reveal_pii) }
+    }
+
+    /// Masks one text.
+    pub(crate) fn text<'a>(&mut self, text: &'a str) -> Cow<'a, str> {
+        let spans = self.spans(text);
+        if spans.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let mut masked = self.mask(text, &spans);
+        for _ in 1..PASSES_MAX {
+            let mut again = Redactor::new(self.reveal_pii);
+            let spans = again.spans(&masked);
+            if spans.is_empty() {
+                break;
+            }
+            masked = self.mask(&masked, &spans);
+        }
+        Cow::Owned(masked)
+    }
+
+    /// Masks every string of a value, keys included.
+    pub(crate) fn value(&mut self, value: &mut Value) {
+        match value {
+            Value::String(text) => {
+                if let Cow::Owned(masked) = self.text(text) {
+                    *text = masked;
+                }
+            }
+            Value::Array(values) => values.iter_mut().for_each(|it| self.value(it)),
+            Value::Object(fields) => self.fields(fields),
+            _ => {}
+        }
+    }
+
+    /// Masks what stands under a name that says it is secret.
+    pub(crate) fn named(&mut self, name: &str, value: &mut Value) {
+        let secret = match value {
+            Value::String(text) => assigned::holds_secret(name, text),
+            Value::Number(number) => assigned::holds_secret(name, &number.to_string()),
+            Value::Array(values) => {
+                values.iter_mut().for_each(|it| self.named(name, it));
+                return;
+            }
+            _ => None,
+        };
+        match secret {
+            Some(kind) => {
+                self.masked.add(kind, 1);
+                *value = Value::String(mark(kind));
+            }
+            None => self.value(value),
+        }
+    }
+
+    fn fields(&mut self, fields: &mut Map<String, Value>) {
+        // `{"name": "DB_PASSWORD", "value": "…"}`, as environments of containers are written.
+        let said = ["name", "key", "Name", "Key"].iter().find_map(|it| fields.get(*it)?.as_str());
+        if let Some(name) = said.map(str::to_owned) {
+            for holder in ["value", "Value"] {
+                if let Some(value) = fields.get_mut(holder) {
+                    self.named(&name, value);
+                }
+            }
+        }
+        for (name, value) in fields.iter_mut() {
+            self.named(name, value);
+        }
+        if fields.keys().any(|it| !Redactor::new(self.reveal_pii).spans(it).is_empty()) {
+            for (name, value) in std::mem::take(fields) {
+                let name = self.text(&name).into_owned();
+                insert(fields, name, value);
+            }
+        }
+    }
+
+    /// What of a text is to be masked, in order and apart.
+    fn spans(&mut self, text: &str) -> Vec<Span> {
+        let mut spans = Vec::new();
+        let (before, mut after) = (self.block, self.block);
+        let mut view = View::visible(text);
+        for _ in 0..=DEPTH_MAX {
+            // What the most decoded view says is what holds: there the markers of a key are as they were meant.
+            after = before;
+            let scan = |spans: &mut Vec<Span>, text: &str| {
+                after.scan(text, spans);
+                rules::scan(text, spans);
+                assigned::scan(text, spans);
+                if !self.reveal_pii {
+                    personal::scan(text, spans);
+                }
+            };
+            view.scan(scan, &mut spans);
+            match view.decoded() {
+                Some(decoded) => view = decoded,
+                None => break,
+            }
+        }
+        self.block = after;
+        apart(text, spans)
+    }
+
+    fn mask(&mut self, text: &str, spans: &[Span]) -> String {
+        let (mut masked, mut from) = (String::with_capacity(text.len()), 0);
+        for span in spans {
+            masked.push_str(&text[from..span.start]);
+            masked.push_str(&mark(span.kind));
+            self.masked.add(span.kind, 1);
+            from = span.end;
+        }
+        masked.push_str(&text[from..]);
+        masked
+    }
+}
+
+impl Masked {
+    /// Kinds and how often each was masked.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        self.0.iter().map(|(kind, count)| (*kind, *count))
+    }
+
+    /// How much was masked in all.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// Adds what was masked elsewhere.
+    pub fn merge(&mut self, other: &Masked) {
+        other.iter().for_each(|(kind, count)| self.add(kind, count));
+    }
+
+    fn add(&mut self, kind: &'static str, count: u64) {
+        *self.0.entry(kind).or_default() += count;
+    }
+}
+
+/// Puts a field under its name, or under the name and a number when masking or cleaning made two names one.
+pub(crate) fn insert(fields: &mut Map<String, Value>, name: String, value: Value) {
+    let free = |it: &String| !fields.contains_key(it);
+    let numbered = (2..).map(|number| format!("{name} ({number})"));
+    if let Some(name) = std::iter::once(name.clone()).chain(numbered).find(free) {
+        fields.insert(name, value);
+    }
+}
+
+/// What stands in place of a secret or a personal detail.
+fn mark(kind: &str) -> String {
+    match kind {
+        personal::EMAIL | personal::CARD => format!("[{kind}]"),
+        _ => format!("[secret: {kind}]"),
+    }
+}
+
+/// Whether a value is a mark already, or holds one.
+fn is_marked(value: &str) -> bool {
+    value.contains("[secret:") || value.contains("[email]") || value.contains("[card number]")
+}
+
+/// Orders spans, joins those that overlap or are parted by white space within one key, and keeps characters whole.
+fn apart(text: &str, mut spans: Vec<Span>) -> Vec<Span> {
+    spans.sort_by_key(|it| (it.start, std::cmp::Reverse(it.end)));
+    let mut result: Vec<Span> = Vec::with_capacity(spans.len());
+    for mut span in spans {
+        span.start = text.floor_char_boundary(span.start);
+        span.end = text.ceil_char_boundary(span.end);
+        match result.last_mut() {
+            Some(last) if span.start < last.end => last.end = last.end.max(span.end),
+            Some(last)
+                if last.kind == block::KIND
+                    && span.kind == block::KIND
+                    && text[last.end..span.start].trim().is_empty() =>
+            {
+                last.end = span.end;
+            }
+            _ => result.push(span),
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests;
