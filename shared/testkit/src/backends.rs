@@ -1,0 +1,17 @@
+//! Real systems of record, made for one test and gone with it.
+
+mod alertmanager;
+mod answer;
+mod git;
+mod history;
+mod hostile;
+mod prometheus;
+mod recorder;
+
+pub use alertmanager::{Alert, Alertmanager};
+pub use answer::{Behaviour, Hold, Observer};
+pub use git::{Commit, GitRepository};
+pub use history::{History, Series, incident_history};
+pub use hostile::HostileRepository;
+pub use prometheus::Prometheus;
+pub use recorder::{Recorded, Recorder};
