@@ -1,5 +1,37 @@
 //! What was done: a signed Merkle log.
+//!
+//! An effect has an intent, durable before it starts, and an outcome; a read has one record, durable before its result
+//! leaves. [`Log`] writes, [`records`] reads, [`verify`] judges. `FORMAT.md` says which bytes stand where.
+//!
+//! * **Invariant:** [`Log::record`] and [`Log::admit_effect`] return only after their record is on disk.
+//! * **Invariant:** an effect starts only on an [`Admission`] whose intent is durable, and every intent gets one outcome: the
+//!   real one, or `unknown` from a close or the next start.
+//! * **Invariant:** after a write or sync that failed nothing more is written; what was not acknowledged is not counted.
+//! * **Invariant:** what is in the tree never has to be erased: closed words, keyed hashes and salted commitments only.
+//! * **Invariant:** a journal is only ever appended to, except for what stands behind its last checkpoint, which nobody
+//!   was told of; that is kept aside, and its loss is recorded.
 
+mod canonical;
+mod error;
+mod frame;
+mod head;
+mod journal;
+mod keys;
+mod ledger;
+mod log;
+mod merkle;
+mod note;
+mod open;
+mod pool;
 mod proof;
+mod record;
+mod recover;
+mod seal;
+mod writer;
 
+pub use canonical::{NotCanonical, canonical, digest};
+pub use error::AuditError;
+pub use log::{Log, Opened, Options, Standing};
+pub use note::{BadVerifyingKey, VerifyingKey};
 pub use proof::{Admission, Digest, Receipt};
+pub use record::{Cut, Entry, Event, OUTCOMES, VERDICTS};

@@ -1,0 +1,133 @@
+//! When is something durable? Once [`Journal::append`] returns. Room is reserved ahead, so that a full disk is noticed
+//! before a commit is begun, and what is kept back lets reads and outcomes still be recorded.
+
+use std::{fs::File, io, os::unix::fs::FileExt, path::PathBuf};
+
+use rustix::{
+    fs::{FallocateFlags, fallocate},
+    io::Errno,
+};
+
+/// Last part of the reserve, kept for the checkpoint and the stop record.
+const STOP_BYTES: u64 = 16 * 1024;
+
+/// A journal that one process appends to.
+pub(crate) struct Journal {
+    file: File,
+    path: PathBuf,
+    end: u64,
+    room: u64,
+    ahead: Ahead,
+}
+
+/// How much room is reserved ahead.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ahead {
+    /// Reserved at a time.
+    pub(crate) chunk: u64,
+    /// Kept for when the disk is full.
+    pub(crate) reserve: u64,
+}
+
+/// What a commit is for, and so how much of the reserve it may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Use {
+    /// None of it.
+    Effect,
+    /// The first part.
+    Read,
+    /// All but what a stop needs.
+    Outcome,
+    /// All of it.
+    Stop,
+}
+
+impl Journal {
+    /// Goes on after `end`; what stands behind it must be zeros.
+    pub(crate) fn new(file: File, path: PathBuf, end: u64, ahead: Ahead) -> io::Result<Journal> {
+        let room = file.metadata()?.len();
+        Ok(Journal { file, path, end, room, ahead })
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(crate) fn path(&self) -> &PathBuf {
+        &self.path
+    }
+
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Reserves room so that after `bytes` more the whole reserve is still there. True if it is.
+    pub(crate) fn make_room(&mut self, bytes: u64) -> io::Result<bool> {
+        let wanted = self.end + bytes + self.ahead.reserve;
+        if self.room >= wanted {
+            return Ok(true);
+        }
+        for goal in [wanted + self.ahead.chunk, wanted] {
+            match extend(&self.file, self.room, goal) {
+                Ok(()) => {
+                    self.room = goal;
+                    return Ok(true);
+                }
+                Err(error) if is_full(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether `bytes` fit without using more of the reserve than their use may.
+    pub(crate) fn fits(&self, bytes: u64, for_what: Use) -> bool {
+        let kept = match for_what {
+            Use::Effect => self.ahead.reserve,
+            Use::Read => self.ahead.reserve / 2,
+            Use::Outcome => STOP_BYTES,
+            Use::Stop => 0,
+        };
+        self.end + bytes + kept <= self.room
+    }
+
+    /// Writes a commit and waits until it is on disk. After an error nobody knows what is on disk: whether to go on is no
+    /// question that a second attempt could answer, so the caller must append nothing more.
+    pub(crate) fn append(&mut self, commit: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(commit, self.end)?;
+        // Its length was settled when the room was reserved, so the content is all there is to sync.
+        self.file.sync_data()?;
+        self.end += commit.len() as u64;
+        Ok(())
+    }
+}
+
+/// Whether an error means that there is no room, now.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+/// Makes a file longer by zeros that have their place on the disk. Leaves it as it was if that fails.
+fn extend(file: &File, from: u64, to: u64) -> io::Result<()> {
+    let extended = match fallocate(file, FallocateFlags::empty(), from, to - from) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => fill(file, from, to),
+        other => other.map_err(io::Error::from),
+    };
+    // The new length must be durable before anything behind the old one is: `sync_data` of a commit sees to it, because
+    // a length that reaches to the data is part of what it syncs.
+    extended.inspect_err(|_| {
+        let _ = file.set_len(from);
+    })
+}
+
+/// Writes zeros, where the file system cannot reserve.
+fn fill(file: &File, mut from: u64, to: u64) -> io::Result<()> {
+    let zeros = vec![0; 64 * 1024];
+    while from < to {
+        let count = zeros.len().min((to - from) as usize);
+        file.write_all_at(&zeros[..count], from)?;
+        from += count as u64;
+    }
+    Ok(())
+}

@@ -1,0 +1,241 @@
+//! How do records become a commit? Staged one after the other, signed once, durable together or not at all.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    AuditError, Receipt,
+    error::At,
+    frame::{Frames, HEAD_BYTES, Kind, Next, put},
+    head::{HEAD, Head},
+    journal::{Journal, Use},
+    keys::{Keys, SubjectKey},
+    merkle::{Tree, leaf_hash},
+    note::Checkpoint,
+    record::{Draft, Facts, Leaf, Word},
+    seal::Salted,
+};
+
+/// First line of a journal's header frame.
+pub(crate) const HEADER: &str = "bailiwick journal v1";
+
+/// A log as its one writer holds it: the state after the last durable commit.
+pub(crate) struct Ledger {
+    origin: String,
+    keys: Keys,
+    journal: Journal,
+    head: File,
+    tree: Tree,
+    /// Intents without outcome, with the places of their leaves.
+    open: BTreeMap<u64, u64>,
+}
+
+/// Records that are to become durable together. Dropping it leaves the ledger as it was.
+pub(crate) struct Group {
+    bytes: Vec<u8>,
+    tree: Tree,
+    opened: BTreeMap<u64, u64>,
+    closed: BTreeSet<u64>,
+    stopped: bool,
+}
+
+impl Ledger {
+    pub(crate) fn new(
+        folder: &Path,
+        origin: String,
+        keys: Keys,
+        journal: Journal,
+        tree: Tree,
+        open: BTreeMap<u64, u64>,
+    ) -> Result<Ledger, AuditError> {
+        let path = folder.join(HEAD);
+        let mut options = File::options();
+        let head = options.write(true).create(true).truncate(false).open(&path).at("open", &path)?;
+        Ok(Ledger { origin, keys, journal, head, tree, open })
+    }
+
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.tree.size()
+    }
+
+    pub(crate) fn path(&self) -> &PathBuf {
+        self.journal.path()
+    }
+
+    /// Intents without outcome.
+    pub(crate) fn open(&self) -> impl Iterator<Item = u64> {
+        self.open.keys().copied()
+    }
+
+    /// Begins a commit; that of an empty log begins with the header.
+    pub(crate) fn begin(&self) -> Group {
+        let mut bytes = Vec::with_capacity(16 * 1024);
+        if self.journal.end() == 0 {
+            put(&mut bytes, Kind::Header, format!("{HEADER}\n{}\n", self.origin).as_bytes());
+        }
+        let tree = self.tree.clone();
+        Group { bytes, tree, opened: BTreeMap::new(), closed: BTreeSet::new(), stopped: false }
+    }
+
+    /// Whether a record fits behind what the group holds, asking the disk for room if need be.
+    pub(crate) fn fits(&mut self, group: &Group, draft: &Draft, for_what: Use) -> io::Result<bool> {
+        self.fits_bytes((group.bytes.len() + draft.size_bound()) as u64, for_what)
+    }
+
+    /// Whether a group of this many bytes fits.
+    pub(crate) fn fits_bytes(&mut self, bytes: u64, for_what: Use) -> io::Result<bool> {
+        let bytes = bytes + self.checkpoint_bound();
+        self.journal.make_room(bytes)?;
+        Ok(self.journal.fits(bytes, for_what))
+    }
+
+    /// Whether the next record of this use would fit if it were small.
+    pub(crate) fn has_room(&mut self, for_what: Use) -> io::Result<bool> {
+        self.fits(&self.begin(), &Draft::own(Word::Heartbeat, Facts::default()), for_what)
+    }
+
+    /// Adds a record to a group. An error leaves the group as it was.
+    pub(crate) fn stage(&mut self, group: &mut Group, draft: Draft) -> Result<Receipt, AuditError> {
+        let index = group.tree.size();
+        if let Some(intent) = draft.facts.intent
+            && !self.is_open(group, intent)
+        {
+            let problem = format!("no open intent {intent} in {}", self.origin);
+            return Err(AuditError::Malformed { problem });
+        }
+        let (facts, salted, subject) = self.commit_to(draft.facts, &draft.subject, &draft.payload)?;
+        let leaf = Leaf { v: 1, index, time: Timestamp::now(), event: draft.word, facts };
+        let bytes = leaf.bytes()?;
+        let hash = leaf_hash(&bytes);
+        let place = self.journal.end() + group.bytes.len() as u64;
+        put(&mut group.bytes, Kind::Leaf, &bytes);
+        if let (Some(salted), Some(subject)) = (salted, subject) {
+            let sealed = salted.seal(&subject, &self.origin, index, &hash);
+            put(&mut group.bytes, Kind::Payload, &sealed);
+        }
+        group.tree.push(hash);
+        if draft.word == Word::Intent {
+            group.opened.insert(index, place);
+        }
+        group.closed.extend(leaf.facts.intent);
+        group.stopped = draft.word == Word::Stop;
+        Ok(Receipt { log: self.origin.clone(), index, leaf: hash })
+    }
+
+    /// Adds the outcome `unknown` of an intent that was durable before this group.
+    pub(crate) fn stage_unknown(&mut self, group: &mut Group, intent: u64) -> Result<Receipt, AuditError> {
+        let leaf = self.leaf_of(intent)?;
+        let facts = Facts {
+            outcome: Some("unknown".to_owned()),
+            intent: Some(intent),
+            commitment: None,
+            omitted_bytes: None,
+            ..leaf.facts
+        };
+        self.stage(group, Draft::own(Word::Outcome, facts))
+    }
+
+    /// Signs and writes a group. After an error the ledger must not be used again: what is on disk is unknown.
+    pub(crate) fn commit(&mut self, mut group: Group) -> Result<(), AuditError> {
+        let checkpoint =
+            Checkpoint { origin: self.origin.clone(), size: group.tree.size(), root: group.tree.root() };
+        let note = checkpoint.sign(self.keys.signing());
+        put(&mut group.bytes, Kind::Checkpoint, note.as_bytes());
+        self.journal.append(&group.bytes).at("write", self.journal.path())?;
+        self.tree = group.tree;
+        self.open.append(&mut group.opened);
+        self.open.retain(|intent, _| !group.closed.contains(intent));
+        let open = self.open.iter().map(|(index, place)| (*index, *place));
+        let head = Head::new(&note, self.journal.end(), &self.tree, open, group.stopped);
+        // The journal is what counts: without this file the next start reads all of it.
+        if let Err(error) = head.write(&self.head, &self.keys) {
+            tracing::warn!(%error, log = self.origin, "cannot write the head beside the journal");
+        }
+        if group.stopped {
+            let _ = self.head.sync_data();
+        }
+        Ok(())
+    }
+
+    fn is_open(&self, group: &Group, intent: u64) -> bool {
+        let known = self.open.contains_key(&intent) || group.opened.contains_key(&intent);
+        known && !group.closed.contains(&intent)
+    }
+
+    /// Puts pseudonym and commitment into the facts.
+    fn commit_to(
+        &mut self,
+        mut facts: Facts,
+        subject: &str,
+        payload: &[u8],
+    ) -> Result<(Facts, Option<Salted>, Option<SubjectKey>), AuditError> {
+        if subject.is_empty() {
+            return Ok((facts, None, None));
+        }
+        let pseudonym = self.keys.pseudonym(subject);
+        // Durable before the record is: a record whose key a crash took would be erased by accident.
+        let key = self.keys.subject(&pseudonym)?;
+        let salted = Salted::new(payload);
+        facts.subject = Some(pseudonym);
+        facts.commitment = Some(hex::encode(salted.commitment()));
+        Ok((facts, Some(salted), Some(key)))
+    }
+
+    fn leaf_of(&self, intent: u64) -> Result<Leaf, AuditError> {
+        let damaged = |problem: &str| AuditError::Damaged {
+            log: self.origin.clone(),
+            problem: format!("intent {intent} {problem}"),
+        };
+        let place = *self.open.get(&intent).ok_or_else(|| damaged("is not open"))?;
+        let input = Place { file: self.journal.file(), offset: place };
+        let mut frames = Frames::new(input, place);
+        match frames.step().at("read", self.journal.path())? {
+            Next::Frame(Kind::Leaf) => {}
+            _ => return Err(damaged("is not where it was written")),
+        }
+        Leaf::parse(frames.content())
+            .filter(|it| it.index == intent && it.event == Word::Intent)
+            .ok_or_else(|| damaged("is not what was written"))
+    }
+
+    fn checkpoint_bound(&self) -> u64 {
+        // Header and checkpoint: the origin three times at most, size, root and signature.
+        (2 * HEAD_BYTES + 4 * self.origin.len() + 256) as u64
+    }
+}
+
+/// Reads a file from a place without moving anybody's position.
+struct Place<'a> {
+    file: &'a File,
+    offset: u64,
+}
+
+impl io::Read for Place<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.file.read_at(buffer, self.offset)?;
+        self.offset += got as u64;
+        Ok(got)
+    }
+}
+
+impl Group {
+    /// Whether there is anything to write.
+    pub(crate) fn is_empty(&self, ledger: &Ledger) -> bool {
+        self.tree.size() == ledger.size()
+    }
+}
