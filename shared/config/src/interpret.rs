@@ -121,7 +121,7 @@ impl Reading<'_, '_> {
         let line = self.document.line(&["policy", list, &index.to_string()]);
         let file = Path::new(self.document.label()).file_name().unwrap_or_default();
         let place = Some(format!("{}:{line}", file.to_string_lossy()));
-        ListEntry { text: text.to_owned(), approvals, place }
+        ListEntry { text: text.to_owned(), approvals, place, narrow: false }
     }
 
     fn zone(&self, table: &PolicyTable) -> Result<TimeZone, ConfigError> {

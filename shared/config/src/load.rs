@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use policy::{Lists, Policy, Source, Vocabulary};
+use policy::{ListEntry, Lists, Scope, Source, Vocabulary};
 
 use crate::{
     ConfigError, Connection, Surroundings, discovery,
@@ -56,14 +56,14 @@ pub struct Identity {
     pub declared: bool,
 }
 
-/// What [`policy::Policy::load`] is fed with.
+/// What [`policy::Policy::load`] is fed with; where it [is silent](PolicySettings::is_silent), add the built-in policy.
 #[derive(Clone, Debug)]
 pub struct PolicySettings {
     /// Zone of `weekday` and `minute_of_day`.
     pub zone: jiff::tz::TimeZone,
-    /// Cedar files, already read; the built-in one where the configuration names neither files nor lists.
+    /// Cedar files, already read; those of trusted files in a repository are [`Scope::Narrow`].
     pub sources: Vec<Source>,
-    /// Lists of the configuration, and denials of trusted files in a repository.
+    /// Lists of the configuration, and narrow entries of trusted files in a repository.
     pub lists: Lists,
 }
 
@@ -85,9 +85,6 @@ impl Config {
             discovery::note_unused(path, &config.connections, surroundings, &mut notes);
         }
         config.policy.sources = sources.sources;
-        if config.policy.sources.is_empty() && config.policy.lists.is_empty() {
-            config.policy.sources.push(Policy::read_only_source());
-        }
         Narrowing::find(surroundings, &used, &mut notes)?.apply(&mut config.policy);
         config.notes = notes;
         Ok(config)
@@ -96,6 +93,17 @@ impl Config {
     /// The connection of this name.
     pub fn connection(&self, name: &str) -> Option<&Connection> {
         self.connections.iter().find(|it| it.name == name)
+    }
+}
+
+impl PolicySettings {
+    /// Whether the configuration says nothing about what may be done, so that the built-in policy holds. What a
+    /// repository narrows does not count: it must never replace what it narrows.
+    pub fn is_silent(&self) -> bool {
+        let Lists { allow, ask, approve, deny } = &self.lists;
+        let narrow = |it: &ListEntry| it.narrow;
+        self.sources.iter().all(|it| it.scope == Scope::Narrow)
+            && [allow, ask, approve, deny].into_iter().flatten().all(narrow)
     }
 }
 

@@ -1,11 +1,12 @@
 //! What may a repository say about its own supervision? Nothing, unless a person trusted it; and then only less.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 
-use policy::{Lists, Scope, Source};
+use policy::{ListEntry, Lists, Scope, Source};
 
 use crate::{
     Config, ConfigError, PolicySettings, Surroundings, document::Document, file, interpret::Reading,
@@ -60,15 +61,33 @@ impl Narrowing {
         let table: FileTable = document.read()?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         let lists = Reading { document: &document, folder, notes: &mut Vec::new() }.lists(&table.policy)?;
-        self.lists.deny.extend(lists.deny);
-        self.lists.ask.extend(lists.ask);
-        self.lists.approve.extend(lists.approve);
+        for (list, entries) in [
+            (&mut self.lists.ask, lists.ask),
+            (&mut self.lists.approve, lists.approve),
+            (&mut self.lists.deny, lists.deny),
+        ] {
+            for entry in entries {
+                let place = entry.place.map(|it| words::path(&folder.join(it)));
+                push(list, ListEntry { place, narrow: true, ..entry });
+            }
+        }
         Ok(())
     }
 
     pub(crate) fn apply(self, policy: &mut PolicySettings) {
         policy.sources.extend(self.sources);
+        policy.lists.ask.extend(self.lists.ask);
+        policy.lists.approve.extend(self.lists.approve);
         policy.lists.deny.extend(self.lists.deny);
+    }
+}
+
+/// Adds an entry; where two files of a repository say the same, the stricter stays, since an id names one rule.
+fn push(list: &mut Vec<ListEntry>, entry: ListEntry) {
+    let words = |it: &ListEntry| it.text.split_whitespace().map(str::to_owned).collect::<BTreeSet<_>>();
+    match list.iter_mut().find(|it| words(it) == words(&entry)) {
+        Some(same) => same.approvals = same.approvals.max(entry.approvals),
+        None => list.push(entry),
     }
 }
 

@@ -74,12 +74,14 @@ pub struct ListEntry {
     pub approvals: u8,
     /// Where it stands, e.g. `bailiwick.toml:12`.
     pub place: Option<String>,
+    /// Whether it may only take away, as in a file of a repository: its forbid holds, and it permits nothing.
+    pub narrow: bool,
 }
 
 impl ListEntry {
     /// An entry that needs one approval where it stands under `approve`.
     pub fn new(text: impl Into<String>) -> ListEntry {
-        ListEntry { text: text.into(), approvals: 1, place: None }
+        ListEntry { text: text.into(), approvals: 1, place: None, narrow: false }
     }
 }
 
