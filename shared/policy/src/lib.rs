@@ -1,12 +1,42 @@
-//! May they? Pure decisions from lists and Cedar policies.
+//! May they? Pure decisions from lists and Cedar policies. Start at [`Policy::decide`].
+//!
+//! Tools become the words of policies ([`emit_schema`]); the configuration adds its own ([`Vocabulary`]); lists and
+//! `.cedar` files become rules, each checked against those words ([`Policy::load`]). A question is then put to the rules
+//! whose scope covers its caller, tool and target; the others cost nothing.
+//!
+//! * **Invariant:** nothing is permitted that no rule permits, and a forbid wins over any number of permits.
+//! * **Invariant:** a forbid that cannot be evaluated forbids; a permit that cannot be evaluated permits nothing.
+//! * **Invariant:** a call is permitted only if every one of its targets is, and it has at least one.
+//! * **Invariant:** more approvals, or a confirmation, never turn a permit into anything else.
+//! * **Invariant:** only [`Policy::decide`] makes a [`Permit`].
+//! * **Invariant:** [`Policy::screen`] refuses nothing that [`Policy::decide`] could permit once the targets are narrowed.
+//! * **Invariant:** a policy loads whole or not at all: one problem anywhere, and there is no [`Policy`].
+//! * **Invariant:** this crate does no I/O, reads no clock and does not know MCP: the same question has the same answer.
 
 mod answer;
+mod asked;
+mod decide;
+mod explain;
+mod family;
+mod index;
+mod lint;
+mod lists;
+mod load;
+mod people;
 mod policy;
 mod problem;
 mod question;
 mod report;
+mod rule;
 mod schema;
+mod screen;
 mod setup;
+mod slice;
+mod source;
+mod standing;
+mod syntax;
+mod vocabulary;
+mod walk;
 
 pub use answer::{Denial, NeedsApproval, Permit, Refusal};
 pub use policy::Policy;

@@ -1,77 +1,104 @@
-//! A loaded set of rules.
+//! A loaded set of rules, and what there is to know about it.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jiff::tz::TimeZone;
+use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Caller, Circumstances, Denial, Digest, Explanation, LoadErrors, Permit, Question, Refusal, RuleLine,
-    Scope, Setup, Source, Standing, Target, Verdict,
+    Caller, Digest, LoadErrors, RuleLine, Scope, Setup, Source, Target, asked,
+    family::{Action, Family},
+    index::Index,
+    load,
+    rule::Rule,
+    slice::Slice,
 };
 
-/// Rules, checked and ready to decide.
+/// Rules, checked and ready to decide. Share one behind an `Arc`; it never changes.
 #[derive(Debug)]
-pub struct Policy {}
+pub struct Policy {
+    pub(crate) family: Family,
+    /// By id.
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) index: Index,
+    pub(crate) zone: TimeZone,
+    schema_text: String,
+    digest: Digest,
+}
 
 impl Policy {
-    /// Checks everything and loads it, or says all that is wrong.
-    pub fn load(_setup: Setup<'_>) -> Result<Policy, LoadErrors> {
-        Ok(Policy {})
+    /// Checks everything and loads it, or says all that is wrong. The setup says everything: nothing is implied, so the
+    /// caller passes [`Policy::read_only_source`] where nothing is configured.
+    pub fn load(setup: Setup<'_>) -> Result<Policy, LoadErrors> {
+        let loaded = load::load(&setup)?;
+        let index = Index::new(&loaded.rules);
+        let digest = digest(&loaded.rules, &loaded.schema_text, &setup.zone);
+        let load::Loaded { family, rules, schema_text } = loaded;
+        Ok(Policy { family, rules, index, zone: setup.zone, schema_text, digest })
     }
 
-    /// What holds where nothing is configured.
+    /// What holds where nothing is configured: reads and dry runs.
     pub fn read_only_source() -> Source {
-        Source { name: "policies/read-only.cedar".to_owned(), text: String::new(), scope: Scope::Full }
+        Source {
+            name: "policies/read-only.cedar".to_owned(),
+            text: include_str!("../../../policies/read-only.cedar").to_owned(),
+            scope: Scope::Full,
+        }
     }
 
-    /// Whether a call can be refused before any backend is asked.
-    pub fn screen(&self, _caller: &Caller, _tool: &str, _targets: &[Target]) -> Result<(), Denial> {
-        Ok(())
-    }
-
-    /// May they?
-    pub fn decide(&self, _question: &Question<'_>) -> Result<Permit, Refusal> {
-        Err(Refusal::Denied(no()))
-    }
-
-    /// Whether a row about a target may be shown in the answer to a question.
-    pub fn shows(&self, _question: &Question<'_>, _target: &Target) -> bool {
-        false
-    }
-
-    /// Whether a caller may see a class of data unmasked.
-    pub fn reveals(&self, _caller: &Caller, _circumstances: &Circumstances, _class: &str) -> bool {
-        false
-    }
-
-    /// Where a caller stands before the arguments are known.
-    pub fn standing(
-        &self,
-        _caller: &Caller,
-        _tool: &str,
-        _target: &Target,
-        _circumstances: &Circumstances,
-    ) -> Standing {
-        Standing::Denied(no())
-    }
-
-    /// Why the answer is what it is.
-    pub fn explain(&self, _question: &Question<'_>) -> Explanation {
-        Explanation { answer: Verdict::Denied(no()), determining: Vec::new(), considered: 0, of: 0 }
-    }
-
-    /// Names the set: changes with any rule or word of the schema.
+    /// Names the set: changes with any rule, with any word of the schema and with the zone.
     pub fn digest(&self) -> Digest {
-        [0; 32]
+        self.digest
     }
 
     /// Every rule, by id.
     pub fn rules(&self) -> Vec<RuleLine> {
-        Vec::new()
+        self.rules.iter().map(|it| it.line.clone()).collect()
     }
 
-    /// The schema that the rules were checked against.
+    /// The schema that the rules were checked against: the family's, and what the configuration adds.
     pub fn schema_text(&self) -> &str {
-        ""
+        &self.schema_text
+    }
+
+    /// The tool of a name, if the family has it.
+    pub(crate) fn tool(&self, name: &str) -> Option<&Action> {
+        self.family.action(name).filter(|it| it.groups.contains("call") && it.input().is_some())
+    }
+
+    /// Rules by their positions, as people refer to them: each once, in order.
+    pub(crate) fn ids(&self, positions: impl IntoIterator<Item = usize>) -> Vec<String> {
+        let positions: BTreeSet<usize> = positions.into_iter().collect();
+        positions.into_iter().map(|it| self.rules[it].id().to_owned()).collect()
+    }
+
+    /// The rules that can apply to a caller, a tool and a target.
+    pub(crate) fn slice(
+        &self,
+        caller: &Caller,
+        name: &str,
+        tool: &Action,
+        target: &Target,
+    ) -> Result<Arc<Slice>, String> {
+        self.index.slice(&self.rules, caller, name, target, |covering| {
+            Ok(Slice::new(&self.rules, covering, asked::caller_entities(caller, name, tool)?))
+        })
     }
 }
 
-fn no() -> Denial {
-    Denial { policy: None, reason: "no rule permits it".to_owned(), instead: None }
+fn digest(rules: &[Rule], schema: &str, zone: &TimeZone) -> Digest {
+    let mut hash = Sha256::new();
+    let mut part = |text: &str| {
+        // The length in front keeps one part from running into the next.
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    };
+    part("bailiwick policy 1");
+    part(schema);
+    part(zone.iana_name().unwrap_or_default());
+    for rule in rules {
+        part(rule.id());
+        part(&rule.policy.to_string());
+    }
+    hash.finalize().into()
 }

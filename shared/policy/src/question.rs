@@ -147,3 +147,20 @@ impl Channel {
         }
     }
 }
+
+/// What `weekday` can hold, Monday first.
+pub(crate) const WEEKDAYS: [&str; 7] =
+    ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+
+/// Attributes of every context beside the arguments, with all that each can hold where that is a closed set.
+pub(crate) fn words() -> [(&'static str, Option<Vec<&'static str>>); 5] {
+    let assurances = [Assurance::Declared, Assurance::OsUser, Assurance::Token].map(Assurance::word);
+    let channels = [Channel::Stdio, Channel::Cli].map(Channel::word);
+    [
+        ("assurance: String", Some(assurances.to_vec())),
+        ("channel: String", Some(channels.to_vec())),
+        ("now: datetime", None),
+        ("weekday: String", Some(WEEKDAYS.to_vec())),
+        ("minute_of_day: Long", None),
+    ]
+}

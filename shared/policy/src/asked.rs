@@ -1,0 +1,185 @@
+//! How does a question look to Cedar? Entities, and a context that is typed by the schema.
+
+use cedar_policy::{Context, Entities, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value};
+
+use crate::{
+    Caller, Circumstances, Target,
+    family::{Action, Field, Kind, Record},
+    question::WEEKDAYS,
+    rule::Entity,
+};
+
+/// The person's and other people's consent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Agreement {
+    pub(crate) approvals: u8,
+    pub(crate) confirmed: bool,
+}
+
+impl Agreement {
+    /// What a call brings along.
+    pub(crate) fn of(circumstances: &Circumstances) -> Agreement {
+        Agreement { approvals: circumstances.approvals, confirmed: circumstances.confirmed }
+    }
+
+    /// More agreement, least first: a confirmation, then one to three people, each without and with a confirmation.
+    pub(crate) fn more(self) -> impl Iterator<Item = Agreement> {
+        (self.approvals..=3)
+            .flat_map(|approvals| [false, true].map(|confirmed| Agreement { approvals, confirmed }))
+            .filter(move |it| (it.confirmed || !self.confirmed) && *it != self)
+    }
+
+    /// More than which nobody can agree.
+    pub(crate) fn all(self) -> Agreement {
+        Agreement { approvals: self.approvals.max(3), confirmed: true }
+    }
+}
+
+/// The agent, as policies name it.
+pub(crate) fn principal(caller: &Caller) -> Entity {
+    Entity::new("Agent", &caller.agent)
+}
+
+/// Whom the agent is in: the person it acts for, and the teams.
+pub(crate) fn principal_parents(caller: &Caller) -> Vec<Entity> {
+    let person = caller.on_behalf_of.iter().map(|it| Entity::new("User", it));
+    person.chain(caller.teams.iter().map(|it| Entity::new("Team", it))).collect()
+}
+
+/// A target, as policies name it: `Target::"connection/kind/id"`.
+pub(crate) fn resource(target: &Target) -> Entity {
+    Entity { kind: "Target".to_owned(), id: format!("{}/{}/{}", target.connection, target.kind, target.id) }
+}
+
+/// What a target is in.
+pub(crate) fn resource_parents(target: &Target) -> [Entity; 4] {
+    [
+        Entity::new("Environment", &target.environment),
+        Entity::new("Region", &target.region),
+        Entity::new("Team", &target.team),
+        Entity::new("Tier", &target.tier),
+    ]
+}
+
+/// An entity's name in Cedar's own form.
+pub(crate) fn uid(entity: &Entity) -> Result<EntityUid, String> {
+    let kind: EntityTypeName =
+        entity.kind.parse().map_err(|_| format!("`{}` is no entity type", entity.kind))?;
+    Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(&entity.id)))
+}
+
+/// The caller and the action, with all that they are in.
+pub(crate) fn caller_entities(caller: &Caller, name: &str, action: &Action) -> Result<Entities, String> {
+    let bare = |uid, parents| cedar_policy::Entity::new_no_attrs(uid, parents);
+    let uids = |of: &[Entity]| of.iter().map(uid).collect::<Result<_, _>>();
+    let teams: Vec<Entity> = caller.teams.iter().map(|it| Entity::new("Team", it)).collect();
+    let groups: Vec<Entity> = action.groups.iter().map(|it| Entity::new("Action", it)).collect();
+    let mut all = vec![
+        bare(uid(&principal(caller))?, uids(&principal_parents(caller))?),
+        bare(uid(&Entity::new("Action", name))?, uids(&groups)?),
+    ];
+    if let Some(person) = &caller.on_behalf_of {
+        all.push(bare(uid(&Entity::new("User", person))?, uids(&teams)?));
+    }
+    Entities::from_entities(all, None).map_err(|it| it.to_string())
+}
+
+/// The same, with a target beside them.
+pub(crate) fn with_target(entities: &Entities, target: &Target) -> Result<Entities, String> {
+    let text = |it: &str| RestrictedExpression::new_string(it.to_owned());
+    let attributes = [
+        ("kind".to_owned(), text(target.kind)),
+        ("id".to_owned(), text(&target.id)),
+        ("connection".to_owned(), text(&target.connection)),
+    ];
+    let parents = resource_parents(target).iter().map(uid).collect::<Result<_, _>>()?;
+    let entity = cedar_policy::Entity::new(uid(&resource(target))?, attributes.into(), parents)
+        .map_err(|it| it.to_string())?;
+    entities.clone().add_entities([entity], None).map_err(|it| it.to_string())
+}
+
+/// The context of a call. What does not fit the schema is an error: rules were checked against the schema only.
+pub(crate) fn context(
+    action: &Action,
+    input: Option<&Map<String, Value>>,
+    circumstances: &Circumstances,
+    agreement: Agreement,
+    zone: &TimeZone,
+    assurance: &str,
+) -> Result<Context, String> {
+    let fields = action.input().ok_or("it is no tool")?;
+    let mut pairs = circumstance_pairs(circumstances, zone, assurance);
+    if let Some(input) = input {
+        pairs.push(("input".to_owned(), record(fields, input, "")?));
+    }
+    pairs.push(("approvals".to_owned(), RestrictedExpression::new_long(agreement.approvals.into())));
+    pairs.push(("confirmed".to_owned(), RestrictedExpression::new_bool(agreement.confirmed)));
+    Context::from_pairs(pairs).map_err(|it| it.to_string())
+}
+
+/// The part of a context that is the same for calls and for revealing.
+pub(crate) fn circumstance_pairs(
+    circumstances: &Circumstances,
+    zone: &TimeZone,
+    assurance: &str,
+) -> Vec<(String, RestrictedExpression)> {
+    let local = circumstances.now.to_zoned(zone.clone());
+    let weekday = WEEKDAYS[usize::from(local.weekday().to_monday_zero_offset().unsigned_abs())];
+    let minute = i64::from(local.hour()) * 60 + i64::from(local.minute());
+    let text = |it: &str| RestrictedExpression::new_string(it.to_owned());
+    vec![
+        ("assurance".to_owned(), text(assurance)),
+        ("channel".to_owned(), text(circumstances.channel.word())),
+        ("now".to_owned(), RestrictedExpression::new_datetime(instant(circumstances.now))),
+        ("weekday".to_owned(), text(weekday)),
+        ("minute_of_day".to_owned(), RestrictedExpression::new_long(minute)),
+    ]
+}
+
+/// As Cedar reads it, e.g. `2026-11-22T01:30:00.000Z`.
+fn instant(now: jiff::Timestamp) -> String {
+    let utc = TimeZone::UTC.to_datetime(now);
+    let (date, time) = (utc.date(), utc.time());
+    format!("{date}T{:02}:{:02}:{:02}.{:03}Z", time.hour(), time.minute(), time.second(), time.millisecond())
+}
+
+fn record(fields: &Record, input: &Map<String, Value>, path: &str) -> Result<RestrictedExpression, String> {
+    let missing = fields.iter().find(|(name, field)| field.required && !input.contains_key(*name));
+    if let Some((name, _)) = missing {
+        return Err(format!("argument `{path}{name}` is missing"));
+    }
+    let mut pairs = Vec::with_capacity(input.len());
+    for (name, value) in input {
+        match fields.get(name) {
+            Some(Field { required: false, .. }) if value.is_null() => {}
+            Some(field) => pairs.push((name.clone(), expression(&field.kind, value, path, name)?)),
+            None => return Err(format!("argument `{path}{name}` is not in the schema")),
+        }
+    }
+    RestrictedExpression::new_record(pairs).map_err(|it| it.to_string())
+}
+
+fn expression(kind: &Kind, value: &Value, path: &str, name: &str) -> Result<RestrictedExpression, String> {
+    let wrong = || format!("argument `{path}{name}` is not of its type");
+    match (kind, value) {
+        (Kind::Text(words), Value::String(text)) => {
+            if words.as_ref().is_some_and(|it| !it.contains(text)) {
+                return Err(format!("argument `{path}{name}` is none of its words"));
+            }
+            Ok(RestrictedExpression::new_string(text.clone()))
+        }
+        (Kind::Long, Value::Number(number)) => {
+            Ok(RestrictedExpression::new_long(number.as_i64().ok_or_else(wrong)?))
+        }
+        (Kind::Bool, Value::Bool(value)) => Ok(RestrictedExpression::new_bool(*value)),
+        (Kind::Set(items), Value::Array(values)) => {
+            let items: Result<Vec<_>, _> =
+                values.iter().map(|it| expression(items, it, path, name)).collect();
+            Ok(RestrictedExpression::new_set(items?))
+        }
+        (Kind::Record(fields), Value::Object(values)) => record(fields, values, &format!("{path}{name}.")),
+        _ => Err(wrong()),
+    }
+}

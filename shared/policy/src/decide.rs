@@ -1,0 +1,291 @@
+//! May they? Every target is asked about, and every one must be permitted.
+
+use std::sync::Arc;
+
+use cedar_policy::{Entities, EntityUid, Request};
+use serde_json::{Map, Value};
+
+use crate::{
+    Caller, Circumstances, Denial, NeedsApproval, Permit, Policy, Question, Refusal, Target,
+    asked::{self, Agreement},
+    family::Action,
+    rule::{Entity, Rule},
+    slice::{Failed, Slice, holds},
+};
+
+/// A question with what all its targets share.
+pub(crate) struct Asked<'a> {
+    policy: &'a Policy,
+    caller: &'a Caller,
+    name: &'a str,
+    tool: &'a Action,
+    /// None where the arguments are not known yet; then only rules that do not look at them may be evaluated.
+    input: Option<&'a Map<String, Value>>,
+    circumstances: &'a Circumstances,
+    principal: EntityUid,
+    action: EntityUid,
+    agreement: Agreement,
+    context: cedar_policy::Context,
+}
+
+/// What the rules of one slice say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// By this rule, and no forbid holds.
+    Permitted(usize),
+    /// By this rule.
+    Forbidden(usize),
+    /// A forbid could not be evaluated.
+    Failed(usize),
+    /// No permit holds.
+    Nobody,
+}
+
+impl Policy {
+    /// May they? A [`Permit`] only if every target is permitted; the same question always has the same answer.
+    pub fn decide(&self, question: &Question<'_>) -> Result<Permit, Refusal> {
+        let targets = question.targets;
+        if targets.is_empty() || targets.len() > Target::MAX {
+            let reason =
+                format!("a call has 1 to {} targets, this one has {}: say which", Target::MAX, targets.len());
+            return Err(denied(reason));
+        }
+        let asked = Asked::new(self, question)?;
+        let mut permits = Vec::new();
+        let mut needs: Option<NeedsApproval> = None;
+        let mut seen: Vec<Arc<Slice>> = Vec::new();
+        for target in targets {
+            let slice = asked.slice(target)?;
+            // The same rules, and none looks at the target itself: the answer is known.
+            if !slice.resource && seen.iter().any(|it| Arc::ptr_eq(it, &slice)) {
+                continue;
+            }
+            match asked.answer(&slice, target) {
+                Ok(permit) => permits.push(permit),
+                Err(Refusal::NeedsApproval(more)) => {
+                    needs = Some(match needs {
+                        Some(before) => both(before, more),
+                        None => more,
+                    });
+                }
+                Err(refusal) => return Err(refusal),
+            }
+            seen.push(slice);
+        }
+        match needs {
+            Some(needs) => Err(Refusal::NeedsApproval(needs)),
+            None => Ok(Permit::new(question.digest, self.ids(permits))),
+        }
+    }
+
+    /// Whether a row about a target may be shown in the answer to a question. The question's own targets do not matter.
+    pub fn shows(&self, question: &Question<'_>, target: &Target) -> bool {
+        let asked = Asked::new(self, question);
+        asked.is_ok_and(|asked| asked.permits(target))
+    }
+
+    pub(crate) fn denial(&self, finding: Finding) -> Denial {
+        let (at, default) = match finding {
+            Finding::Forbidden(at) => (at, "this rule forbids it"),
+            Finding::Failed(at) => (at, "this rule could not be evaluated, so it counts as forbidding"),
+            Finding::Permitted(_) | Finding::Nobody => return nobody(),
+        };
+        let rule = &self.rules[at];
+        Denial {
+            policy: Some(rule.id().to_owned()),
+            reason: match finding {
+                Finding::Failed(_) => default.to_owned(),
+                _ => rule.line.reason.clone().unwrap_or_else(|| default.to_owned()),
+            },
+            instead: rule.instead.clone(),
+        }
+    }
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn new(policy: &'a Policy, question: &'a Question<'a>) -> Result<Asked<'a>, Refusal> {
+        let Question { caller, tool, input, circumstances, .. } = question;
+        Asked::with(policy, caller, tool, Some(input), circumstances)
+    }
+
+    pub(crate) fn with(
+        policy: &'a Policy,
+        caller: &'a Caller,
+        name: &'a str,
+        input: Option<&'a Map<String, Value>>,
+        circumstances: &'a Circumstances,
+    ) -> Result<Asked<'a>, Refusal> {
+        let tool = policy.tool(name).ok_or_else(|| denied(format!("no tool is called `{name}`")))?;
+        let agreement = Agreement::of(circumstances);
+        let assurance = caller.assurance.word();
+        let context = asked::context(tool, input, circumstances, agreement, &policy.zone, assurance);
+        let principal = asked::uid(&asked::principal(caller)).map_err(denied)?;
+        let action = asked::uid(&Entity::new("Action", name)).map_err(denied)?;
+        let context = context.map_err(denied)?;
+        Ok(Asked { policy, caller, name, tool, input, circumstances, principal, action, agreement, context })
+    }
+
+    /// The same question, were there more agreement.
+    pub(crate) fn agreed(&self, agreement: Agreement) -> Result<Asked<'a>, Refusal> {
+        let assurance = self.caller.assurance.word();
+        let zone = &self.policy.zone;
+        let context = asked::context(self.tool, self.input, self.circumstances, agreement, zone, assurance);
+        let (principal, action) = (self.principal.clone(), self.action.clone());
+        Ok(Asked { principal, action, agreement, context: context.map_err(denied)?, ..*self })
+    }
+
+    pub(crate) fn slice(&self, target: &Target) -> Result<Arc<Slice>, Refusal> {
+        self.policy.slice(self.caller, self.name, self.tool, target).map_err(denied)
+    }
+
+    /// Whether a target is permitted as the call stands.
+    pub(crate) fn permits(&self, target: &Target) -> bool {
+        let Ok(slice) = self.slice(target) else { return false };
+        let Ok(scene) = Scene::new(self, &slice, target) else { return false };
+        matches!(scene.finding(), Finding::Permitted(_))
+    }
+
+    /// Every rule of a slice that holds, or whose evaluation fails.
+    pub(crate) fn determining(&self, slice: &Slice, target: &Target) -> Result<Vec<usize>, Refusal> {
+        let scene = Scene::new(self, slice, target)?;
+        let matters = |at: &usize| scene.holds(&self.policy.rules[*at]) != Ok(false);
+        Ok(slice.rules.iter().copied().filter(matters).collect())
+    }
+
+    /// The answer for one target: the permitting rule, or why not.
+    pub(crate) fn answer(&self, slice: &Slice, target: &Target) -> Result<usize, Refusal> {
+        let scene = Scene::new(self, slice, target)?;
+        let finding = scene.finding();
+        let liftable = match finding {
+            Finding::Permitted(rule) => return Ok(rule),
+            Finding::Forbidden(rule) => self.policy.rules[rule].uses.agreement,
+            Finding::Failed(_) => false,
+            Finding::Nobody => slice.consenting,
+        };
+        if !liftable {
+            return Err(Refusal::Denied(self.policy.denial(finding)));
+        }
+        for more in self.agreement.more() {
+            if let Finding::Permitted(rule) = Scene::new(&self.agreed(more)?, slice, target)?.finding() {
+                return Err(Refusal::NeedsApproval(self.needs(&scene, target, more, rule)));
+            }
+        }
+        // Agreement lifts what it can; what is left is the reason.
+        let left = Scene::new(&self.agreed(self.agreement.all())?, slice, target)?.finding();
+        Err(Refusal::Denied(self.policy.denial(left)))
+    }
+
+    fn needs(&self, scene: &Scene<'_>, target: &Target, more: Agreement, permit: usize) -> NeedsApproval {
+        let rules = &self.policy.rules;
+        let soft = scene.slice.soft.rules();
+        let mut asking: Vec<usize> = soft.filter(|it| scene.holds(&rules[*it]) == Ok(true)).collect();
+        if asking.is_empty() {
+            asking.push(permit);
+        }
+        self.needs_for(target, more, &asking)
+    }
+
+    /// What a caller is told who needs more agreement, because of these rules.
+    pub(crate) fn needs_for(&self, target: &Target, more: Agreement, asking: &[usize]) -> NeedsApproval {
+        let approvals = if more.approvals > self.agreement.approvals { more.approvals } else { 0 };
+        let first = asking.first().map(|it| &self.policy.rules[*it]);
+        NeedsApproval {
+            approvals,
+            confirmed: more.confirmed && !self.agreement.confirmed,
+            reason: first.and_then(|it| it.line.reason.clone()),
+            instead: first.and_then(|it| it.instead.clone()),
+            policies: self.policy.ids(asking.iter().copied()),
+            who: if approvals == 0 { Vec::new() } else { self.policy.approvers(target) },
+        }
+    }
+
+    pub(crate) fn agreement(&self) -> Agreement {
+        self.agreement
+    }
+}
+
+/// One target, as Cedar sees it.
+pub(crate) struct Scene<'a> {
+    rules: &'a [Rule],
+    slice: &'a Slice,
+    /// None where no condition is left to evaluate.
+    request: Option<Request>,
+    entities: Entities,
+}
+
+impl<'a> Scene<'a> {
+    pub(crate) fn new(asked: &Asked<'a>, slice: &'a Slice, target: &Target) -> Result<Scene<'a>, Refusal> {
+        let rules = &asked.policy.rules;
+        if !slice.is_conditional() {
+            return Ok(Scene { rules, slice, request: None, entities: Entities::empty() });
+        }
+        let resource = asked::uid(&asked::resource(target)).map_err(denied)?;
+        let (principal, action) = (asked.principal.clone(), asked.action.clone());
+        let request = Request::new(principal, action, resource, asked.context.clone(), None);
+        let entities = match slice.resource {
+            true => asked::with_target(&slice.entities, target).map_err(denied)?,
+            false => slice.entities.clone(),
+        };
+        Ok(Scene { rules, slice, request: Some(request.map_err(|it| denied(it.to_string()))?), entities })
+    }
+
+    fn finding(&self) -> Finding {
+        let slice = self.slice;
+        if let Some(rule) = slice.forbid {
+            return Finding::Forbidden(rule);
+        }
+        let Some(request) = &self.request else {
+            return slice.permit.map_or(Finding::Nobody, Finding::Permitted);
+        };
+        for chain in [&slice.hard, &slice.soft] {
+            match chain.forbidding(self.rules, request, &self.entities) {
+                Ok(None) => {}
+                Ok(Some(rule)) => return Finding::Forbidden(rule),
+                Err(Failed(rule)) => return Finding::Failed(rule),
+            }
+        }
+        let permit = slice.permit.or_else(|| slice.permits.permitting(self.rules, request, &self.entities));
+        permit.map_or(Finding::Nobody, Finding::Permitted)
+    }
+
+    pub(crate) fn holds(&self, rule: &Rule) -> Result<bool, ()> {
+        match &self.request {
+            Some(request) => holds(rule, request, &self.entities),
+            None => Ok(rule.condition.is_none()),
+        }
+    }
+}
+
+/// What two targets need together.
+fn both(one: NeedsApproval, other: NeedsApproval) -> NeedsApproval {
+    let mut policies = [one.policies, other.policies].concat();
+    policies.sort();
+    policies.dedup();
+    // Approval of all of it is wanted, so whoever may approve must be able to approve each part.
+    let who = match (one.approvals, other.approvals) {
+        (0, _) => other.who,
+        (_, 0) => one.who,
+        _ => one.who.into_iter().filter(|it| other.who.contains(it)).collect(),
+    };
+    NeedsApproval {
+        approvals: one.approvals.max(other.approvals),
+        confirmed: one.confirmed || other.confirmed,
+        policies,
+        reason: one.reason.or(other.reason),
+        instead: one.instead.or(other.instead),
+        who,
+    }
+}
+
+pub(crate) fn nobody() -> Denial {
+    Denial { policy: None, reason: "no rule permits it".to_owned(), instead: None }
+}
+
+pub(crate) fn denied(reason: impl Into<String>) -> Refusal {
+    Refusal::Denied(Denial { policy: None, reason: reason.into(), instead: None })
+}
+
+/// Who asks, for rules that look at a caller only.
+pub(crate) fn covers(rule: &Rule, caller: &Caller) -> bool {
+    rule.principal.covers(&asked::principal(caller), &asked::principal_parents(caller))
+}

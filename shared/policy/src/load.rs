@@ -1,0 +1,120 @@
+//! What does it take to load? Every rule checked alone, then by Cedar against the schema; one problem and nothing loads.
+
+use std::collections::BTreeMap;
+
+use cedar_policy::{PolicySet, Schema, SchemaFragment, ValidationMode, Validator};
+
+use crate::{
+    LoadErrors, Scope, Setup,
+    family::Family,
+    lint, lists,
+    problem::Problem,
+    rule::Rule,
+    source::{Draft, Origin},
+};
+
+/// What a policy is made of once all is checked.
+pub(crate) struct Loaded {
+    pub(crate) family: Family,
+    /// By id.
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) schema_text: String,
+}
+
+pub(crate) fn load(setup: &Setup<'_>) -> Result<Loaded, LoadErrors> {
+    let (family, schema, schema_text) = schema(setup).map_err(only)?;
+    let mut problems = Vec::new();
+    let compiled = lists::compile(setup.lists, &family, setup.vocabulary, &mut problems);
+    let mut drafts = Vec::new();
+    for rule in &compiled {
+        let origin = Origin { name: &rule.place, text: &rule.text, scope: &Scope::Full };
+        let place = rule.place.clone();
+        drafts
+            .extend(origin.drafts(&mut problems).into_iter().map(|it| Draft { place: place.clone(), ..it }));
+    }
+    for source in setup.sources {
+        let origin = Origin { name: &source.name, text: &source.text, scope: &source.scope };
+        drafts.extend(origin.drafts(&mut problems));
+    }
+    problems.extend(duplicates(&drafts));
+    let mut sound = Vec::new();
+    for draft in drafts {
+        let found = lint::check(&draft, &family, setup.vocabulary);
+        if found.is_empty() {
+            sound.push(draft);
+        }
+        problems.extend(found);
+    }
+    problems.extend(validate(&sound, schema));
+    if !problems.is_empty() {
+        let rank = |it: &Problem| setup.sources.iter().position(|source| source.name == it.file);
+        problems.sort_by_key(|it| (rank(it), it.file.clone(), it.line, it.column));
+        problems.dedup();
+        return Err(LoadErrors { problems });
+    }
+    let mut rules: Vec<Rule> = sound
+        .into_iter()
+        .map(|draft| Rule::new(draft.policy, &draft.clauses, &family, draft.place))
+        .collect();
+    rules.sort_by(|a, b| a.id().cmp(b.id()));
+    Ok(Loaded { family, rules, schema_text })
+}
+
+fn only(problem: Problem) -> LoadErrors {
+    LoadErrors { problems: vec![problem] }
+}
+
+fn schema(setup: &Setup<'_>) -> Result<(Family, Schema, String), Problem> {
+    let words = setup.vocabulary.fragment();
+    let text = format!("{}\n{words}", setup.family);
+    let bad =
+        |message: String| Problem::at("family.cedarschema", &text, 0, 1, format!("the schema: {message}"));
+    let family = Family::read(setup.family).map_err(bad)?;
+    let mut fragments = Vec::new();
+    for part in [setup.family, words.as_str()] {
+        let (fragment, _) = SchemaFragment::from_cedarschema_str(part).map_err(|it| bad(it.to_string()))?;
+        fragments.push(fragment);
+    }
+    let schema = Schema::from_schema_fragments(fragments).map_err(|it| bad(it.to_string()))?;
+    Ok((family, schema, text))
+}
+
+/// An id names one rule: denials, logs and approvals refer to it.
+fn duplicates(drafts: &[Draft<'_>]) -> Vec<Problem> {
+    let mut first: BTreeMap<String, &Draft<'_>> = BTreeMap::new();
+    let mut found = Vec::new();
+    for draft in drafts {
+        let id = draft.policy.id().to_string();
+        if let Some(before) = first.get(&id) {
+            let problem = draft.problem(&["@", "id"], 0, format!("a second rule with the id `{id}`"));
+            found.push(problem.hint(format!("the first stands at {}", before.place)));
+        } else {
+            first.insert(id, draft);
+        }
+    }
+    found
+}
+
+/// Strict validation: types, misspelt attributes, unguarded optionals, rules that can never match. A warning is refused
+/// like an error, for both mean a rule that does less than it says.
+fn validate(drafts: &[Draft<'_>], schema: Schema) -> Vec<Problem> {
+    let mut by_id = BTreeMap::new();
+    let mut set = PolicySet::new();
+    for draft in drafts {
+        // A duplicate is a problem already.
+        if set.add(draft.policy.clone()).is_ok() {
+            by_id.insert(draft.policy.id().clone(), draft);
+        }
+    }
+    let result = Validator::new(schema).validate(&set, ValidationMode::Strict);
+    let errors = result.validation_errors().map(|it| (it.policy_id(), it as &dyn miette::Diagnostic));
+    let warnings = result.validation_warnings().map(|it| (it.policy_id(), it as &dyn miette::Diagnostic));
+    let mut found = Vec::new();
+    for (id, error) in errors.chain(warnings) {
+        match by_id.get(id) {
+            Some(draft) => found.push(draft.origin.cedar(draft.piece, error)),
+            None => found.push(Problem::at("policies", "", 0, 0, error.to_string())),
+        }
+    }
+    found
+}

@@ -1,0 +1,148 @@
+//! What is left to decide once the scopes have matched? Conditions only, merged so that one evaluation answers for many.
+
+use cedar_policy::{Entities, EvalResult, Expression, Request, eval_expression};
+
+use crate::rule::Rule;
+
+/// Conditions in one expression: enough to save most of the cost, few enough not to nest deep.
+const MERGED: usize = 32;
+
+/// The rules that can apply to one caller, tool and place, as positions in the set, in the order of their ids.
+#[derive(Debug)]
+pub(crate) struct Slice {
+    /// All of them.
+    pub(crate) rules: Vec<usize>,
+    /// A forbid without a condition.
+    pub(crate) forbid: Option<usize>,
+    /// A permit without a condition.
+    pub(crate) permit: Option<usize>,
+    /// Forbids that no agreement lifts.
+    pub(crate) hard: Chain,
+    /// Forbids that approvals or a confirmation may lift.
+    pub(crate) soft: Chain,
+    /// Permits with a condition.
+    pub(crate) permits: Chain,
+    /// Whether a condition looks at the target, beyond its scope.
+    pub(crate) resource: bool,
+    /// Whether a permit asks for agreement.
+    pub(crate) consenting: bool,
+    /// The caller and the action, with all that they are in.
+    pub(crate) entities: Entities,
+}
+
+/// Conditions, of which the first that holds is found.
+#[derive(Debug, Default)]
+pub(crate) struct Chain {
+    links: Vec<Link>,
+}
+
+#[derive(Debug)]
+struct Link {
+    rules: Vec<usize>,
+    /// `if c1 then 1 else if c2 then 2 … else 0`; none if Cedar cannot read it, which counts as an error.
+    merged: Option<Expression>,
+}
+
+/// A rule whose condition could not be evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failed(pub(crate) usize);
+
+impl Slice {
+    pub(crate) fn new(rules: &[Rule], covering: Vec<usize>, entities: Entities) -> Slice {
+        let pick = |wanted: &dyn Fn(&Rule) -> bool| -> Vec<usize> {
+            covering.iter().copied().filter(|it| wanted(&rules[*it])).collect()
+        };
+        let always =
+            |forbids| pick(&move |it| it.forbids() == forbids && it.condition.is_none()).first().copied();
+        let hard = pick(&|it| it.forbids() && it.condition.is_some() && !it.uses.agreement);
+        let soft = pick(&|it| it.forbids() && it.condition.is_some() && it.uses.agreement);
+        let permits = pick(&|it| !it.forbids() && it.condition.is_some());
+        Slice {
+            forbid: always(true),
+            permit: always(false),
+            resource: covering.iter().any(|it| rules[*it].uses.resource),
+            consenting: permits.iter().any(|it| rules[*it].uses.agreement),
+            hard: Chain::new(rules, hard),
+            soft: Chain::new(rules, soft),
+            permits: Chain::new(rules, permits),
+            rules: covering,
+            entities,
+        }
+    }
+
+    /// Whether any condition is left.
+    pub(crate) fn is_conditional(&self) -> bool {
+        [&self.hard, &self.soft, &self.permits].iter().any(|it| !it.links.is_empty())
+    }
+}
+
+impl Chain {
+    fn new(rules: &[Rule], positions: Vec<usize>) -> Chain {
+        let links = positions.chunks(MERGED).map(|it| Link { rules: it.to_vec(), merged: merge(rules, it) });
+        Chain { links: links.collect() }
+    }
+
+    pub(crate) fn rules(&self) -> impl Iterator<Item = usize> {
+        self.links.iter().flat_map(|it| it.rules.iter().copied())
+    }
+
+    /// The first forbid that holds. One that fails counts as much: nobody knows what it would have forbidden.
+    pub(crate) fn forbidding(
+        &self,
+        rules: &[Rule],
+        request: &Request,
+        entities: &Entities,
+    ) -> Result<Option<usize>, Failed> {
+        for link in &self.links {
+            if let Some(found) = link.ask(request, entities) {
+                match found {
+                    0 => continue,
+                    nth => return Ok(link.rules.get(nth - 1).copied()),
+                }
+            }
+            for at in &link.rules {
+                if holds(&rules[*at], request, entities).map_err(|()| Failed(*at))? {
+                    return Ok(Some(*at));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first permit that holds. One that fails permits nothing and takes nothing from the others.
+    pub(crate) fn permitting(&self, rules: &[Rule], request: &Request, entities: &Entities) -> Option<usize> {
+        self.links.iter().find_map(|link| match link.ask(request, entities) {
+            Some(0) => None,
+            Some(nth) => link.rules.get(nth - 1).copied(),
+            None => link.rules.iter().copied().find(|it| holds(&rules[*it], request, entities) == Ok(true)),
+        })
+    }
+}
+
+impl Link {
+    /// Which condition holds first, from 1; 0 for none. Nothing if one before it fails.
+    fn ask(&self, request: &Request, entities: &Entities) -> Option<usize> {
+        match eval_expression(request, entities, self.merged.as_ref()?) {
+            Ok(EvalResult::Long(nth)) => usize::try_from(nth).ok().filter(|it| *it <= self.rules.len()),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a rule's condition holds; an error if it cannot be evaluated.
+pub(crate) fn holds(rule: &Rule, request: &Request, entities: &Entities) -> Result<bool, ()> {
+    let Some(condition) = &rule.condition else { return Ok(true) };
+    match eval_expression(request, entities, condition.expression().ok_or(())?) {
+        Ok(EvalResult::Bool(holds)) => Ok(holds),
+        _ => Err(()),
+    }
+}
+
+fn merge(rules: &[Rule], positions: &[usize]) -> Option<Expression> {
+    let mut text = String::from("0");
+    for (nth, at) in positions.iter().enumerate().rev() {
+        let condition = &rules[*at].condition.as_ref()?.text;
+        text = format!("if {condition} then {} else {text}", nth + 1);
+    }
+    text.parse().ok()
+}

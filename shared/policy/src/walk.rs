@@ -1,0 +1,152 @@
+//! What does a condition look at? Walks Cedar's syntax trees.
+
+use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, Var};
+
+/// What the conditions of a rule depend on beside its scope.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Uses {
+    /// The arguments.
+    pub(crate) input: bool,
+    /// Approvals or a confirmation.
+    pub(crate) agreement: bool,
+    /// The target, beyond its scope.
+    pub(crate) resource: bool,
+}
+
+/// Every part of an expression, outermost first.
+pub(crate) fn parts(root: &Expr) -> Vec<&Expr> {
+    let mut found = Vec::new();
+    let mut ahead = vec![root];
+    while let Some(expr) = ahead.pop() {
+        found.push(expr);
+        ahead.extend(children(expr));
+    }
+    found
+}
+
+/// What stands directly below an expression.
+pub(crate) fn children(expr: &Expr) -> Vec<&Expr> {
+    match expr {
+        Expr::UnaryOp { expr, .. }
+        | Expr::GetAttr { expr, .. }
+        | Expr::HasAttr { expr, .. }
+        | Expr::Like { expr, .. }
+        | Expr::Is { expr, in_expr: None, .. } => vec![expr],
+        Expr::Is { expr, in_expr: Some(within), .. } => vec![expr, within],
+        Expr::BinaryOp { left, right, .. } => vec![left, right],
+        Expr::IfThenElse { cond, then_expr, else_expr } => vec![cond, then_expr, else_expr],
+        Expr::Set(items) => items.iter().map(AsRef::as_ref).collect(),
+        Expr::Record(fields) => fields.values().map(AsRef::as_ref).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The path below `context`, if that is all an expression is: `context.input.window` is `["input", "window"]`.
+pub(crate) fn path(expr: &Expr) -> Option<Vec<&str>> {
+    match expr {
+        Expr::Var(Var::Context) => Some(Vec::new()),
+        Expr::GetAttr { expr, attr } => {
+            let mut path = path(expr)?;
+            path.push(attr);
+            Some(path)
+        }
+        _ => None,
+    }
+}
+
+/// A path below `context` that an expression reads, or only asks for with `has`.
+#[derive(Debug)]
+pub(crate) struct Mention<'a> {
+    pub(crate) path: Vec<&'a str>,
+    pub(crate) asked: bool,
+}
+
+/// Every path below `context` in an expression, longest forms only.
+pub(crate) fn mentions(root: &Expr) -> Vec<Mention<'_>> {
+    let mut found = Vec::new();
+    let mut ahead = vec![root];
+    while let Some(expr) = ahead.pop() {
+        if let Some(path) = path(expr) {
+            found.push(Mention { path, asked: false });
+        } else if let Expr::HasAttr { expr: of, attrs } = expr
+            && let Some(mut path) = path(of)
+        {
+            path.extend(attrs.iter().map(|it| it.as_str()));
+            found.push(Mention { path, asked: true });
+        } else {
+            ahead.extend(children(expr));
+        }
+    }
+    found
+}
+
+/// What some clauses depend on.
+pub(crate) fn uses(clauses: &[Clause]) -> Uses {
+    let mut uses = Uses::default();
+    for (_, expr) in clauses.iter().map(sides) {
+        uses.resource |= parts(expr).iter().any(|it| matches!(it, Expr::Var(Var::Resource)));
+        for mention in mentions(expr) {
+            match mention.path.first() {
+                Some(&"input") => uses.input = true,
+                Some(&"approvals" | &"confirmed") => uses.agreement = true,
+                Some(_) => {}
+                // The whole context: anything in it.
+                None => (uses.input, uses.agreement) = (true, true),
+            }
+        }
+    }
+    uses
+}
+
+/// Whether a clause is `when`, and its expression.
+pub(crate) fn sides(clause: &Clause) -> (bool, &Expr) {
+    match clause {
+        Clause::When(expr) => (true, expr),
+        Clause::Unless(expr) => (false, expr),
+    }
+}
+
+/// One expression that holds exactly when all clauses do.
+pub(crate) fn condition(clauses: &[Clause]) -> Option<String> {
+    let each = clauses.iter().map(|it| match sides(it) {
+        (true, expr) => format!("({expr})"),
+        (false, expr) => format!("!({expr})"),
+    });
+    each.reduce(|all, one| format!("{all} && {one}"))
+}
+
+/// First part of an expression that makes its truth fall, or do anything but grow, when people agree.
+///
+/// Only `context.confirmed` and `context.approvals >= 1..3` under `&&`, `||` and the branches of `if` are sure to grow.
+pub(crate) fn misplaced_agreement(expr: &Expr) -> Option<Vec<&str>> {
+    match expr {
+        _ if path(expr).as_deref() == Some(&["confirmed"]) => None,
+        Expr::BinaryOp { op: BinaryOp::GreaterEq, left, right }
+            if path(left).as_deref() == Some(&["approvals"])
+                && matches!(&**right, Expr::Literal(Literal::Long(1..=3))) =>
+        {
+            None
+        }
+        Expr::BinaryOp { op: BinaryOp::And | BinaryOp::Or, left, right } => {
+            misplaced_agreement(left).or_else(|| misplaced_agreement(right))
+        }
+        Expr::IfThenElse { cond, then_expr, else_expr } => any_agreement(cond)
+            .or_else(|| misplaced_agreement(then_expr))
+            .or_else(|| misplaced_agreement(else_expr)),
+        _ => any_agreement(expr),
+    }
+}
+
+/// First mention of approvals, a confirmation or the whole context.
+pub(crate) fn any_agreement(expr: &Expr) -> Option<Vec<&str>> {
+    let agrees = |it: &Vec<&str>| matches!(it.first(), None | Some(&"approvals" | &"confirmed"));
+    mentions(expr).into_iter().map(|it| it.path).find(agrees)
+}
+
+/// A text literal.
+pub(crate) fn text(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Literal(Literal::String(text)) => Some(text),
+        _ => None,
+    }
+}
