@@ -19,16 +19,12 @@ pub(crate) fn configuration(path: Option<&Path>) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// The policy that the configuration names; with none, reading and nothing else.
+/// The policy that the configuration names.
 pub(crate) fn policy(config: &Config) -> anyhow::Result<Policy> {
     let settings = &config.policy;
-    let mut sources = settings.sources.clone();
-    if settings.is_silent() {
-        sources.push(Policy::read_only_source());
-    }
     let setup = Setup {
         family: policy::FAMILY_SCHEMA,
-        sources: &sources,
+        sources: &settings.sources,
         lists: &settings.lists,
         vocabulary: &config.vocabulary,
         zone: settings.zone.clone(),
@@ -51,8 +47,8 @@ pub(crate) fn caller(config: &Config) -> Caller {
 pub(crate) fn gate(config: &Config, servers: &[Server], channel: Channel) -> anyhow::Result<Arc<Gate>> {
     let policy = Arc::new(policy(config)?);
     let tools = family::bind(servers, config, &policy, channel)?;
-    let name = servers.iter().map(|it| it.word()).collect::<Vec<_>>().join("+");
-    let options = audit::Options { heartbeat: channel == Channel::Stdio, ..audit::Options::default() };
+    let name = servers.iter().map(|it| it.word()).collect::<Vec<_>>().join("_");
+    let options = audit::Options { version: env!("CARGO_PKG_VERSION").to_owned(), ..audit::Options::default() };
     let (log, opened) = Log::open(&config.state, &name, options)
         .with_context(|| format!("the log under {} cannot be opened", config.state.display()))?;
     tracing::info!(%opened, "log open");

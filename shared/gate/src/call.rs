@@ -252,7 +252,7 @@ impl Gate {
     fn shape(&self, ended: Result<RawAnswer, Refusal>, trail: &mut Trail) -> (Shaped, Option<Refusal>) {
         let question = trail.asked.then(|| trail.question());
         let shows = |target: &Target| question.as_ref().is_some_and(|it| self.policy.shows(it, target));
-        let reveal_pii = self.policy.reveals(&trail.request.caller, trail.circumstances(), "pii");
+        let reveal_pii = self.policy.reveals(&trail.request.caller, &trail.circumstances(), "pii");
         let frame =
             Frame { tool: &trail.request.tool, max_tokens: trail.max_tokens, shows: &shows, reveal_pii };
         match ended {

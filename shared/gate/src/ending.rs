@@ -5,7 +5,7 @@ use std::time::Duration;
 use audit::AuditError;
 use policy::{Denial, NeedsApproval};
 use serde_json::{Map, Value, json};
-use tool::{ArgumentError, Suggestion, ToolError};
+use tool::{ArgumentError, ToolError};
 
 use crate::shape::RefusalText;
 
@@ -144,12 +144,5 @@ fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(fields) => fields,
         _ => Map::new(),
-    }
-}
-
-impl RefusalText {
-    /// Names near to what was not found, as far as policy shows them.
-    pub(crate) fn suggestions(&self) -> &[Suggestion] {
-        &self.suggestions
     }
 }

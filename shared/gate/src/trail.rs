@@ -17,7 +17,7 @@ pub(crate) struct Trail {
     /// Of the call; zero until it is resolved.
     pub(crate) digest: Digest,
     pub(crate) max_tokens: u64,
-    /// Whether the policy was asked, so that it can be asked about rows too.
+    /// Whether tool and arguments are known, so that policy can be asked what may be shown.
     pub(crate) asked: bool,
     pub(crate) intent: Option<Receipt>,
     server: String,
@@ -58,6 +58,7 @@ impl Trail {
         self.input = call.input();
         self.max_tokens = call.max_tokens();
         self.dry_run = call.dry_run();
+        self.asked = true;
     }
 
     /// Binds everything decided from here on to exactly this call.
@@ -74,7 +75,6 @@ impl Trail {
             problem: error.to_string(),
         }))?;
         self.digest = audit::digest(&bytes);
-        self.asked = true;
         Ok(())
     }
 
@@ -109,6 +109,7 @@ impl Trail {
             "sha256": hex::encode(audit::digest(shaped.text.as_bytes())),
             "masked": shaped.masked,
             "hidden_by_policy": shaped.hidden,
+            "omitted": shaped.omitted,
         }));
         if let Some(refusal) = refusal {
             let mut facts = json!({ "code": refusal.code(), "message": refusal.to_string() });
@@ -120,11 +121,13 @@ impl Trail {
             }
             payload.insert("refusal".to_owned(), facts);
         }
-        let event = match &self.intent {
-            Some(intent) => Event::Outcome { intent: intent.index() },
-            None => Event::Read,
-        };
         let (verdict, outcome) = words(refusal, self.permitted_by.is_empty());
+        let event = match (&self.intent, verdict) {
+            (Some(intent), _) => Event::Outcome { intent: intent.index() },
+            (None, "permitted") => Event::Read,
+            (None, "invalid" | "unknown_tool") => Event::Rejected,
+            (None, _) => Event::Refused,
+        };
         self.entry(event, verdict, outcome, payload)
     }
 
