@@ -9,7 +9,8 @@ pub(crate) fn base(text: &str) -> Result<Url, String> {
     })?;
     // `http://@host` parses as if nothing stood before the `@`.
     let authority = text.split_once("://").map_or(text, |(_, it)| it).split(['/', '?', '#', '\\']).next();
-    if !url.username().is_empty() || url.password().is_some() || authority.is_some_and(|it| it.contains('@')) {
+    if !url.username().is_empty() || url.password().is_some() || authority.is_some_and(|it| it.contains('@'))
+    {
         return Err("an address must not hold a user name or password, which end up in logs; \
              write basic = { username = \"NAME\", password = { env = \"NAME\" } } in a configuration file"
             .to_owned());
@@ -46,7 +47,10 @@ pub(crate) fn check_header(name: &str, value: &str) -> Result<(), String> {
     let lower = name.to_ascii_lowercase();
     let secret = ["authorization", "cookie", "token", "secret", "password", "api-key", "apikey"];
     if secret.iter().any(|it| lower.contains(it)) {
-        return Err("this header holds a secret, and a secret never stands in this file; use bearer or basic".to_owned());
+        return Err(
+            "this header holds a secret, and a secret never stands in this file; use bearer or basic"
+                .to_owned(),
+        );
     }
     let ours = ["host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade", "te"];
     if ours.contains(&lower.as_str()) || lower.starts_with("proxy-") {

@@ -10,10 +10,7 @@ use crate::{
 };
 
 /// What one finds without a configuration file.
-pub(crate) fn discover(
-    surroundings: &Surroundings,
-    notes: &mut Vec<String>,
-) -> Result<Config, ConfigError> {
+pub(crate) fn discover(surroundings: &Surroundings, notes: &mut Vec<String>) -> Result<Config, ConfigError> {
     let mut connections = Vec::new();
     for (variable, name, system) in [
         ("PROMETHEUS_URL", "prometheus", System::Prometheus as fn(Http) -> System),

@@ -114,7 +114,13 @@ impl<'i> Document<'i> {
         Some(found)
     }
 
-    fn invalid(&self, path: &[&str], span: Option<Range<usize>>, problem: String, excerpt: Excerpt) -> ConfigError {
+    fn invalid(
+        &self,
+        path: &[&str],
+        span: Option<Range<usize>>,
+        problem: String,
+        excerpt: Excerpt,
+    ) -> ConfigError {
         let span = span.unwrap_or(0..0);
         let (line, column) = position(self.text, span.start);
         let mut hidden = Vec::new();

@@ -111,7 +111,8 @@ pub(crate) fn text(path: &Path, bytes: Vec<u8>) -> Result<String, ConfigError> {
 /// Replaces a file whole, so that whoever reads it meanwhile sees the old one or the new one. Folders that are missing
 /// are made for the owner only; an existing file keeps its permissions, a new one gets `mode`.
 pub fn replace(path: &Path, text: &str, mode: u32) -> Result<(), ConfigError> {
-    let unwritable = |error: io::Error| ConfigError::Unwritable { path: words::path(path), reason: reason(&error) };
+    let unwritable =
+        |error: io::Error| ConfigError::Unwritable { path: words::path(path), reason: reason(&error) };
     // Through a link, so that the file it leads to is replaced and the link stays.
     let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let name = target.file_name().ok_or_else(|| unwritable(io::ErrorKind::InvalidFilename.into()))?;

@@ -1,9 +1,6 @@
 //! What do the tables of a file mean? Checks that types alone cannot make.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use policy::{ListEntry, Lists, Scope, UNKNOWN, Vocabulary};
@@ -15,8 +12,8 @@ use crate::{
     file, matcher,
     sources::Sources,
     table::{
-        ApproveEntry, BasicTable, ConnectionTable, FileTable, IdentityTable, PolicyTable, SecretTable,
-        VocabularyTable,
+        ApproveEntry, BasicTable, ConnectionTable, FileTable, HttpTable, IdentityTable, PolicyTable,
+        SecretTable, VocabularyTable,
     },
     words,
 };
@@ -27,26 +24,6 @@ pub(crate) struct Reading<'a, 'i> {
     /// What relative paths are relative to.
     pub folder: &'a Path,
     pub notes: &'a mut Vec<String>,
-}
-
-/// Where a connection stands in the estate, as written.
-struct Standing {
-    environment: Option<String>,
-    region: Option<String>,
-    team: Option<String>,
-    tier: Option<String>,
-}
-
-/// What connections over HTTP have in common, as written.
-struct Reach {
-    url: String,
-    bearer: Option<SecretTable>,
-    basic: Option<BasicTable>,
-    headers: BTreeMap<String, String>,
-    ca_file: Option<PathBuf>,
-    timeout_ms: Option<u64>,
-    matchers: Vec<String>,
-    trust_labels: bool,
 }
 
 /// Longest wait for one answer unless told.
@@ -71,8 +48,11 @@ impl Reading<'_, '_> {
             None => surroundings.state_folder().ok_or(ConfigError::NoState)?,
         };
         let vocabulary = self.vocabulary(table.vocabulary, &connections, &identity)?;
-        let policy =
-            PolicySettings { zone: self.zone(&table.policy)?, sources: Vec::new(), lists: self.lists(&table.policy)? };
+        let policy = PolicySettings {
+            zone: self.zone(&table.policy)?,
+            sources: Vec::new(),
+            lists: self.lists(&table.policy)?,
+        };
         let origin = Origin::File(path.to_owned());
         Ok(Config { origin, identity, policy, vocabulary, state, connections, notes: Vec::new() })
     }
@@ -191,80 +171,55 @@ impl Reading<'_, '_> {
             let problem = "a connection's name is 1 to 63 of a-z, 0-9 and -";
             return Err(self.document.wrong_key(&["connections", &name], problem));
         }
-        let (standing, system) = match table {
-            ConnectionTable::Prometheus(it) => {
-                let reach = Reach {
-                    url: it.url,
-                    bearer: it.bearer,
-                    basic: it.basic,
-                    headers: it.headers,
-                    ca_file: it.ca_file,
-                    timeout_ms: it.timeout_ms,
-                    matchers: it.matchers,
-                    trust_labels: it.trust_labels,
-                };
-                let standing =
-                    Standing { environment: it.environment, region: it.region, team: it.team, tier: it.tier };
-                (standing, System::Prometheus(self.http(&name, reach)?))
+        let (words, system) = match table {
+            ConnectionTable::Prometheus(mut it) => {
+                let words = [it.environment.take(), it.region.take(), it.team.take(), it.tier.take()];
+                (words, System::Prometheus(self.http(&name, it)?))
             }
-            ConnectionTable::Alertmanager(it) => {
-                let reach = Reach {
-                    url: it.url,
-                    bearer: it.bearer,
-                    basic: it.basic,
-                    headers: it.headers,
-                    ca_file: it.ca_file,
-                    timeout_ms: it.timeout_ms,
-                    matchers: Vec::new(),
-                    trust_labels: it.trust_labels,
-                };
-                let standing =
-                    Standing { environment: it.environment, region: it.region, team: it.team, tier: it.tier };
-                (standing, System::Alertmanager(self.http(&name, reach)?))
+            ConnectionTable::Alertmanager(mut it) => {
+                let words = [it.environment.take(), it.region.take(), it.team.take(), it.tier.take()];
+                (words, System::Alertmanager(self.http(&name, it)?))
             }
             ConnectionTable::Git(it) => {
                 let path = self.path(&["connections", &name, "path"], &it.path)?;
-                let standing =
-                    Standing { environment: it.environment, region: it.region, team: it.team, tier: it.tier };
-                (standing, System::Git(Git { path }))
+                ([it.environment, it.region, it.team, it.tier], System::Git(Git { path }))
             }
         };
-        self.placed(name, standing, system)
-    }
-
-    fn placed(&self, name: String, standing: Standing, system: System) -> Result<Connection, ConfigError> {
+        let [environment, region, team, tier] = words;
         let word = |key: &str, word: Option<String>| match word {
             None => Ok(UNKNOWN.to_owned()),
             Some(word) => self.check_word(&["connections", &name, key], &word).map(|()| word),
         };
         Ok(Connection {
-            environment: word("environment", standing.environment)?,
-            region: word("region", standing.region)?,
-            team: word("team", standing.team)?,
-            tier: word("tier", standing.tier)?,
+            environment: word("environment", environment)?,
+            region: word("region", region)?,
+            team: word("team", team)?,
+            tier: word("tier", tier)?,
             name,
             system,
         })
     }
 
-    fn http(&mut self, name: &str, reach: Reach) -> Result<Http, ConfigError> {
+    fn http(&mut self, name: &str, reach: HttpTable) -> Result<Http, ConfigError> {
         let connection = ["connections", name];
         let at = |key: &'static str| [&connection[..], &[key]].concat();
-        let url = address::base(&reach.url).map_err(|problem| {
-            self.document.wrong(&at("url"), problem, Excerpt::HidesValue)
-        })?;
+        let url = address::base(&reach.url)
+            .map_err(|problem| self.document.wrong(&at("url"), problem, Excerpt::HidesValue))?;
         let auth = self.auth(name, reach.bearer, reach.basic)?;
         if !matches!(auth, Auth::None) && address::is_overheard(&url) {
-            self.notes.push(format!("connections.{name}: its secret crosses the network unencrypted; use https"));
+            self.notes
+                .push(format!("connections.{name}: its secret crosses the network unencrypted; use https"));
         }
         for (header, value) in &reach.headers {
-            address::check_header(header, value)
-                .map_err(|problem| self.document.wrong_key(&[&at("headers")[..], &[header]].concat(), problem))?;
+            address::check_header(header, value).map_err(|problem| {
+                self.document.wrong_key(&[&at("headers")[..], &[header]].concat(), problem)
+            })?;
         }
         for (index, text) in reach.matchers.iter().enumerate() {
             let index = index.to_string();
             let path = [&at("matchers")[..], &[&index]].concat();
-            matcher::check(text).map_err(|problem| self.document.wrong(&path, problem, Excerpt::ShowsValue))?;
+            matcher::check(text)
+                .map_err(|problem| self.document.wrong(&path, problem, Excerpt::ShowsValue))?;
         }
         let timeout_ms = reach.timeout_ms.unwrap_or(TIMEOUT_MS);
         if !(100..=60_000).contains(&timeout_ms) {
@@ -298,9 +253,15 @@ impl Reading<'_, '_> {
             }
             (Some(bearer), None) => Ok(Auth::Bearer(self.secret(&at(&["bearer"]), bearer)?)),
             (None, Some(basic)) => {
-                if basic.username.is_empty() || basic.username.contains(|it: char| it == ':' || it.is_control()) {
+                if basic.username.is_empty()
+                    || basic.username.contains(|it: char| it == ':' || it.is_control())
+                {
                     let problem = "expected a user name without `:`";
-                    return Err(self.document.wrong(&at(&["basic", "username"]), problem, Excerpt::HidesValue));
+                    return Err(self.document.wrong(
+                        &at(&["basic", "username"]),
+                        problem,
+                        Excerpt::HidesValue,
+                    ));
                 }
                 let password = self.secret(&at(&["basic", "password"]), basic.password)?;
                 Ok(Auth::Basic { username: basic.username, password })
@@ -312,7 +273,8 @@ impl Reading<'_, '_> {
         match table {
             SecretTable::Env(name) => {
                 let valid = |it: u8| it.is_ascii_alphanumeric() || it == b'_';
-                let named = !name.is_empty() && name.bytes().all(valid) && !name.as_bytes()[0].is_ascii_digit();
+                let named =
+                    !name.is_empty() && name.bytes().all(valid) && !name.as_bytes()[0].is_ascii_digit();
                 match named {
                     true => Ok(Secret::Env(name)),
                     // Whoever writes the secret itself here must not read it in an error.
@@ -347,12 +309,9 @@ pub(crate) fn add_words(vocabulary: &mut Vocabulary, connections: &[Connection])
         vocabulary.teams.insert(connection.team.clone());
         vocabulary.tiers.insert(connection.tier.clone());
     }
-    for words in [
-        &mut vocabulary.environments,
-        &mut vocabulary.regions,
-        &mut vocabulary.teams,
-        &mut vocabulary.tiers,
-    ] {
+    for words in
+        [&mut vocabulary.environments, &mut vocabulary.regions, &mut vocabulary.teams, &mut vocabulary.tiers]
+    {
         words.remove(UNKNOWN);
     }
 }

@@ -5,14 +5,8 @@ use std::path::{Path, PathBuf};
 use policy::{ListEntry, Lists, Scope, Source, Vocabulary};
 
 use crate::{
-    ConfigError, Connection, Surroundings, discovery,
-    document::Document,
-    file,
-    interpret::Reading,
-    narrow::Narrowing,
-    sources::Sources,
-    table::FileTable,
-    words,
+    ConfigError, Connection, Surroundings, discovery, document::Document, file, interpret::Reading,
+    narrow::Narrowing, sources::Sources, table::FileTable, words,
 };
 
 /// Everything that was decided before the first call.

@@ -44,7 +44,9 @@ mod tests {
         for good in ["cluster=\"eu\"", "a != \"\"", "_x=~\"a|b\"", "x=\"\\\"\""] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
-        for bad in ["", "cluster", "cluster=eu", "1=\"a\"", "a=\"b\"} or x", "a=\"b\",c=\"d\"", "a=\"b", "a=\"b\\\""] {
+        for bad in
+            ["", "cluster", "cluster=eu", "1=\"a\"", "a=\"b\"} or x", "a=\"b\",c=\"d\"", "a=\"b", "a=\"b\\\""]
+        {
             assert!(check(bad).is_err(), "{bad}");
         }
     }

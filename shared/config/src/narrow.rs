@@ -93,7 +93,8 @@ fn push(list: &mut Vec<ListEntry>, entry: ListEntry) {
 
 /// Refuses everything but the lists that take away.
 fn check(document: &Document<'_>) -> Result<(), ConfigError> {
-    let problem = "a file in a repository may only narrow: ask, approve and deny under [policy], and nothing else";
+    let problem =
+        "a file in a repository may only narrow: ask, approve and deny under [policy], and nothing else";
     if let Some(key) = document.keys(&[]).iter().find(|it| *it != "policy") {
         return Err(document.wrong_key(&[key], problem));
     }

@@ -125,7 +125,9 @@ impl<'de> Deserializer<'de> for Node<'_, '_> {
                 Err(_) => Err(Fault::new("this number cannot be read".to_owned())),
             },
             DeValue::Boolean(truth) => visitor.visit_bool(*truth),
-            DeValue::Datetime(_) => Err(Fault::new("a date is not expected here; write it in quotes".to_owned())),
+            DeValue::Datetime(_) => {
+                Err(Fault::new("a date is not expected here; write it in quotes".to_owned()))
+            }
             DeValue::Array(items) => visitor.visit_seq(Items { items: items.iter(), next: 0 }),
             DeValue::Table(table) => visitor.visit_map(Entries::new(table, None)),
         };

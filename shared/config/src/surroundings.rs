@@ -98,7 +98,11 @@ fn os_user(uid: u32, passwd: &str) -> String {
     let entry = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
     let named = entry.filter(|it| it.get(2).and_then(|it| it.parse().ok()) == Some(uid));
     let names = named.filter_map(|it| it.first().copied());
-    names.filter(|it| words::is_principal(it)).map(str::to_owned).next().unwrap_or_else(|| format!("uid-{uid}"))
+    names
+        .filter(|it| words::is_principal(it))
+        .map(str::to_owned)
+        .next()
+        .unwrap_or_else(|| format!("uid-{uid}"))
 }
 
 #[cfg(test)]

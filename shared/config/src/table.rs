@@ -110,18 +110,18 @@ pub(crate) struct VocabularyTable {
 #[schemars(rename = "Connection", tag = "kind")]
 pub(crate) enum ConnectionTable {
     /// Prometheus HTTP API, or anything that speaks it.
-    Prometheus(PrometheusTable),
+    Prometheus(HttpTable),
     /// Alertmanager API v2.
-    Alertmanager(AlertmanagerTable),
+    Alertmanager(HttpTable),
     /// A git repository on this machine.
     Git(GitTable),
 }
 
-/// Prometheus HTTP API, or anything that speaks it.
+/// A system that is reached over HTTP.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
-#[schemars(rename = "Prometheus")]
-pub(crate) struct PrometheusTable {
+#[schemars(rename = "Http")]
+pub(crate) struct HttpTable {
     /// Base address, e.g. `https://prometheus.example.com`; a path prefix is kept.
     pub url: String,
     /// E.g. `production`; `unknown` unless told, which shipped policies treat as production.
@@ -147,39 +147,7 @@ pub(crate) struct PrometheusTable {
     /// Matchers forced into every selector, e.g. `['cluster="eu"']`.
     #[serde(default)]
     pub matchers: Vec<String>,
-    /// Whether a `team` label on a series counts as its team; false unless told.
-    #[serde(default)]
-    pub trust_labels: bool,
-}
-
-/// Alertmanager API v2.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-#[schemars(rename = "Alertmanager")]
-pub(crate) struct AlertmanagerTable {
-    /// Base address, e.g. `http://127.0.0.1:9093`; a path prefix is kept.
-    pub url: String,
-    /// E.g. `production`; `unknown` unless told, which shipped policies treat as production.
-    pub environment: Option<String>,
-    /// E.g. `eu-west-1`.
-    pub region: Option<String>,
-    /// Team that owns it, e.g. `platform`.
-    pub team: Option<String>,
-    /// How critical it is, e.g. `1`.
-    pub tier: Option<String>,
-    /// Token for `Authorization: Bearer`, e.g. `{ env = "ALERTS_TOKEN" }`.
-    pub bearer: Option<SecretTable>,
-    /// User name and password.
-    pub basic: Option<BasicTable>,
-    /// Further headers, none of them secret, e.g. `{ "X-Scope-OrgID" = "tenant" }`.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// Certificates (PEM) to trust beside the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Longest wait for one answer in milliseconds: 100 to 60000, 10000 unless told.
-    #[schemars(range(min = 100, max = 60_000))]
-    pub timeout_ms: Option<u64>,
-    /// Whether a `team` label on an alert counts as its team; false unless told.
+    /// Whether a `team` label on a series or an alert counts as its team; false unless told.
     #[serde(default)]
     pub trust_labels: bool,
 }

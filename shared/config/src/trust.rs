@@ -53,7 +53,9 @@ impl Pin {
             problem: problem.to_owned(),
         };
         if !canonical.extension().is_some_and(|it| it == "toml" || it == "cedar") {
-            return Err(untrustable("expected a bailiwick.toml, or a .toml or .cedar file in a .bailiwick folder"));
+            return Err(untrustable(
+                "expected a bailiwick.toml, or a .toml or .cedar file in a .bailiwick folder",
+            ));
         }
         let name = canonical.to_str().ok_or_else(|| untrustable("its path is not UTF-8"))?;
         let bytes = file::bytes(&canonical)?;

@@ -29,7 +29,8 @@ fn the_sample_loads_with_everything_it_says() {
         sources,
         [("policies/on-call.cedar", &Scope::Full), ("policies/teams/checkout/reads.cedar", &team)]
     );
-    let approve: Vec<_> = config.policy.lists.approve.iter().map(|it| (it.approvals, it.place.as_deref())).collect();
+    let approve: Vec<_> =
+        config.policy.lists.approve.iter().map(|it| (it.approvals, it.place.as_deref())).collect();
     assert_eq!(approve, [(1, Some("bailiwick.toml:12")), (2, Some("bailiwick.toml:12"))]);
     assert!(config.vocabulary.regions.contains("eu-west-1") && !config.vocabulary.teams.contains("unknown"));
     let folder = sample.parent().unwrap();
@@ -92,16 +93,16 @@ fn a_repository_never_takes_the_name_of_an_address() {
 #[test]
 fn nothing_found_says_what_to_do() {
     let it = estate();
-    expect![[]].assert_eq(&it.notes(&it.load().unwrap()));
+    expect!["no configuration file, and nothing was found: set PROMETHEUS_URL or ALERTMANAGER_URL, start in a git repository, or write a bailiwick.toml"].assert_eq(&it.notes(&it.load().unwrap()));
 }
 
 #[test]
 fn a_password_in_a_variable_is_refused_and_not_repeated() {
     let mut it = estate();
     it.set("PROMETHEUS_URL", "http://u:hunter2@127.0.0.1");
-    expect![[]].assert_eq(&it.load().unwrap_err());
+    expect![[r#"PROMETHEUS_URL: an address must not hold a user name or password, which end up in logs; write basic = { username = "NAME", password = { env = "NAME" } } in a configuration file"#]].assert_eq(&it.load().unwrap_err());
     it.set("PROMETHEUS_URL", "unix:/hunter2");
-    expect![[]].assert_eq(&it.load().unwrap_err());
+    expect!["PROMETHEUS_URL: expected an address that begins with https:// or http://"].assert_eq(&it.load().unwrap_err());
 }
 
 #[test]
@@ -112,21 +113,22 @@ fn nothing_is_discovered_beside_a_file() {
     it.stand_in("work/Web Shop");
     let config = it.load().unwrap();
     assert!(config.connections.is_empty());
-    expect![[]].assert_eq(&it.notes(&config));
+    expect!["not used, since DIR/home/.config/bailiwick/bailiwick.toml says which connections there are: PROMETHEUS_URL, the repository DIR/work/Web Shop"].assert_eq(&it.notes(&config));
 }
 
 #[test]
 fn without_a_place_for_state_nothing_starts() {
     let mut it = estate();
     it.surroundings.variables.clear();
-    expect![[]].assert_eq(&it.load().unwrap_err());
+    expect![[r#"no folder for the log: set HOME or XDG_STATE_HOME, or `state = "PATH"` under [audit]"#]].assert_eq(&it.load().unwrap_err());
 }
 
 #[test]
 fn a_secret_over_plain_http_is_noted() {
     let it = estate();
-    let text = "[connections.x]\nkind = \"prometheus\"\nurl = \"http://a.example\"\nbearer = { env = \"A\" }\n";
-    expect![[]].assert_eq(&it.notes(&it.load_text(text).unwrap()));
+    let text =
+        "[connections.x]\nkind = \"prometheus\"\nurl = \"http://a.example\"\nbearer = { env = \"A\" }\n";
+    expect!["connections.x: its secret crosses the network unencrypted; use https"].assert_eq(&it.notes(&it.load_text(text).unwrap()));
 }
 
 const HOSTILE: &str = "[policy]\nallow = [\"effect:destroy\"]\n[connections.prod]\nkind = \"prometheus\"\n\
@@ -143,7 +145,10 @@ fn a_hostile_repository_configures_nothing_and_is_named() {
     assert_eq!(names(&config), ["web-shop"]);
     assert!(config.policy.lists.is_empty());
     assert!(config.policy.is_silent() && config.policy.sources.is_empty());
-    expect![[]].assert_eq(&it.notes(&config));
+    expect![[r#"
+        DIR/work/Web Shop/src/.bailiwick/bailiwick.toml is ignored, since a repository does not decide what is allowed in it; to let it narrow that, read it and run `bailiwick trust 'DIR/work/Web Shop/src/.bailiwick/bailiwick.toml'`
+        DIR/work/Web Shop/bailiwick.toml is ignored, since a repository does not decide what is allowed in it; to let it narrow that, read it and run `bailiwick trust 'DIR/work/Web Shop/bailiwick.toml'`
+        DIR/work/Web Shop/.bailiwick/allow.cedar is ignored, since a repository does not decide what is allowed in it; to let it narrow that, read it and run `bailiwick trust 'DIR/work/Web Shop/.bailiwick/allow.cedar'`"#]].assert_eq(&it.notes(&config));
     it.write("home/.config/bailiwick/bailiwick.toml", "");
     assert!(it.load().unwrap().connections.is_empty());
 }
@@ -155,11 +160,23 @@ fn what_does_more_than_narrow_cannot_be_trusted() {
         let path = it.write(&format!("work/Web Shop/{name}"), text);
         it.plain(&Pin::of(&path, &it.surroundings).unwrap_err().to_string())
     };
-    expect![[]].assert_eq(&trust("bailiwick.toml", HOSTILE));
-    expect![[]].assert_eq(&trust("bailiwick.toml", "[policy]\nallow = [\"query_metrics\"]\n"));
-    expect![[]].assert_eq(&trust("bailiwick.toml", "[policy]\nfiles = [\"a.cedar\"]\n"));
-    expect![[]].assert_eq(&trust("bailiwick.toml", "[polcy]\ndeny = []\n"));
-    expect![[]].assert_eq(&trust("README.md", ""));
+    expect![[r#"
+        DIR/work/Web Shop/bailiwick.toml:3:2: connections: a file in a repository may only narrow: ask, approve and deny under [policy], and nothing else
+           3 | [connections.prod]
+             |  ^^^^^^^^^^^"#]].assert_eq(&trust("bailiwick.toml", HOSTILE));
+    expect![[r#"
+        DIR/work/Web Shop/bailiwick.toml:2:1: policy.allow: a file in a repository may only narrow: ask, approve and deny under [policy], and nothing else
+           2 | allow = […]
+             | ^^^^^"#]].assert_eq(&trust("bailiwick.toml", "[policy]\nallow = [\"query_metrics\"]\n"));
+    expect![[r#"
+        DIR/work/Web Shop/bailiwick.toml:2:1: policy.files: a file in a repository may only narrow: ask, approve and deny under [policy], and nothing else
+           2 | files = […]
+             | ^^^^^"#]].assert_eq(&trust("bailiwick.toml", "[policy]\nfiles = [\"a.cedar\"]\n"));
+    expect![[r#"
+        DIR/work/Web Shop/bailiwick.toml:1:2: polcy: a file in a repository may only narrow: ask, approve and deny under [policy], and nothing else
+           1 | [polcy]
+             |  ^^^^^"#]].assert_eq(&trust("bailiwick.toml", "[polcy]\ndeny = []\n"));
+    expect!["DIR/work/Web Shop/README.md cannot be trusted: expected a bailiwick.toml, or a .toml or .cedar file in a .bailiwick folder"].assert_eq(&trust("README.md", ""));
 }
 
 #[test]
@@ -181,10 +198,10 @@ fn a_trusted_file_narrows_until_it_changes() {
     it.write("work/Web Shop/bailiwick.toml", "[policy]\ndeny = []\n");
     let config = it.load().unwrap();
     assert!(config.policy.lists.is_empty());
-    expect![[]].assert_eq(&it.notes(&config));
+    expect!["DIR/work/Web Shop/bailiwick.toml is ignored, since it changed after it was trusted; read it and run `bailiwick trust 'DIR/work/Web Shop/bailiwick.toml'`"].assert_eq(&it.notes(&config));
 
     fs::remove_file(&path).unwrap();
-    expect![[]].assert_eq(&it.notes(&it.load().unwrap()));
+    expect!["DIR/work/Web Shop/bailiwick.toml was trusted to narrow what is allowed, and is gone"].assert_eq(&it.notes(&it.load().unwrap()));
 }
 
 #[test]
@@ -234,7 +251,10 @@ fn trust_is_for_one_place_only() {
 fn a_damaged_memory_of_trust_is_an_error() {
     let it = estate();
     it.write("home/.config/bailiwick/trusted.toml", "files = 5\n");
-    expect![[]].assert_eq(&it.load().unwrap_err());
+    expect![[r#"
+        DIR/home/.config/bailiwick/trusted.toml:1:9: files: expected a table, found a number
+           1 | files = …
+             |         ^"#]].assert_eq(&it.load().unwrap_err());
 }
 
 #[test]
