@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use config::Config;
+use config::{Config, Connection, System};
 use gate::{Authority, Place, ShowAuthority};
-use policy::{Channel, Policy, ToolShape};
+use policy::{Channel, Policy, Target, ToolShape};
 use tool::{Bound, Definition, define};
 
 /// A server of the family.
@@ -52,21 +52,29 @@ impl Server {
         }
     }
 
-    /// The same tools with the configured systems behind them, and the connections they reach.
-    fn bind(self, config: &Config) -> anyhow::Result<(Vec<Bound>, Vec<policy::Target>)> {
+    /// The same tools with the configured systems behind them.
+    fn bind(self, config: &Config) -> anyhow::Result<Vec<Bound>> {
         let connections = &config.connections;
         Ok(match self {
             Server::Code => {
                 let backends = Arc::new(code::Backends::new(connections)?);
-                let tools = code::tools::all().into_iter().map(|it| it.bind(backends.clone())).collect();
-                (tools, code::places(connections))
+                code::tools::all().into_iter().map(|it| it.bind(backends.clone())).collect()
             }
             Server::Observability => {
                 let backends = Arc::new(observability::Backends::new(connections)?);
-                let tools = observability::tools::all().into_iter().map(|it| it.bind(backends.clone())).collect();
-                (tools, observability::places(connections))
+                observability::tools::all().into_iter().map(|it| it.bind(backends.clone())).collect()
             }
         })
+    }
+
+    /// A connection as a whole, if this server reaches it.
+    fn reaches(self, connection: &Connection) -> Option<Target> {
+        match (self, &connection.system) {
+            (Server::Code, System::Git(_)) => Some(connection.whole("repository")),
+            (Server::Observability, System::Prometheus(_)) => Some(connection.whole("metrics")),
+            (Server::Observability, System::Alertmanager(_)) => Some(connection.whole("alerts")),
+            _ => None,
+        }
     }
 }
 
@@ -107,9 +115,9 @@ pub(crate) fn bind(
     let mut tools = Vec::new();
     let mut places = Vec::new();
     for server in servers {
-        let (bound, targets) = server.bind(config)?;
-        tools.extend(bound.into_iter().map(|it| (server.word().to_owned(), it)));
-        places.extend(targets.into_iter().map(|whole| Place { server: server.word().to_owned(), whole }));
+        tools.extend(server.bind(config)?.into_iter().map(|it| (server.word().to_owned(), it)));
+        let reached = config.connections.iter().filter_map(|it| server.reaches(it));
+        places.extend(reached.map(|whole| Place { server: server.word().to_owned(), whole }));
     }
     let of = |(server, tool): &(String, Bound)| (server.clone(), tool.definition.name, tool.definition.effect);
     let shown = tools.iter().map(of).collect();

@@ -143,8 +143,7 @@ impl ShowAuthority {
             && !authority.tools.iter().any(|(_, name, _)| **tool == **name)
         {
             let names = authority.tools.iter().map(|(_, name, _)| *name);
-            let suggestions =
-                names.map(|it| Suggestion { text: it.to_owned(), target: None }).collect();
+            let suggestions = names.map(|it| Suggestion { text: it.to_owned(), target: None }).collect();
             return Err(ToolError::NotFound { kind: "tool", name: tool.to_string(), suggestions });
         }
         let wanted = |it: &&Place| self.connection.as_ref().is_none_or(|name| it.whole.connection == **name);
@@ -156,7 +155,10 @@ impl ShowAuthority {
                 suggestions: authority
                     .places
                     .iter()
-                    .map(|it| Suggestion { text: it.whole.connection.clone(), target: Some(it.whole.clone()) })
+                    .map(|it| Suggestion {
+                        text: it.whole.connection.clone(),
+                        target: Some(it.whole.clone()),
+                    })
                     .collect(),
             }),
             _ => Ok(places),

@@ -126,7 +126,10 @@ impl Gate {
     pub async fn drain(&self, longest: Duration) {
         self.tasks.close();
         if tokio::time::timeout(longest, self.tasks.wait()).await.is_err() {
-            tracing::warn!(calls = self.tasks.len(), "left before these calls ended; the log will say unknown");
+            tracing::warn!(
+                calls = self.tasks.len(),
+                "left before these calls ended; the log will say unknown"
+            );
             return;
         }
         if let Err(error) = self.log.close("end of service").await {

@@ -93,7 +93,10 @@ fn sequence(text: &str) -> Option<usize> {
     };
     let end = |(at, it): (usize, char)| at + it.len_utf8();
     match kind {
-        '[' => chars.find(|(_, it)| !(' '..='?').contains(it)).filter(|(_, it)| ('@'..='~').contains(it)).map(end),
+        '[' => chars
+            .find(|(_, it)| !(' '..='?').contains(it))
+            .filter(|(_, it)| ('@'..='~').contains(it))
+            .map(end),
         ']' | 'P' | 'X' | '^' | '_' => {
             let mut before = kind;
             for (at, it) in chars {
@@ -106,7 +109,10 @@ fn sequence(text: &str) -> Option<usize> {
             }
             None
         }
-        ' '..='/' => chars.find(|(_, it)| !(' '..='/').contains(it)).filter(|(_, it)| ('0'..='~').contains(it)).map(end),
+        ' '..='/' => chars
+            .find(|(_, it)| !(' '..='/').contains(it))
+            .filter(|(_, it)| ('0'..='~').contains(it))
+            .map(end),
         '0'..='~' => Some(2),
         _ => None,
     }

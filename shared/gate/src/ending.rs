@@ -48,13 +48,17 @@ pub enum Refusal {
     #[error("cancelled by the client")]
     Cancelled,
     /// The wait ended before the effect did.
-    #[error("outcome unknown: the effect was started and runs to its end; `bailiwick audit show` tells how it ended (intent {intent}). Do not repeat it before you know")]
+    #[error(
+        "outcome unknown: the effect was started and runs to its end; `bailiwick audit show` tells how it ended (intent {intent}). Do not repeat it before you know"
+    )]
     OutcomeUnknown {
         /// Index of the intent in the log.
         intent: u64,
     },
     /// The effect ended and the log could not take its outcome.
-    #[error("the effect may have happened, but its outcome could not be recorded (intent {intent}): {error}. No further effect will run")]
+    #[error(
+        "the effect may have happened, but its outcome could not be recorded (intent {intent}): {error}. No further effect will run"
+    )]
     OutcomeUnrecorded {
         /// Index of the intent in the log.
         intent: u64,
@@ -124,7 +128,8 @@ fn approval(needed: &NeedsApproval) -> Map<String, Value> {
         (1, _) => "one other person approves".to_owned(),
         (n, _) => format!("{n} other people approve"),
     };
-    let mut fields = object(json!({ "approvals": needed.approvals, "policies": needed.policies, "how": how }));
+    let mut fields =
+        object(json!({ "approvals": needed.approvals, "policies": needed.policies, "how": how }));
     let who = match (needed.approvals, needed.who.as_slice()) {
         (0, _) => json!(["the person at the keyboard"]),
         (_, []) => json!("nobody: no policy permits Action::\"approve\" here"),

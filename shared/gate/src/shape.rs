@@ -71,7 +71,8 @@ pub(crate) fn shape(answer: RawAnswer, frame: &Frame) -> Shaped {
     let mut outlet = Outlet::new(frame.reveal_pii);
     let facts = outlet.fields(answer.facts);
     let not_looked_at = answer.not_looked_at.into_iter().map(|it| outlet.text(it).into()).collect();
-    let draft = Draft { facts, hidden, not_looked_at, listing, tool: frame.tool, max_tokens: frame.max_tokens };
+    let draft =
+        Draft { facts, hidden, not_looked_at, listing, tool: frame.tool, max_tokens: frame.max_tokens };
     Shaped { hidden, ..finish(draft.page(&mut outlet), outlet) }
 }
 

@@ -70,10 +70,12 @@ impl Trail {
             "targets": self.targets,
             "caller": self.request.caller,
         });
-        let bytes = audit::canonical(&call).map_err(|error| Refusal::Arguments(tool::ArgumentError {
-            argument: self.tool_name().to_owned(),
-            problem: error.to_string(),
-        }))?;
+        let bytes = audit::canonical(&call).map_err(|error| {
+            Refusal::Arguments(tool::ArgumentError {
+                argument: self.tool_name().to_owned(),
+                problem: error.to_string(),
+            })
+        })?;
         self.digest = audit::digest(&bytes);
         Ok(())
     }
@@ -104,13 +106,16 @@ impl Trail {
     /// The last record of a call; of a read, the only one.
     pub(crate) fn outcome(&self, shaped: &Shaped, refusal: Option<&Refusal>) -> Entry {
         let mut payload = self.payload();
-        payload.insert("result".to_owned(), json!({
-            "shown_bytes": shaped.text.len(),
-            "sha256": hex::encode(audit::digest(shaped.text.as_bytes())),
-            "masked": shaped.masked,
-            "hidden_by_policy": shaped.hidden,
-            "omitted": shaped.omitted,
-        }));
+        payload.insert(
+            "result".to_owned(),
+            json!({
+                "shown_bytes": shaped.text.len(),
+                "sha256": hex::encode(audit::digest(shaped.text.as_bytes())),
+                "masked": shaped.masked,
+                "hidden_by_policy": shaped.hidden,
+                "omitted": shaped.omitted,
+            }),
+        );
         if let Some(refusal) = refusal {
             let mut facts = json!({ "code": refusal.code(), "message": refusal.to_string() });
             if let Refusal::Denied(denial) = refusal {

@@ -38,7 +38,8 @@ pub(super) fn scan(text: &str, spans: &mut Vec<Span>) {
     let bytes = text.as_bytes();
     let mut from = 0;
     while let Some(found) = NAMES.captures_at(bytes, from) {
-        let (whole, word) = (found.get(0).map_or(0..0, |it| it.range()), found.get(1).map_or(0, |it| it.start()));
+        let (whole, word) =
+            (found.get(0).map_or(0..0, |it| it.range()), found.get(1).map_or(0, |it| it.start()));
         from = whole.end;
         let named = word - bytes[..word].iter().rev().take(64).take_while(|it| is_name(**it)).count();
         let name = &bytes[named..whole.start + found.get(1).map_or(0, |it| it.len())];
@@ -73,12 +74,53 @@ pub(super) fn holds_secret(name: &str, value: &str) -> Option<&'static str> {
 /// Whether a value says that a real one goes there.
 pub(super) fn is_placeholder(value: &str) -> bool {
     const WORDS: [&str; 44] = [
-        "", "null", "none", "nil", "undefined", "true", "false", "yes", "no", "string", "str", "&str", "text", "bool", "int",
-        "integer", "number", "bytes", "object", "any", "required", "optional", "changeme", "change_me", "example", "redacted",
-        "masked", "hidden", "removed", "secret", "password", "passwd", "token", "username", "default", "empty", "missing",
-        "invalid", "expired", "unset", "todo", "n/a", "env", "value",
+        "",
+        "null",
+        "none",
+        "nil",
+        "undefined",
+        "true",
+        "false",
+        "yes",
+        "no",
+        "string",
+        "str",
+        "&str",
+        "text",
+        "bool",
+        "int",
+        "integer",
+        "number",
+        "bytes",
+        "object",
+        "any",
+        "required",
+        "optional",
+        "changeme",
+        "change_me",
+        "example",
+        "redacted",
+        "masked",
+        "hidden",
+        "removed",
+        "secret",
+        "password",
+        "passwd",
+        "token",
+        "username",
+        "default",
+        "empty",
+        "missing",
+        "invalid",
+        "expired",
+        "unset",
+        "todo",
+        "n/a",
+        "env",
+        "value",
     ];
-    let bare = value.trim_matches(|it: char| it.is_ascii_punctuation() && !matches!(it, '$' | '{' | '<' | '%'));
+    let bare =
+        value.trim_matches(|it: char| it.is_ascii_punctuation() && !matches!(it, '$' | '{' | '<' | '%'));
     let first = bare.chars().next();
     let repeated = |it: &str| first.is_some_and(|first| it.chars().all(|other| other == first));
     let variable = |it: &str| {
@@ -165,7 +207,9 @@ fn judged(name: &str, value: &str, written: Written) -> Option<&'static str> {
 
 /// `page_token`, `continue-token`, `cancellation_token`: where one is, not who one is.
 fn is_position(name: &str) -> bool {
-    ["page", "next", "continu", "cancel", "sync", "position", "num_", "max_"].iter().any(|it| name.contains(it))
+    ["page", "next", "continu", "cancel", "sync", "position", "num_", "max_"]
+        .iter()
+        .any(|it| name.contains(it))
 }
 
 /// Lower-case words and numbers joined by hyphens, underscores, dots or slashes, as objects are named.
@@ -179,7 +223,8 @@ fn is_label(value: &str) -> bool {
 /// A call, a path of names, a generic type, a format: what stands for a value in source code.
 fn is_code(value: &str) -> bool {
     let names = |it: &str| {
-        it.split(['.', ':']).all(|it| !it.starts_with(|it: char| it.is_ascii_digit()) && it.bytes().all(is_word))
+        it.split(['.', ':'])
+            .all(|it| !it.starts_with(|it: char| it.is_ascii_digit()) && it.bytes().all(is_word))
     };
     let is_path = value.contains("::") || value.contains('.') && !value.bytes().any(|it| it.is_ascii_digit());
     value.contains('(') && !value.starts_with('(')

@@ -106,7 +106,8 @@ impl KeyBlock {
             }
             State::Inside(left) => {
                 self.state = left.checked_sub(1).map_or(State::Outside, State::Inside);
-                let last = self.adjacent && words().any(|it| it.len() >= 4 && it.len() + 8 >= line.trim().len());
+                let last =
+                    self.adjacent && words().any(|it| it.len() >= 4 && it.len() + 8 >= line.trim().len());
                 (long || last).then_some((0, line.len()))
             }
         }

@@ -9,8 +9,8 @@ pub(super) const CARD: &str = "card number";
 
 /// Endings that look like a domain's and are a file's or a systemd unit's: `icon@2x.png`, `getty@tty1.service`.
 const NO_DOMAIN: [&str; 16] = [
-    "service", "socket", "timer", "target", "mount", "slice", "device", "scope", "path", "png", "jpg", "jpeg", "svg",
-    "gif", "webp", "js",
+    "service", "socket", "timer", "target", "mount", "slice", "device", "scope", "path", "png", "jpg",
+    "jpeg", "svg", "gif", "webp", "js",
 ];
 
 /// Finds e-mail addresses and card numbers.
@@ -36,15 +36,18 @@ fn email(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
         start += 1;
     }
     let label = |it: &u8| it.is_ascii_alphanumeric() || *it == b'-' || *it >= 0x80;
-    let mut end = at + 1 + bytes[at + 1..].iter().take(253).take_while(|it| label(it) || **it == b'.').count();
+    let mut end =
+        at + 1 + bytes[at + 1..].iter().take(253).take_while(|it| label(it) || **it == b'.').count();
     while end > at + 1 && b".-".contains(&bytes[end - 1]) {
         end -= 1;
     }
     let domain = &bytes[at + 1..end];
     let top = domain.iter().rposition(|it| *it == b'.').map(|it| &domain[it + 1..])?;
-    let is_top = top.len() >= 2 && top.iter().all(|it| it.is_ascii_alphabetic() || *it >= 0x80 || *it == b'-');
+    let is_top =
+        top.len() >= 2 && top.iter().all(|it| it.is_ascii_alphabetic() || *it >= 0x80 || *it == b'-');
     let is_file = NO_DOMAIN.iter().any(|it| it.as_bytes().eq_ignore_ascii_case(top));
-    let is_user = bytes[..start].ends_with(b"//") || bytes[start..at] == *b"git" && bytes.get(end) == Some(&b':');
+    let is_user =
+        bytes[..start].ends_with(b"//") || bytes[start..at] == *b"git" && bytes.get(end) == Some(&b':');
     (start < at && domain[0] != b'.' && is_top && !is_file && !is_user).then_some((start, end))
 }
 
@@ -65,8 +68,11 @@ fn cards(bytes: &[u8], spans: &mut Vec<Span>) {
         let alone = ((14..=19).contains(&(first - start))).then_some(first);
         let ends = GROUPS.iter().filter_map(|it| grouped(bytes, start, it)).chain(alone);
         let is_card = |end: &usize| {
-            let digits: Vec<u32> =
-                bytes[start..*end].iter().filter(|it| it.is_ascii_digit()).map(|it| u32::from(it - b'0')).collect();
+            let digits: Vec<u32> = bytes[start..*end]
+                .iter()
+                .filter(|it| it.is_ascii_digit())
+                .map(|it| u32::from(it - b'0'))
+                .collect();
             is_apart(&bytes[*end..]) && is_issued(&digits) && luhn(&digits)
         };
         if let Some(end) = ends.into_iter().find(is_card) {
@@ -115,7 +121,9 @@ fn is_issued(digits: &[u32]) -> bool {
         16 if first(1) == 4 || matches!(first(2), 51..=55) || matches!(first(4), 2221..=2720) => true,
         19 if first(1) == 4 => true,
         16..=19 => {
-            matches!(first(4), 6011 | 3528..=3589) || matches!(first(2), 65 | 62) || matches!(first(3), 644..=649)
+            matches!(first(4), 6011 | 3528..=3589)
+                || matches!(first(2), 65 | 62)
+                || matches!(first(3), 644..=649)
         }
         _ => false,
     }
@@ -123,6 +131,7 @@ fn is_issued(digits: &[u32]) -> bool {
 
 fn luhn(digits: &[u32]) -> bool {
     let doubled = |it: u32| if it > 4 { it * 2 - 9 } else { it * 2 };
-    let sum: u32 = digits.iter().rev().enumerate().map(|(at, it)| if at % 2 == 1 { doubled(*it) } else { *it }).sum();
+    let sum: u32 =
+        digits.iter().rev().enumerate().map(|(at, it)| if at % 2 == 1 { doubled(*it) } else { *it }).sum();
     sum % 10 == 0
 }

@@ -99,10 +99,14 @@ fn escape(bytes: &[u8]) -> Option<(char, usize)> {
         [b'\\', b'r', ..] => Some(('\n', 2)),
         [b'\\', b't', ..] => Some(('\t', 2)),
         [b'\\', it @ (b'"' | b'\'' | b'/' | b'\\'), ..] => Some((char::from(*it), 2)),
-        [b'&', ..] => ["&quot;\"", "&amp;&", "&#39;'", "&#34;\"", "&#64;@", "&lt;<", "&gt;>"].iter().find_map(|it| {
-            let (entity, stands_for) = it.split_at(it.len() - 1);
-            bytes.starts_with(entity.as_bytes()).then(|| (char::from(stands_for.as_bytes()[0]), entity.len()))
-        }),
+        [b'&', ..] => {
+            ["&quot;\"", "&amp;&", "&#39;'", "&#34;\"", "&#64;@", "&lt;<", "&gt;>"].iter().find_map(|it| {
+                let (entity, stands_for) = it.split_at(it.len() - 1);
+                bytes
+                    .starts_with(entity.as_bytes())
+                    .then(|| (char::from(stands_for.as_bytes()[0]), entity.len()))
+            })
+        }
         _ => None,
     }
 }

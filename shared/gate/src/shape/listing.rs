@@ -64,7 +64,16 @@ impl Listing {
 
     fn new(kind: Kind, noun: &'static str, seen: u64, rows: Vec<Vec<Value>>, next: Option<Next>) -> Listing {
         let given = rows.len();
-        Listing { kind, noun, seen, given, next, raw: rows.into_iter(), ready: Vec::new(), redactors: Vec::new() }
+        Listing {
+            kind,
+            noun,
+            seen,
+            given,
+            next,
+            raw: rows.into_iter(),
+            ready: Vec::new(),
+            redactors: Vec::new(),
+        }
     }
 
     /// The row at an index, fit to leave. Rows are asked for in order: no work is done for those beyond the budget.

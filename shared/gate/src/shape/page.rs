@@ -123,7 +123,8 @@ impl Draft<'_> {
         if shown > 0 && listing.continues(shown) {
             let arguments = listing.next.as_ref().and_then(|it| it(shown));
             let call = arguments.map(|it| json!({ "tool": self.tool, "arguments": it }));
-            next = call.filter(|it| outlet.leaves_alone(it) && upper_bound(&it.to_string()) <= self.max_tokens / 3);
+            next = call
+                .filter(|it| outlet.leaves_alone(it) && upper_bound(&it.to_string()) <= self.max_tokens / 3);
         }
         notes.splice(0..0, missing(listing, left_out, self.max_tokens));
         notes.extend(plural(shortened as u64, "long value shortened", "long values shortened"));
@@ -242,7 +243,8 @@ impl Shown {
     fn of(listing: &Listing, rows: Vec<Vec<Value>>) -> Shown {
         match &listing.kind {
             Kind::Table { columns, untrusted } => {
-                let outside = columns.iter().zip(untrusted).filter(|(_, it)| **it).map(|(name, _)| (*name).to_owned());
+                let outside =
+                    columns.iter().zip(untrusted).filter(|(_, it)| **it).map(|(name, _)| (*name).to_owned());
                 let untrusted = if rows.is_empty() { Vec::new() } else { outside.collect() };
                 let marked = untrusted.first().is_some_and(|it| it == columns[0]);
                 Shown { columns: Some(columns.clone()), untrusted, marked, rows, first: 1 }

@@ -1,0 +1,151 @@
+//! The straight line with tools that misbehave, a real policy and a real log.
+
+mod world;
+
+use std::{sync::Arc, time::Duration};
+
+use gate::Refusal;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use world::{World, code, expected};
+
+#[tokio::test]
+async fn a_read_leaves_one_record_and_an_effect_two() {
+    let world = World::open();
+    let reply = world.call("show_thing", json!({ "mood": "fine" })).await;
+    assert_eq!(code(&reply), "ok");
+    assert_eq!(reply.receipt.expect("recorded").index(), world.first);
+    let reply = world.call("restart_thing", json!({ "mood": "fine" })).await;
+    assert_eq!(code(&reply), "ok");
+    assert_eq!(reply.receipt.expect("recorded").index(), world.first + 2);
+    assert_eq!(world.restarts(), 1);
+}
+
+#[tokio::test]
+async fn a_dry_run_gets_no_leave_and_one_record() {
+    let world = World::open();
+    let reply = world.call("restart_thing", json!({ "mood": "fine", "dry_run": true })).await;
+    assert_eq!(code(&reply), "ok");
+    assert_eq!(reply.shaped.structured["acted"], false);
+    assert_eq!(reply.receipt.expect("recorded").index(), world.first);
+    assert_eq!(world.restarts(), 0);
+}
+
+#[tokio::test]
+async fn a_tool_that_panics_is_answered_and_recorded() {
+    let world = World::open();
+    for (step, arguments) in
+        [("resolve", json!({ "mood": "panic_in_resolve" })), ("run", json!({ "mood": "panic" }))]
+    {
+        for tool in ["show_thing", "restart_thing"] {
+            let reply = world.call(tool, arguments.clone()).await;
+            assert_eq!(code(&reply), "crashed", "{tool} in {step}");
+            assert!(reply.receipt.is_some(), "{tool} in {step}");
+        }
+    }
+    assert_eq!(world.restarts(), 0);
+}
+
+#[tokio::test]
+async fn a_read_past_its_deadline_stops_and_says_so() {
+    let world = World::with_deadline(Duration::from_millis(50));
+    let reply = world.call("show_thing", json!({ "mood": "stuck" })).await;
+    assert_eq!(code(&reply), "timed_out");
+    assert!(reply.receipt.is_some());
+    assert!(world.was_dropped(), "the work was stopped");
+}
+
+#[tokio::test]
+async fn a_cancelled_read_stops_and_is_recorded() {
+    let world = World::open();
+    let cancelled = CancellationToken::new();
+    let request = world.request("show_thing", json!({ "mood": "stuck" }), cancelled.clone());
+    let gate = world.gate.clone();
+    let call = tokio::spawn(async move { gate.call(request).await });
+    world.started().await;
+    cancelled.cancel();
+    let reply = call.await.expect("no panic");
+    assert_eq!(code(&reply), "cancelled");
+    assert!(reply.receipt.is_some());
+}
+
+#[tokio::test]
+async fn a_write_outlives_its_caller_and_its_outcome_is_recorded() {
+    let world = World::open();
+    let cancelled = CancellationToken::new();
+    let request = world.request("restart_thing", json!({ "mood": "stuck" }), cancelled.clone());
+    let gate = world.gate.clone();
+    let call = tokio::spawn(async move { gate.call(request).await });
+    world.started().await;
+    cancelled.cancel();
+    let reply = call.await.expect("no panic");
+    let Some(Refusal::OutcomeUnknown { intent }) = reply.refusal else { panic!("{:?}", reply.refusal) };
+    assert_eq!(intent, world.first);
+    assert_eq!(world.restarts(), 0, "still at it");
+    world.let_go();
+    world.gate.drain(Duration::from_secs(10)).await;
+    assert_eq!(world.restarts(), 1);
+    world.assert_verifies_without_open_intents();
+}
+
+#[tokio::test]
+async fn a_caller_who_drops_the_call_ends_the_wait_and_not_the_write() {
+    let world = World::open();
+    let request = world.request("restart_thing", json!({ "mood": "stuck" }), CancellationToken::new());
+    let gate = world.gate.clone();
+    let call = tokio::spawn(async move { gate.call(request).await });
+    world.started().await;
+    call.abort();
+    assert!(call.await.expect_err("aborted").is_cancelled());
+    world.let_go();
+    world.gate.drain(Duration::from_secs(10)).await;
+    assert_eq!(world.restarts(), 1);
+    world.assert_verifies_without_open_intents();
+}
+
+#[tokio::test]
+async fn no_log_no_effect_and_no_result() {
+    let world = World::open();
+    world.gate.log().close("test").await.expect("closes");
+    for tool in ["show_thing", "restart_thing"] {
+        let reply = world.call(tool, json!({ "mood": "fine" })).await;
+        assert_eq!(code(&reply), "not_recorded");
+        assert!(reply.receipt.is_none());
+        assert!(!reply.shaped.structured.contains_key("acted"), "nothing leaves");
+    }
+    assert_eq!(world.restarts(), 0);
+    assert_eq!(world.reads(), 0);
+}
+
+#[tokio::test]
+async fn an_outcome_that_cannot_be_recorded_is_told_with_its_intent_and_stops_effects() {
+    let world = Arc::new(World::open());
+    let request = world.request("restart_thing", json!({ "mood": "stuck" }), CancellationToken::new());
+    let gate = world.gate.clone();
+    let call = tokio::spawn(async move { gate.call(request).await });
+    world.started().await;
+    world.gate.log().close("test").await.expect("closes");
+    world.let_go();
+    let reply = call.await.expect("no panic");
+    let Some(Refusal::OutcomeUnrecorded { intent, .. }) = &reply.refusal else {
+        panic!("{:?}", reply.refusal)
+    };
+    assert_eq!(*intent, world.first);
+    assert!(reply.shaped.text.contains("may have happened"), "{}", reply.shaped.text);
+    assert_eq!(code(&world.call("restart_thing", json!({ "mood": "fine" })).await), "not_recorded");
+    assert_eq!(world.restarts(), 1);
+}
+
+#[tokio::test]
+async fn every_refusal_is_recorded_and_reaches_no_tool() {
+    let world = World::open();
+    for (tool, arguments, expected) in expected() {
+        let reply = world.call(tool, arguments).await;
+        assert_eq!(code(&reply), expected, "{tool}");
+        assert!(reply.shaped.is_error);
+        assert!(reply.receipt.is_some(), "{tool}: {expected} is recorded");
+    }
+    assert_eq!((world.reads(), world.restarts()), (0, 0));
+    world.gate.drain(Duration::from_secs(10)).await;
+    world.assert_verifies_without_open_intents();
+}

@@ -1,0 +1,291 @@
+//! Tools that do as they are told, behind a real gate.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use audit::Log;
+use gate::{Gate, Reply, Request};
+use policy::{
+    Assurance, Caller, Channel, Effect, ListEntry, Lists, Policy, Setup, Target, ToolShape, Vocabulary,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tool::{Answer, Context, Tool, ToolError, Undo, args::Text, define};
+
+/// What the tools leave behind.
+#[derive(Default)]
+pub struct Things {
+    reads: AtomicU64,
+    restarts: AtomicU64,
+    dropped: AtomicBool,
+    started: Notify,
+    go_on: Notify,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Mood {
+    Fine,
+    Panic,
+    PanicInResolve,
+    Stuck,
+    Fails,
+}
+
+/// Show a thing.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ShowThing {
+    /// How it behaves.
+    mood: Mood,
+}
+
+/// Restart a thing.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RestartThing {
+    /// How it behaves.
+    mood: Mood,
+    /// Where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    environment: Option<Text<1, 20>>,
+    /// Only say what would happen.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What happened.
+#[derive(Serialize, JsonSchema)]
+struct Happened {
+    /// Whether anything was changed.
+    acted: bool,
+}
+
+fn target(environment: &str) -> Target {
+    Target {
+        kind: "thing",
+        id: "thing".to_owned(),
+        connection: "things".to_owned(),
+        environment: environment.to_owned(),
+        region: "unknown".to_owned(),
+        team: "unknown".to_owned(),
+        tier: "unknown".to_owned(),
+    }
+}
+
+/// Says whether its work was stopped.
+struct Dropped<'a>(&'a Things);
+
+impl Drop for Dropped<'_> {
+    fn drop(&mut self) {
+        self.0.dropped.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Mood {
+    async fn resolve(self) -> Result<Option<Vec<Target>>, ToolError> {
+        assert!(self != Mood::PanicInResolve, "told to");
+        Ok(None)
+    }
+
+    async fn act(self, things: &Things) -> Result<(), ToolError> {
+        things.started.notify_one();
+        match self {
+            Mood::Panic => panic!("told to"),
+            Mood::Fails => {
+                Err(ToolError::Unavailable { backend: "things".to_owned(), problem: "told to".to_owned() })
+            }
+            Mood::Stuck => {
+                let _dropped = Dropped(things);
+                things.go_on.notified().await;
+                Ok(())
+            }
+            Mood::Fine | Mood::PanicInResolve => Ok(()),
+        }
+    }
+}
+
+impl Tool for ShowThing {
+    const NAME: &'static str = "show_thing";
+    const EFFECT: Effect = Effect::Read;
+    type Backends = Things;
+    type Facts = Happened;
+
+    fn targets(&self, _: &Things) -> Result<Vec<Target>, ToolError> {
+        Ok(vec![target("open")])
+    }
+
+    async fn resolve(&self, _: &Things) -> Result<Option<Vec<Target>>, ToolError> {
+        self.mood.resolve().await
+    }
+
+    fn examples() -> Vec<Value> {
+        Vec::new()
+    }
+
+    async fn run(&self, things: &Things, context: &Context) -> Result<Answer<Happened>, ToolError> {
+        assert!(context.leave().is_none(), "a read has no leave");
+        things.reads.fetch_add(1, Ordering::SeqCst);
+        self.mood.act(things).await?;
+        Ok(Answer::facts(Happened { acted: false }))
+    }
+}
+
+impl Tool for RestartThing {
+    const NAME: &'static str = "restart_thing";
+    const EFFECT: Effect = Effect::Mitigate;
+    const UNDO: Option<Undo> = Some(Undo::None);
+    type Backends = Things;
+    type Facts = Happened;
+
+    fn targets(&self, _: &Things) -> Result<Vec<Target>, ToolError> {
+        Ok(vec![target(self.environment.as_deref().unwrap_or("open"))])
+    }
+
+    async fn resolve(&self, _: &Things) -> Result<Option<Vec<Target>>, ToolError> {
+        self.mood.resolve().await
+    }
+
+    fn dry_run(&self) -> bool {
+        self.dry_run
+    }
+
+    fn examples() -> Vec<Value> {
+        Vec::new()
+    }
+
+    async fn run(&self, things: &Things, context: &Context) -> Result<Answer<Happened>, ToolError> {
+        let acted = context.leave().is_some();
+        assert_eq!(acted, !self.dry_run, "leave to act is what a dry run lacks");
+        self.mood.act(things).await?;
+        things.restarts.fetch_add(u64::from(acted), Ordering::SeqCst);
+        Ok(Answer::facts(Happened { acted }))
+    }
+}
+
+/// A gate, its tools and its log.
+pub struct World {
+    pub gate: Arc<Gate>,
+    /// Index of the first record of a call.
+    pub first: u64,
+    things: Arc<Things>,
+    state: tempfile::TempDir,
+}
+
+/// One way to be refused each: the tool, its arguments, the code.
+pub fn expected() -> Vec<(&'static str, Value, &'static str)> {
+    let restart = |environment: &str| json!({ "mood": "fine", "environment": environment });
+    vec![
+        ("no_such_tool", json!({}), "unknown_tool"),
+        ("show_thing", json!({ "mud": "fine" }), "invalid_arguments"),
+        ("show_thing", json!({ "mood": "grumpy" }), "invalid_arguments"),
+        ("show_thing", json!({ "mood": 0.5 }), "invalid_arguments"),
+        ("restart_thing", restart("frozen"), "denied"),
+        ("restart_thing", restart("asking"), "approval_required"),
+        ("restart_thing", restart("production"), "approval_required"),
+    ]
+}
+
+pub fn code(reply: &Reply) -> &'static str {
+    reply.refusal.as_ref().map_or("ok", gate::Refusal::code)
+}
+
+impl World {
+    pub fn open() -> World {
+        World::with_deadline(Gate::DEADLINE)
+    }
+
+    pub fn with_deadline(deadline: Duration) -> World {
+        let state = tempfile::tempdir().expect("a folder");
+        let (log, opened) = Log::open(state.path(), "things", audit::Options::default()).expect("a log");
+        let things = Arc::new(Things::default());
+        let tools = vec![
+            ("things".to_owned(), define::<ShowThing>().bind(things.clone())),
+            ("things".to_owned(), define::<RestartThing>().bind(things.clone())),
+        ];
+        let shapes: Vec<ToolShape> = tools
+            .iter()
+            .map(|(server, it)| ToolShape {
+                name: it.definition.name.to_owned(),
+                server: server.clone(),
+                effect: it.definition.effect,
+                input: it.definition.input.clone(),
+            })
+            .collect();
+        let gate = Gate::new(tools, Arc::new(rules(&shapes)), log).with_deadline(deadline);
+        World { gate: Arc::new(gate), first: opened.size, things, state }
+    }
+
+    pub async fn call(&self, tool: &str, arguments: Value) -> Reply {
+        self.gate.call(self.request(tool, arguments, CancellationToken::new())).await
+    }
+
+    pub fn request(&self, tool: &str, arguments: Value, cancelled: CancellationToken) -> Request {
+        let Value::Object(arguments) = arguments else { panic!("an object") };
+        let caller = Caller {
+            agent: "tester".to_owned(),
+            on_behalf_of: None,
+            teams: Vec::new(),
+            assurance: Assurance::Declared,
+        };
+        Request { caller, channel: Channel::Cli, client: None, tool: tool.to_owned(), arguments, cancelled }
+    }
+
+    /// Waits until a tool is at work.
+    pub async fn started(&self) {
+        tokio::time::timeout(Duration::from_secs(10), self.things.started.notified()).await.expect("starts");
+    }
+
+    /// Lets a tool that is stuck go on.
+    pub fn let_go(&self) {
+        self.things.go_on.notify_one();
+    }
+
+    pub fn reads(&self) -> u64 {
+        self.things.reads.load(Ordering::SeqCst)
+    }
+
+    pub fn restarts(&self) -> u64 {
+        self.things.restarts.load(Ordering::SeqCst)
+    }
+
+    pub fn was_dropped(&self) -> bool {
+        self.things.dropped.load(Ordering::SeqCst)
+    }
+
+    pub fn assert_verifies_without_open_intents(&self) {
+        let report = audit::verify(self.state.path(), &[]).expect("readable");
+        assert_eq!(report.verdict, audit::Verdict::Intact, "{report}");
+        assert!(!report.to_string().contains("open intent"), "{report}");
+    }
+}
+
+fn rules(shapes: &[ToolShape]) -> Policy {
+    let family = policy::emit_schema(shapes).expect("a schema");
+    let list = |entries: &[&str]| entries.iter().map(|it| ListEntry::new(*it)).collect();
+    let lists = Lists {
+        allow: list(&["show_thing", "restart_thing"]),
+        ask: list(&["restart_thing environment:asking"]),
+        approve: list(&["restart_thing environment:production"]),
+        deny: list(&["restart_thing environment:frozen"]),
+    };
+    // `environment:X` in ask, approve and deny also matches unknown, so the things are somewhere known.
+    let environments = ["asking", "production", "frozen", "open"].map(str::to_owned).into();
+    let vocabulary = Vocabulary { environments, ..Vocabulary::default() };
+    let setup = Setup {
+        family: &family,
+        sources: &[],
+        lists: &lists,
+        vocabulary: &vocabulary,
+        zone: jiff::tz::TimeZone::UTC,
+    };
+    Policy::load(setup).expect("valid rules")
+}
