@@ -1,0 +1,172 @@
+//! Opening a git repository that may mean harm.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use config::Connection;
+use gix::{ObjectId, config::Source, open::Options, sec::Trust};
+use policy::Target;
+use tool::{Suggestion, ToolError};
+
+use super::file::Found;
+use crate::owners::{self, Owners};
+
+/// A configured repository, not yet open.
+pub(crate) struct Repository {
+    connection: Connection,
+    path: PathBuf,
+    /// The last `CODEOWNERS` read, by its content's id.
+    owners: Mutex<Option<(ObjectId, Arc<Owners>)>>,
+}
+
+/// An open repository, for one call on one thread. Opening costs about a millisecond and sees the repository as it is
+/// now, whatever was fetched or replaced since the last call.
+pub(crate) struct Opened<'a> {
+    pub(crate) git: gix::Repository,
+    pub(crate) repository: &'a Repository,
+}
+
+/// No object larger than this is ever unpacked, so that a small file cannot fill the memory.
+const OBJECT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// Files of a repository that are opened before anything can be asked of it.
+const FIRST_READ: [&str; 8] = [
+    "HEAD",
+    "config",
+    "config.worktree",
+    "commondir",
+    "gitdir",
+    "packed-refs",
+    "shallow",
+    "objects/info/alternates",
+];
+
+impl Repository {
+    pub(crate) fn new(connection: Connection, path: PathBuf) -> Repository {
+        Repository { connection, path, owners: Mutex::new(None) }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.connection.name
+    }
+
+    /// What reading it touches: all of it. A path is part of the policy's question through the arguments.
+    pub(crate) fn target(&self) -> Target {
+        self.connection.whole("repository")
+    }
+
+    /// Opens it with nothing trusted but its objects and references.
+    ///
+    /// Its configuration is read for the storage format alone. Trust is reduced whoever owns the folder: a person named
+    /// the path, not its content. Nothing of the system's or the user's configuration counts, includes are not
+    /// followed, no variable of the environment is asked. Replacement references, which show one object under the id of
+    /// another, are off, and so is the commit graph, a cache that could tell another history than the commits. Borrowed
+    /// objects (`alternates`) are read: clones with `--shared` need them, and who can write that file can write the
+    /// objects themselves.
+    pub(crate) fn open(&self) -> Result<Opened<'_>, ToolError> {
+        refuse_odd_files(&self.path).map_err(|problem| self.unavailable(&problem))?;
+        let options = Options::isolated()
+            .with(Trust::Reduced)
+            .filter_config_section(|section| section.source == Source::Api)
+            .config_overrides([
+                "core.useReplaceRefs=false".to_owned(),
+                "core.commitGraph=false".to_owned(),
+                format!("gitoxide.objects.allocLimit={OBJECT_BYTES_MAX}"),
+            ]);
+        let opened = options.open(self.path.clone()).map_err(|_| {
+            self.unavailable(match self.path.exists() {
+                true => "its configured path is no git repository, or of a format that is not supported",
+                false => "its configured path does not exist",
+            })
+        })?;
+        let mut git = opened.to_thread_local();
+        git.object_cache_size(CACHE_BYTES);
+        Ok(Opened { git, repository: self })
+    }
+
+    pub(crate) fn unavailable(&self, problem: &str) -> ToolError {
+        ToolError::Unavailable { backend: self.name().to_owned(), problem: problem.to_owned() }
+    }
+}
+
+impl Opened<'_> {
+    /// An object that should be there and is not, or makes no sense. What exactly was wrong is not told: it may quote
+    /// what is stored.
+    pub(crate) fn damaged(&self, what: &str, id: ObjectId) -> ToolError {
+        let problem =
+            format!("{what} {id} cannot be read; the repository is incomplete or damaged (`git fsck`)");
+        self.repository.unavailable(&problem)
+    }
+
+    /// Something to write instead, hidden where policy hides the repository.
+    pub(crate) fn suggest(&self, text: impl Into<String>) -> Suggestion {
+        Suggestion { text: text.into(), target: Some(self.repository.target()) }
+    }
+
+    /// The first digits of an id, at least nine, that no other object shares.
+    pub(crate) fn short(&self, id: ObjectId) -> String {
+        let candidate = gix::odb::store::prefix::disambiguate::Candidate::new(id, 9).ok();
+        let prefix = candidate.and_then(|it| self.git.objects.disambiguate_prefix(it).ok().flatten());
+        prefix.map_or_else(|| id.to_string(), |it| it.to_string())
+    }
+
+    /// The rules of ownership in a tree and where they stand. A file that cannot be used is named with the reason.
+    pub(crate) fn owners(&self, tree: ObjectId) -> Result<Option<(&'static str, Arc<Owners>)>, String> {
+        for place in owners::PLACES {
+            let Ok(Found::File(entry)) = self.find(tree, place) else { continue };
+            if entry.size_bytes > owners::BYTES_MAX {
+                return Err(format!("owners: {place} is larger than {} bytes", owners::BYTES_MAX));
+            }
+            let mut last = self.repository.owners.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((id, owners)) = last.as_ref()
+                && *id == entry.id
+            {
+                return Ok(Some((place, owners.clone())));
+            }
+            let blob = self.git.find_blob(entry.id).map_err(|_| format!("owners: {place} cannot be read"))?;
+            let owners = Owners::parse(&String::from_utf8_lossy(&blob.data))
+                .map_err(|problem| format!("owners: {place} is not used: {problem}"))?;
+            let owners = Arc::new(owners);
+            *last = Some((entry.id, owners.clone()));
+            return Ok(Some((place, owners)));
+        }
+        Ok(None)
+    }
+}
+
+/// Refuses pipes, sockets and devices where git keeps plain files: opening one could wait for ever.
+fn refuse_odd_files(path: &Path) -> Result<(), String> {
+    let inner = path.join(".git");
+    let mut folder = if inner.exists() { inner } else { path.to_owned() };
+    refuse_odd(&folder, true)?;
+    if folder.is_file() {
+        folder = leads_to(&folder, "gitdir:").ok_or("its `.git` file leads nowhere")?;
+    }
+    let files = |folder: &Path| FIRST_READ.iter().try_for_each(|it| refuse_odd(&folder.join(it), false));
+    files(&folder)?;
+    match leads_to(&folder.join("commondir"), "") {
+        Some(common) => files(&common),
+        None => Ok(()),
+    }
+}
+
+fn refuse_odd(path: &Path, folder_will_do: bool) -> Result<(), String> {
+    match fs::metadata(path) {
+        Ok(it) if !it.is_file() && !(folder_will_do && it.is_dir()) => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            Err(format!("its `{name}` is no plain file"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The folder that a small file names, after its first word.
+fn leads_to(file: &Path, first: &str) -> Option<PathBuf> {
+    const BYTES_MAX: u64 = 8 * 1024;
+    fs::metadata(file).ok().filter(|it| it.is_file() && it.len() <= BYTES_MAX)?;
+    let text = fs::read_to_string(file).ok()?;
+    Some(file.parent()?.join(text.strip_prefix(first)?.trim()))
+}

@@ -1,0 +1,157 @@
+//! Walks through made-up histories: the same commits that git finds, and no more work than needed.
+
+use std::fmt::Write;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::{Fixture, git};
+
+/// One commit of a made-up history: seconds after the start, parents by how far back, content of the one file.
+#[derive(Clone, Debug)]
+struct Made {
+    seconds: i64,
+    parents: Vec<usize>,
+    content: u8,
+}
+
+const START: i64 = 1_767_225_600;
+
+/// Puts a history in with `git fast-import`; the last commit is `main`, and `side` is one in the middle.
+fn import(commits: &[Made]) -> Fixture {
+    let fixture = Fixture::new();
+    let mut stream = String::new();
+    for (index, made) in commits.iter().enumerate() {
+        let who = format!("Ann <ann@example.com> {} +0000", START + made.seconds);
+        let _ = write!(
+            stream,
+            "commit refs/heads/c{index}\nmark :{}\nauthor {who}\ncommitter {who}\n",
+            index + 1
+        );
+        let _ = writeln!(stream, "data 3\nc{:02}", index % 100);
+        for (number, parent) in parents(commits, index).iter().enumerate() {
+            let _ = writeln!(stream, "{} :{}", if number == 0 { "from" } else { "merge" }, parent + 1);
+        }
+        let _ = write!(
+            stream,
+            "M 100644 inline a/file\ndata 1\n{}\nM 100644 inline n\ndata 4\n{index:04}\n",
+            made.content % 10
+        );
+    }
+    let _ = writeln!(stream, "reset refs/heads/main\nfrom :{}\n", commits.len());
+    let _ = writeln!(stream, "reset refs/heads/side\nfrom :{}\n", commits.len() / 2 + 1);
+    git(&fixture.path, &["fast-import", "--quiet", "--force"], &stream);
+    fixture
+}
+
+/// Indexes of a commit's parents.
+fn parents(commits: &[Made], index: usize) -> Vec<usize> {
+    let mut parents: Vec<usize> =
+        commits[index].parents.iter().filter_map(|it| index.checked_sub(it + 1)).collect();
+    parents.dedup();
+    parents
+}
+
+/// Whether a commit's file is another than in every parent. A merge that takes one side's file did not change it.
+fn changed(commits: &[Made], index: usize) -> bool {
+    let content = |it: usize| commits[it].content % 10;
+    parents(commits, index).into_iter().all(|it| content(it) != content(index))
+}
+
+fn straight(count: usize) -> Vec<Made> {
+    (0..count)
+        .map(|it| Made { seconds: it as i64 * 60, parents: vec![0], content: (it / 100) as u8 })
+        .collect()
+}
+
+#[test]
+fn a_small_window_of_a_long_history_reads_few_commits() {
+    let fixture = import(&straight(5000));
+    let end = jiff::Timestamp::from_second(START + 4999 * 60).expect("a time");
+    let window = format!("around={end}±5m");
+    let told = fixture.list(json!({ "window": window })).expect("a list");
+    assert_eq!(told.seen, 6);
+    let walked = told.facts["walked"].as_u64().expect("a number");
+    assert!(walked <= 6 + 64 + 2, "{walked}");
+    let all = fixture.list(json!({ "window": "60d" })).expect("a list");
+    assert_eq!((all.seen, all.facts["walked"].as_u64()), (5000, Some(5000)));
+    assert!(all.rows.len() < 100, "only what can be shown is diffed: {}", all.rows.len());
+    let by_path = fixture.list(json!({ "window": "60d", "path": "a/file" })).expect("a list");
+    assert_eq!(by_path.seen, 50);
+}
+
+#[test]
+fn every_commit_of_a_long_list_comes_once_when_continued() {
+    let fixture = import(&straight(120));
+    let mut seen: Vec<String> = Vec::new();
+    let mut arguments = Some(json!({ "window": "60d", "max_tokens": 600 }));
+    while let Some(asked) = arguments {
+        let told = fixture.list(asked).expect("a list");
+        let shown = told.rows.len().min(7);
+        seen.extend(told.column("sha")[..shown].iter().map(|it| it.as_str().unwrap().to_owned()));
+        arguments = told.next(shown);
+    }
+    let expected = fixture.git(&["log", "--format=%H", "main"]);
+    let expected: Vec<&str> = expected.lines().collect();
+    assert_eq!(seen.len(), expected.len());
+    assert!(seen.iter().zip(expected).all(|(short, id)| id.starts_with(short.as_str())));
+}
+
+#[test]
+fn a_clock_that_was_wrong_once_hides_nothing() {
+    let mut commits = straight(40);
+    commits[20].seconds = -400_000_000;
+    commits[25].seconds = 400_000_000;
+    let fixture = import(&commits);
+    let told = fixture.list(json!({ "window": "60d" })).expect("a list");
+    assert_eq!(told.seen, 38);
+}
+
+fn made() -> impl Strategy<Value = Made> {
+    let parents = prop_oneof![
+        6 => Just(vec![0]),
+        2 => (0_usize..6).prop_map(|it| vec![it]),
+        3 => (0_usize..3, 1_usize..8).prop_map(|(a, b)| vec![a, a + b]),
+        1 => Just(vec![]),
+    ];
+    (0_i64..500, parents, 0_u8..3).prop_map(|(seconds, parents, content)| Made { seconds, parents, content })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+    #[test]
+    fn ranges_and_paths_select_the_same_commits_as_git(commits in proptest::collection::vec(made(), 2..40)) {
+        let fixture = import(&commits);
+        let listed = |revision: &str, path: Option<&str>| {
+            let mut arguments = json!({ "revision": revision, "max_tokens": 8000 });
+            if let Some(path) = path {
+                arguments["path"] = json!(path);
+            }
+            if !revision.contains("..") {
+                arguments["window"] = json!("2025-12-31T00:00:00Z/2026-01-31T00:00:00Z");
+            }
+            let mut ids: Vec<String> = fixture.list(arguments).expect("a list").column("sha").iter()
+                .map(|it| fixture.git(&["rev-parse", it.as_str().unwrap()])).collect();
+            ids.sort();
+            ids
+        };
+        let expected = |arguments: &[&str]| {
+            let text = fixture.git(&[&["rev-list"], arguments].concat());
+            let mut ids: Vec<String> = text.lines().map(str::to_owned).collect();
+            ids.sort();
+            ids
+        };
+        prop_assert_eq!(listed("main", None), expected(&["main"]));
+        prop_assert_eq!(listed("side..main", None), expected(&["side..main"]));
+        prop_assert_eq!(listed("main..side", None), expected(&["main..side"]));
+        let changed: Vec<String> = (0..commits.len())
+            .filter(|it| changed(&commits, *it))
+            .map(|it| fixture.git(&["rev-parse", &format!("refs/heads/c{it}")]))
+            .collect();
+        for (range, path) in [("main", "a/file"), ("side..main", "a")] {
+            let mut expected = expected(&[range]);
+            expected.retain(|it| changed.contains(it));
+            prop_assert_eq!(listed(range, Some(path)), expected);
+        }
+    }
+}

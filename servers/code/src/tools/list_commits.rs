@@ -1,0 +1,304 @@
+//! `list_commits`: what changed, when, by whom, how much, and whose code is it?
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use gix::ObjectId;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tool::{
+    Answer, Column, Context, Effect, Next, Row, Span, Table, Target, Tool, ToolError, Window,
+    args::{MaxTokens, Slug, Text},
+};
+
+use crate::{
+    Backends,
+    arguments::{RepositoryPath, RevisionRange, Sha},
+    backends::{Budget, Filter, Listed, Opened, Stop, Walk, Walked},
+    owners::Owners,
+};
+
+/// Commits of a git repository, newest first: who changed what, how much, and which team owns it.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListCommits {
+    /// Repository; may be left out if only one is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    connection: Option<Slug>,
+    /// Branch, tag or commit, or `v1.2..main` for what main has and v1.2 has not (default HEAD).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revision: Option<RevisionRange>,
+    /// When committed: `6h`, `now-3h/now-1h`, two RFC 3339 times with `/`, `around=TIME±30m` (default 7d; all of a range).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    window: Option<Window>,
+    /// Only commits that changed this file or folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    path: Option<RepositoryPath>,
+    /// Part of the author's name or e-mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    author: Option<Text<1, 100>>,
+    /// Continue after this commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    after: Option<Sha>,
+    /// Size of the answer.
+    #[serde(default)]
+    max_tokens: MaxTokens,
+}
+
+/// What was looked at.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct History {
+    repository: String,
+    /// The commit it starts from.
+    head: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    branch: Option<String>,
+    /// All before this commit is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    /// In UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<String>,
+    authors: u64,
+    /// Commits read to find these.
+    walked: u64,
+    /// Where the owners are from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    codeowners: Option<&'static str>,
+    /// The last match before the window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<String>,
+}
+
+/// When neither a window nor a range is given.
+const WINDOW: &str = "7d";
+/// No row takes fewer tokens, so no answer holds more rows than this allows; the rest need not be diffed.
+const ROW_TOKENS_MIN: u64 = 25;
+const SUBJECT_MAX: usize = 120;
+const NAME_MAX: usize = 60;
+const PLACE_MAX: usize = 160;
+const OWNERS_MAX: usize = 4;
+
+impl Tool for ListCommits {
+    const NAME: &'static str = "list_commits";
+    const EFFECT: Effect = Effect::Read;
+    type Backends = Backends;
+    type Facts = History;
+
+    fn targets(&self, backends: &Backends) -> Result<Vec<Target>, ToolError> {
+        backends.target(self.connection.as_ref()).map(|it| vec![it])
+    }
+
+    fn max_tokens(&self) -> u64 {
+        self.max_tokens.get()
+    }
+
+    fn examples() -> Vec<Value> {
+        vec![json!({ "window": "365d" }), json!({ "window": "365d", "path": "src", "revision": "HEAD" })]
+    }
+
+    async fn run(&self, backends: &Backends, context: &Context) -> Result<Answer<History>, ToolError> {
+        let repository = backends.repository(self.connection.as_ref())?;
+        let (asked, now) = (self.clone(), context.now());
+        backends.read(context, repository, move |opened, stop| asked.look(opened, now, stop)).await
+    }
+}
+
+impl ListCommits {
+    /// The whole of it, on a blocking thread.
+    pub(crate) fn look(
+        &self,
+        opened: &Opened<'_>,
+        now: Timestamp,
+        stop: &Stop,
+    ) -> Result<Answer<History>, ToolError> {
+        let range = self.revision.clone().unwrap_or_else(RevisionRange::head);
+        let span = self.span(&range, now)?;
+        let (since, until) = opened.resolve_range(&range, stop)?;
+        let filter = Filter {
+            span,
+            path: self.path.as_ref().map(|it| it.text().to_owned()),
+            author: self.author.as_ref().map(|it| it.to_lowercase()),
+        };
+        let walk = Walk::new(opened, until.commit, since.as_ref().map(|it| it.commit))?;
+        let mut walked = walk.list(&filter, stop);
+        let (codeowners, owners) = match opened.owners(until.tree) {
+            Ok(Some((place, owners))) => (Some(place), Some(owners)),
+            Ok(None) => (None, None),
+            Err(problem) => {
+                walked.not_looked_at.push(problem);
+                (None, None)
+            }
+        };
+        let first = self.first(&walked)?;
+        let facts = History {
+            repository: opened.repository.name().to_owned(),
+            head: until.commit.to_string(),
+            branch: until.branch.clone(),
+            since: since.as_ref().map(|it| it.commit.to_string()),
+            window: span.map(|it| it.to_string()),
+            authors: walked.authors,
+            walked: walked.read,
+            codeowners,
+            before: walked.before.filter(|_| walked.listed.is_empty()).map(|it| it.describe(opened)),
+        };
+        let rest = walked.listed.get(first..).unwrap_or_default();
+        let shown = &rest[..rest.len().min(self.rows_max())];
+        let mut sized = Sized { opened, owners, budget: Budget::default(), uncounted: 0, stop };
+        let mut rows: Vec<(Vec<Value>, bool)> = Vec::with_capacity(shown.len());
+        for commit in shown {
+            if stop.is_reached() && !rows.is_empty() {
+                break;
+            }
+            rows.push(sized.row(*commit)?);
+        }
+        if sized.uncounted > 0 {
+            walked.not_looked_at.push(format!("lines of {} large commits: not counted", sized.uncounted));
+        }
+        let seen = rest.len() as u64;
+        let pinned = Pinned { since: since.map(|it| it.commit), until: until.commit, span };
+        let next = self.next(&pinned, shown, rest.len());
+        let table = table(rows, seen, sized.owners.is_some(), next);
+        Ok(Answer { facts, body: tool::Body::Table(table), not_looked_at: walked.not_looked_at })
+    }
+
+    fn span(&self, range: &RevisionRange, now: Timestamp) -> Result<Option<Span>, ToolError> {
+        let invalid = |problem| ToolError::Invalid { argument: "window", problem };
+        let usual = || Window::parse(WINDOW).expect("the usual window parses");
+        let window = self.window.clone().or_else(|| range.since.is_none().then(usual));
+        window.map(|it| it.at(now).map_err(invalid)).transpose()
+    }
+
+    /// Where this answer starts among the commits listed.
+    fn first(&self, walked: &Walked) -> Result<usize, ToolError> {
+        let Some(after) = &self.after else { return Ok(0) };
+        let digits = after.text();
+        let found = walked.listed.iter().position(|it| it.id.to_string().starts_with(digits));
+        found.map(|it| it + 1).ok_or_else(|| ToolError::Invalid {
+            argument: "after",
+            problem: format!(
+                "`{digits}` is not among the commits that the other arguments select; send them unchanged"
+            ),
+        })
+    }
+
+    fn rows_max(&self) -> usize {
+        usize::try_from(self.max_tokens.get() / ROW_TOKENS_MIN + 1).unwrap_or(usize::MAX)
+    }
+
+    /// How to ask for what follows: the same commits, by ids and times that no later push moves.
+    fn next(&self, pinned: &Pinned, shown: &[Listed], left: usize) -> Option<Next> {
+        let ids: Vec<ObjectId> = shown.iter().map(|it| it.id).collect();
+        let mut arguments = serde_json::to_value(self).expect("arguments are plain data");
+        arguments["revision"] = match pinned.since {
+            Some(since) => json!(format!("{since}..{}", pinned.until)),
+            None => json!(pinned.until.to_string()),
+        };
+        if let Some(span) = pinned.span {
+            arguments["window"] = json!(span.to_string());
+        }
+        Some(Box::new(move |count| {
+            let last = ids.get(count.checked_sub(1)?).filter(|_| count < left)?;
+            let mut arguments = arguments.clone();
+            arguments["after"] = json!(last.to_string());
+            Some(arguments)
+        }))
+    }
+}
+
+/// What the list was made from.
+struct Pinned {
+    since: Option<ObjectId>,
+    until: ObjectId,
+    span: Option<Span>,
+}
+
+/// Makes rows of commits.
+struct Sized<'a> {
+    opened: &'a Opened<'a>,
+    owners: Option<Arc<Owners>>,
+    budget: Budget,
+    uncounted: u64,
+    stop: &'a Stop,
+}
+
+impl Sized<'_> {
+    /// Cells of a commit, and whether it is a merge.
+    fn row(&mut self, listed: Listed) -> Result<(Vec<Value>, bool), ToolError> {
+        let commit = self.opened.commit(listed.id)?;
+        let parent = commit.parents.first().map(|it| self.opened.commit(*it).map(|it| it.tree));
+        let change = match parent {
+            Some(Err(_)) => None,
+            Some(Ok(tree)) => self.opened.change(Some(tree), commit.tree, &mut self.budget, self.stop),
+            None => self.opened.change(None, commit.tree, &mut self.budget, self.stop),
+        };
+        let lines = change.as_ref().and_then(|it| it.lines);
+        self.uncounted += u64::from(lines.is_none());
+        let files = change.as_ref().map(|it| match it.is_more {
+            true => json!(format!("{}+", it.files)),
+            false => json!(it.files),
+        });
+        let mut cells = vec![
+            json!(self.opened.short(commit.id)),
+            json!(listed.committed()),
+            json!(clip(&commit.author, NAME_MAX)),
+            json!(clip(&commit.subject, SUBJECT_MAX)),
+            json!(files),
+            json!(lines.map(|it| it.0)),
+            json!(lines.map(|it| it.1)),
+            json!(change.as_ref().and_then(|it| it.place()).map(|it| clip(&it, PLACE_MAX))),
+        ];
+        let is_merge = commit.parents.len() > 1;
+        cells.push(if is_merge { json!(true) } else { Value::Null });
+        if let Some(owners) = &self.owners {
+            let paths = change.iter().flat_map(|it| &it.paths);
+            let names: BTreeSet<&str> = paths.flat_map(|it| owners.of(it)).map(String::as_str).collect();
+            let more = names.len().saturating_sub(OWNERS_MAX);
+            let mut said = names.into_iter().take(OWNERS_MAX).collect::<Vec<_>>().join(" ");
+            if more > 0 {
+                said.push_str(&format!(" +{more}"));
+            }
+            cells.push(if said.is_empty() { Value::Null } else { json!(said) });
+        }
+        Ok((cells, is_merge))
+    }
+}
+
+/// The column of merges only stands where there are any.
+fn table(rows: Vec<(Vec<Value>, bool)>, seen: u64, has_owners: bool, next: Option<Next>) -> Table {
+    const MERGE: usize = 8;
+    let mut columns = vec![
+        Column::new("sha"),
+        Column::new("committed"),
+        Column::untrusted("author"),
+        Column::untrusted("subject"),
+        Column::new("files"),
+        Column::new("added"),
+        Column::new("removed"),
+        Column::untrusted("where"),
+        Column::new("merge"),
+    ];
+    if has_owners {
+        columns.push(Column::new("owners"));
+    }
+    let has_merges = rows.iter().any(|it| it.1);
+    if !has_merges {
+        columns.remove(MERGE);
+    }
+    let row = |(mut cells, _): (Vec<Value>, bool)| {
+        if !has_merges {
+            cells.remove(MERGE);
+        }
+        Row { cells, target: None }
+    };
+    Table { columns, rows: rows.into_iter().map(row).collect(), seen, noun: "commits", next }
+}
+
+/// The first characters, with a mark when there are more.
+fn clip(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,151 @@
+//! Bytes of a file as lines of text, or what else they are.
+
+use crate::backends::is_binary;
+
+/// What a file holds.
+pub(super) enum Content<'a> {
+    Text(Decoded<'a>),
+    /// What it is instead.
+    Other(&'static str),
+}
+
+/// Text, split into lines when asked for.
+pub(super) struct Decoded<'a> {
+    lines: Vec<&'a [u8]>,
+    notes: Vec<&'static str>,
+}
+
+/// Kind of a file that can be shown.
+pub(super) const TEXT: &str = "text";
+/// Longest line handed on. No answer holds more of it.
+const LINE_BYTES_MAX: usize = 32 * 1024;
+/// Most text handed on at once: above what the largest answer holds.
+const TEXT_BYTES_MAX: usize = 256 * 1024;
+
+/// First bytes of files that are often met and never text.
+const KINDS: [(&[u8], &str); 16] = [
+    (b"\x89PNG", "binary: PNG image"),
+    (b"\xff\xd8\xff", "binary: JPEG image"),
+    (b"GIF8", "binary: GIF image"),
+    (b"RIFF", "binary: RIFF media"),
+    (b"%PDF", "binary: PDF document"),
+    (b"PK\x03\x04", "binary: ZIP archive (also jar, docx, xlsx)"),
+    (b"\x1f\x8b", "binary: gzip"),
+    (b"\x28\xb5\x2f\xfd", "binary: zstd"),
+    (b"7z\xbc\xaf", "binary: 7z archive"),
+    (b"\x7fELF", "binary: ELF program"),
+    (b"MZ", "binary: Windows program"),
+    (b"\0asm", "binary: WebAssembly"),
+    (b"SQLite format 3", "binary: SQLite database"),
+    (b"wOF2", "binary: font"),
+    (b"\xfe\xff", "UTF-16 text, which is not shown"),
+    (b"\xff\xfe", "UTF-16 text, which is not shown"),
+];
+
+/// Tells text from what is not.
+pub(super) fn decode(content: &[u8]) -> Content<'_> {
+    if is_binary(content) {
+        let known = KINDS.iter().find(|(start, _)| content.starts_with(start));
+        return Content::Other(known.map_or("binary", |it| it.1));
+    }
+    let (text, mut notes) = match content.strip_prefix(b"\xef\xbb\xbf") {
+        Some(text) => (text, vec!["starts with a byte order mark"]),
+        None => (content, Vec::new()),
+    };
+    let mut lines: Vec<&[u8]> = text.split(|it| *it == b'\n').collect();
+    // A line end ends the last line; it does not start another.
+    if lines.last().is_some_and(|it| it.is_empty()) {
+        lines.pop();
+    }
+    let ends = lines.iter().filter(|it| it.ends_with(b"\r")).count();
+    if ends > 0 {
+        let all = ends + 1 >= lines.len();
+        notes.push(if all { "lines end with CR LF" } else { "some lines end with CR LF" });
+    }
+    if std::str::from_utf8(text).is_err() {
+        notes.push("not UTF-8: what could not be read stands as U+FFFD");
+    }
+    if text.starts_with(b"version https://git-lfs.github.com/spec/") {
+        notes.push("a pointer: the content is in Git LFS, not in this repository");
+    }
+    if lines.iter().any(|it| it.len() > LINE_BYTES_MAX) {
+        notes.push("very long lines are cut, which `…` at their end shows");
+    }
+    Content::Text(Decoded { lines, notes })
+}
+
+impl Decoded<'_> {
+    pub(super) fn count(&self) -> usize {
+        self.lines.len()
+    }
+
+    pub(super) fn note(&self) -> Option<String> {
+        (!self.notes.is_empty()).then(|| self.notes.join("; "))
+    }
+
+    /// Lines from `first` to `last`, from 1, as many as an answer may need.
+    pub(super) fn lines(&self, first: u64, last: u64) -> Vec<String> {
+        let at = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(self.lines.len());
+        let wanted = self.lines.get(at(first.saturating_sub(1))..at(last)).unwrap_or_default();
+        let mut bytes = 0;
+        let fits = |it: &&&[u8]| {
+            let before = bytes;
+            bytes += it.len().min(LINE_BYTES_MAX) + 1;
+            before < TEXT_BYTES_MAX
+        };
+        wanted.iter().take_while(fits).map(|it| line(it)).collect()
+    }
+}
+
+fn line(bytes: &[u8]) -> String {
+    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+    match bytes.get(..LINE_BYTES_MAX) {
+        Some(start) if bytes.len() > LINE_BYTES_MAX => format!("{}…", String::from_utf8_lossy(start)),
+        _ => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(content: &[u8]) -> (Vec<String>, Option<String>) {
+        match decode(content) {
+            Content::Text(it) => (it.lines(1, it.count() as u64), it.note()),
+            Content::Other(kind) => (vec![], Some(kind.to_owned())),
+        }
+    }
+
+    #[test]
+    fn line_ends_marks_and_encodings_are_said_and_not_shown() {
+        assert_eq!(text(b"a\nb\n"), (vec!["a".into(), "b".into()], None));
+        assert_eq!(text(b"a\nb"), (vec!["a".into(), "b".into()], None));
+        assert_eq!(text(b""), (vec![], None));
+        assert_eq!(text(b"\n"), (vec![String::new()], None));
+        assert_eq!(text(b"a\r\nb\r\n"), (vec!["a".into(), "b".into()], Some("lines end with CR LF".into())));
+        assert_eq!(text(b"\xef\xbb\xbfa"), (vec!["a".into()], Some("starts with a byte order mark".into())));
+        let (lines, note) = text(b"caf\xe9\n");
+        assert_eq!(lines, ["caf\u{fffd}"]);
+        assert!(note.expect("a note").contains("not UTF-8"));
+        assert_eq!(text(b"\x89PNG\r\n\x1a\n\0\0").1.as_deref(), Some("binary: PNG image"));
+        assert_eq!(text(b"\xff\xfea\0b\0").1.as_deref(), Some("UTF-16 text, which is not shown"));
+        let long = text(&[b'x'; LINE_BYTES_MAX + 1]);
+        assert!(long.0[0].ends_with('…') && long.1.is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn a_part_of_the_lines_is_the_same_part_of_all_lines(
+            content in proptest::collection::vec(1_u8.., 0..200), first in 1_u64..20, more in 0_u64..20
+        ) {
+            if let Content::Text(it) = decode(&content) {
+                let all = it.lines(1, it.count() as u64);
+                let wanted: Vec<_> =
+                    all.into_iter().skip(first as usize - 1).take(more as usize + 1).collect();
+                prop_assert_eq!(it.lines(first, first + more), wanted);
+            }
+        }
+    }
+}
