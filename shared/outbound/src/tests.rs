@@ -1,0 +1,271 @@
+//! Hostile and broken peers, and what the caller hears of each.
+
+mod peer;
+
+use std::{io::Write as _, time::Duration};
+
+use config::{Auth, Http, Secret};
+use peer::{Manner, Peer, gzip_bomb, json, say};
+use serde_json::{Value, json as value};
+use tokio::time::Instant;
+use tool::ToolError;
+
+use crate::{Endpoint, OutboundError};
+
+const SECRET: &str = "hunter2-very-secret";
+
+fn settings(url: &str) -> Http {
+    Http {
+        url: url.parse().unwrap(),
+        auth: Auth::None,
+        headers: Vec::new(),
+        ca_file: None,
+        timeout_ms: 20_000,
+        matchers: Vec::new(),
+        trust_labels: false,
+    }
+}
+
+fn endpoint(url: &str) -> Endpoint {
+    Endpoint::new("prod", &settings(url)).unwrap()
+}
+
+/// An endpoint that proves itself with [`SECRET`] out of a file that lives as long as the second value.
+fn with_secret(url: &str) -> (Endpoint, tempfile::NamedTempFile) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "{SECRET}").unwrap();
+    let auth = Auth::Bearer(Secret::File(file.path().to_owned()));
+    (Endpoint::new("prod", &Http { auth, ..settings(url) }).unwrap(), file)
+}
+
+async fn read(manner: Manner) -> Result<Value, ToolError> {
+    let peer = Peer::start(manner).await;
+    endpoint(&peer.url()).get_json(&["api"], &[], None).await
+}
+
+async fn write(manner: Manner) -> Result<Value, ToolError> {
+    let peer = Peer::start(manner).await;
+    endpoint(&peer.url()).write_json(&["api"], &value!({ "a": 1 }), None).await
+}
+
+fn said(result: Result<Value, ToolError>) -> String {
+    let error = result.expect_err("a failure");
+    format!("{}: {error}", error.code())
+}
+
+#[tokio::test]
+async fn an_argument_stays_one_segment_of_the_path_or_one_value_of_the_query() {
+    let peer = Peer::start(json("200 OK", "{\"a\":1}")).await;
+    let endpoint = endpoint(&format!("{}/prefix/", peer.url()));
+    let path = ["api", "..", "a/../../b?c#d"];
+    let answer: Value = endpoint.get_json(&path, &[("query", "a&b=c")], None).await.unwrap();
+    assert_eq!(answer, value!({ "a": 1 }));
+    let line = peer.asked()[0].lines().next().unwrap().to_owned();
+    assert_eq!(line, "GET /prefix/api/a%2F..%2F..%2Fb%3Fc%23d?query=a%26b%3Dc HTTP/1.1");
+
+    let _: Value = endpoint.post_form_read(&["api"], &[("query", "a&b")], None).await.unwrap();
+    assert!(peer.asked()[1].ends_with("query=a%26b"), "{}", peer.asked()[1]);
+}
+
+#[tokio::test]
+async fn a_secret_is_sent_to_its_host_and_shown_nowhere() {
+    let peer = Peer::start(json("401 Unauthorized", &format!("{{\"error\":\"bad token {SECRET}\"}}"))).await;
+    let (endpoint, file) = with_secret(&peer.url());
+    let error = said(endpoint.get_json(&["api"], &[], None).await);
+    assert_eq!(error, "unavailable: prod is unavailable: refused our credentials (HTTP 401)");
+    assert!(peer.asked()[0].to_ascii_lowercase().contains(&format!("authorization: bearer {SECRET}")));
+    assert!(!format!("{endpoint:?}").contains(SECRET));
+
+    // Rotated on disk, used at once.
+    std::fs::write(file.path(), "another").unwrap();
+    said(endpoint.get_json(&["api"], &[], None).await);
+    assert!(peer.asked()[1].to_ascii_lowercase().contains("authorization: bearer another\r\n"));
+}
+
+#[tokio::test]
+async fn an_unreadable_or_unsendable_secret_sends_nothing() {
+    let peer = Peer::start(json("200 OK", "{}")).await;
+    let (endpoint, file) = with_secret(&peer.url());
+    std::fs::write(file.path(), "two\nlines").unwrap();
+    let error = said(endpoint.get_json(&["api"], &[], None).await);
+    assert!(error.contains("secret") && !error.contains("two"), "{error}");
+    file.close().unwrap();
+    let error = said(endpoint.get_json(&["api"], &[], None).await);
+    assert!(error.contains("secret could not be read"), "{error}");
+    assert_eq!(peer.asked().len(), 0);
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_error_that_names_the_host_and_the_host_hears_nothing() {
+    let other = Peer::start(json("200 OK", "{}")).await;
+    for status in ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"] {
+        let location = format!("Location: {}/login?next=hunter2\r\n", other.url());
+        let peer = Peer::start(say(status, &location, "")).await;
+        let (endpoint, _file) = with_secret(&peer.url());
+        let error = said(endpoint.get_json(&["api"], &[], None).await);
+        let host = other.url();
+        let expected = format!(
+            "unavailable: prod is unavailable: redirects to {host}, which is not followed; configure the final address"
+        );
+        assert_eq!(error, expected);
+        let error = said(endpoint.write_json(&["api"], &value!({}), None).await);
+        assert!(error.starts_with("outcome_unknown"), "{error}");
+    }
+    assert_eq!(other.asked().len(), 0);
+}
+
+#[tokio::test]
+async fn what_is_not_json_is_told_by_its_kind_and_never_quoted() {
+    let page = "<html>hunter2</html>";
+    let html = "unavailable: prod is unavailable: answered text/html (a login page or proxy?), expected JSON";
+    assert_eq!(said(read(say("200 OK", "Content-Type: text/html; charset=utf-8\r\n", page)).await), html);
+    assert_eq!(said(read(json("200 OK", page)).await), html);
+    for (manner, expected) in [
+        (say("200 OK", "Content-Type: text/plain\r\n", "hunter2"), "answered text/plain, expected JSON"),
+        (say("200 OK", "", "hunter2"), "answered something without a content type, expected JSON"),
+        (json("200 OK", "{\"a\":"), "answered broken application/json, expected JSON"),
+        (say("404 Not Found", "Content-Type: text/html\r\n", page), "answered HTTP 404 with text/html"),
+        (say("502 Bad Gateway", "Content-Type: text/html\r\n", page), "answered HTTP 502"),
+    ] {
+        let error = said(read(manner).await);
+        assert!(error.contains(expected) && !error.contains("hunter2"), "{error}");
+    }
+    let peer = Peer::start(json("200 OK", "{\"status\":\"hunter2\"}")).await;
+    let wrong: Result<Vec<u64>, _> = endpoint(&peer.url()).get_json(&["api"], &[], None).await;
+    let error = wrong.expect_err("not a list").to_string();
+    assert!(error.contains("its API does not describe") && !error.contains("hunter2"), "{error}");
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_refused_at_the_limit() {
+    let error = said(read(Manner::Flood(100)).await);
+    assert_eq!(error, "unavailable: prod is unavailable: answered more than 32 MiB; ask for less");
+    // Told in advance, so nothing of it is taken in.
+    let told = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 104857600\r\n\r\n";
+    let error = said(read(Manner::Say(told.as_bytes().to_vec())).await);
+    assert!(error.contains("more than 32 MiB"), "{error}");
+}
+
+#[tokio::test]
+async fn a_gzip_bomb_is_counted_as_what_it_unpacks_to() {
+    let bomb = gzip_bomb(300 << 20);
+    assert!(bomb.len() < 2 << 20, "{} bytes on the wire", bomb.len());
+    let headers = "Content-Type: application/json\r\nContent-Encoding: gzip\r\n";
+    let error = said(read(say("200 OK", headers, &bomb)).await);
+    assert!(error.contains("answered more than 32 MiB"), "{error}");
+    let error = said(read(say("500 Oops", headers, &bomb)).await);
+    assert!(error.contains("HTTP 500"), "{error}");
+    let error = said(read(say("200 OK", headers, "not gzip")).await);
+    assert!(error.contains("does not decompress"), "{error}");
+}
+
+#[tokio::test]
+async fn a_slow_peer_costs_no_more_than_the_nearer_limit() {
+    let peer = Peer::start(Manner::Hang).await;
+    let started = Instant::now();
+    let slow = Endpoint::new("prod", &Http { timeout_ms: 50, ..settings(&peer.url()) }).unwrap();
+    let error = said(slow.get_json(&["api"], &[], None).await);
+    assert_eq!(error, "unavailable: prod is unavailable: no complete answer within 50 ms");
+    let soon = Some(Instant::now() + Duration::from_millis(50));
+    let error = said(endpoint(&peer.url()).get_json(&["api"], &[], soon).await);
+    assert_eq!(error, "unavailable: prod is unavailable: no complete answer before the call's deadline");
+    let soon = Some(Instant::now() + Duration::from_millis(50));
+    let error = said(endpoint(&peer.url()).write_json(&["api"], &value!({}), soon).await);
+    assert!(error.starts_with("outcome_unknown: prod may or may not have done it"), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn a_peer_that_is_down_certainly_did_nothing() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let down = endpoint(&address);
+    let expected = "unavailable: prod is unavailable: connection refused";
+    assert_eq!(said(down.get_json(&["api"], &[], None).await), expected);
+    assert_eq!(said(down.write_json(&["api"], &value!({}), None).await), expected);
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_or_unreadable_is_unknown() {
+    for manner in [
+        Manner::HangUp,
+        Manner::Flood(40),
+        json("500 Oops", "{}"),
+        json("503 Busy", "{\"error\":\"busy\"}"),
+        say("200 OK", "Content-Type: text/html\r\n", "<html>"),
+        json("200 OK", "{\"cut\":"),
+    ] {
+        let error = said(write(manner).await);
+        assert!(error.starts_with("outcome_unknown"), "{error}");
+    }
+    for (status, code) in [
+        ("400 Bad Request", "rejected"),
+        ("422 Unprocessable", "rejected"),
+        ("401 Unauthorized", "unavailable"),
+        ("403 Forbidden", "unavailable"),
+        ("429 Too Many", "unavailable"),
+    ] {
+        let error = write(json(status, "{\"error\":\"no\"}")).await.expect_err("refused");
+        assert_eq!(error.code(), code, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_rejection_carries_the_systems_own_words_bounded() {
+    let long = format!("{{\"error\":\"{}\"}}", "x".repeat(5000));
+    for (body, words) in [
+        ("{\"status\":\"error\",\"error\":\"bad\\ndata\"}", "bad data"),
+        ("{\"code\":601,\"message\":\"matchers missing\"}", "matchers missing"),
+        ("\"a silence needs an end\"", "a silence needs an end"),
+        (&long, &format!("{}…", "x".repeat(300))),
+        ("[1]", "HTTP 400"),
+    ] {
+        let Err(ToolError::Rejected { reason, .. }) = read(json("400 Bad Request", body)).await else {
+            panic!("{body}");
+        };
+        assert_eq!(reason, words);
+    }
+}
+
+#[tokio::test]
+async fn more_requests_than_slots_wait_and_a_cancelled_read_frees_its_slot() {
+    let peer = Peer::start(Manner::Hang).await;
+    let short = Endpoint::new("prod", &Http { timeout_ms: 200, ..settings(&peer.url()) }).unwrap();
+    let ask = || async { said(short.get_json(&["api"], &[], None).await) };
+    let mut answers = Vec::new();
+    let (a, b, c) = tokio::join!(
+        async { tokio::join!(ask(), ask(), ask()) },
+        async { tokio::join!(ask(), ask(), ask()) },
+        async { tokio::join!(ask(), ask(), ask()) },
+    );
+    for (x, y, z) in [a, b, c] {
+        answers.extend([x, y, z]);
+    }
+    let waited = answers.iter().filter(|it| it.contains("no free connection")).count();
+    assert_eq!(waited, 1, "{answers:?}");
+    assert_eq!(peer.asked().len(), 8);
+    let cancelled = tokio::time::timeout(Duration::from_millis(20), ask()).await;
+    assert!(cancelled.is_err());
+    assert!(ask().await.contains("no complete answer"));
+}
+
+#[test]
+fn an_address_or_header_that_could_leak_or_mislead_is_refused_at_start() {
+    for (url, said) in [
+        ("ftp://a.example", "expected an http or https address with a host, got scheme `ftp`"),
+        ("file:///etc/passwd", "got scheme `file`"),
+        ("http://user:hunter2@a.example", "the address holds a user name or password"),
+        ("http://a.example/?token=hunter2", "the address holds a query"),
+        ("http://a.example/#x", "the address holds a fragment"),
+    ] {
+        let error = Endpoint::new("prod", &settings(url)).expect_err("refused").to_string();
+        assert!(error.contains(said) && !error.contains("hunter2"), "{error}");
+    }
+    for (name, value) in [("Host", "b.example"), ("a b", "c"), ("x", "a\r\nb: hunter2")] {
+        let headers = vec![(name.to_owned(), value.to_owned())];
+        let error =
+            Endpoint::new("prod", &Http { headers, ..settings("http://a.example") }).expect_err("refused");
+        assert_eq!(error, OutboundError::Header { connection: "prod".to_owned(), header: name.to_owned() });
+    }
+}
