@@ -1,1 +1,145 @@
-fn main() {}
+//! What does a decision cost? From typed arguments to the answer, over 200 and 2,000 rules of the same mix: 60 % about one
+//! of 40 teams, 20 % about one tool, 10 % about an effect, and 20 rules about everything.
+//!
+//! Three mixes of conditions: as rules are mostly written, every rule with a condition, and every rule a forbid with one.
+
+use std::{collections::BTreeSet, hint::black_box, time::Duration};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use policy::{
+    Assurance, Caller, Channel, Circumstances, FAMILY_SCHEMA, Lists, Policy, Question, Scope, Setup, Source,
+    Target, Vocabulary,
+};
+use serde_json::json;
+
+/// Rules about everything, however many there are of the rest.
+const UNSCOPED: usize = 20;
+const TOOLS: [&str; 6] =
+    ["query_metrics", "list_alerts", "silence_alert", "list_commits", "read_file", "show_authority"];
+
+/// How rules are conditioned.
+#[derive(Clone, Copy)]
+enum Mix {
+    /// Half of them with a condition; a quarter of them forbids, each with one.
+    Usual,
+    /// All with a condition, half of them forbids; only one permit holds.
+    Conditional,
+    /// All forbids with a condition, and one permit.
+    Forbidding,
+}
+
+fn rule(nth: usize, action: &str, resource: &str, mix: Mix) -> String {
+    let (forbids, conditional) = match mix {
+        Mix::Usual => (nth % 4 == 0, nth % 4 < 2),
+        Mix::Conditional => (nth % 2 == 0, true),
+        Mix::Forbidding => (true, true),
+    };
+    let effect = if forbids { "forbid" } else { "permit" };
+    // None holds for the question asked, so that every one is looked at.
+    let conditions = [
+        "context.minute_of_day > 1500".to_owned(),
+        format!("context.weekday == \"monday\" && context.minute_of_day < {nth}"),
+        format!("resource.connection == \"other-{nth}\""),
+        format!("principal == Agent::\"agent-{nth}\" || context.assurance == \"token\""),
+    ];
+    let when = match conditional {
+        true => format!(" when {{ {} }}", conditions[nth % conditions.len()]),
+        false => String::new(),
+    };
+    format!(
+        "@id(\"rule-{nth:05}\") @reason(\"why {nth}\") {effect} (principal, {action}, {resource}){when};\n"
+    )
+}
+
+fn rules(count: usize, mix: Mix) -> String {
+    let mut text = "@id(\"zz-base\") permit (principal, action == Action::\"query_metrics\", resource)
+        when { context.input.query != \"\" };\n"
+        .to_owned();
+    let (teams, tools, effects) = (count * 6 / 10, count * 2 / 10, count / 10);
+    for nth in 0..teams {
+        let team = format!("resource in Team::\"team-{}\"", nth % 40);
+        text += &rule(nth, "action in Action::\"call\"", &team, mix);
+    }
+    for nth in 0..tools {
+        let action = format!("action == Action::\"{}\"", TOOLS[nth % TOOLS.len()]);
+        text += &rule(teams + nth, &action, "resource", mix);
+    }
+    for nth in 0..effects {
+        let effect = ["read", "mitigate"][nth % 2];
+        text +=
+            &rule(teams + tools + nth, &format!("action in Action::\"effect:{effect}\""), "resource", mix);
+    }
+    for nth in 0..UNSCOPED {
+        text += &rule(teams + tools + effects + nth, "action in Action::\"call\"", "resource", mix);
+    }
+    text
+}
+
+fn policy(count: usize, mix: Mix) -> Policy {
+    let text = rules(count, mix);
+    let vocabulary = Vocabulary {
+        teams: (0..40).map(|it| format!("team-{it}")).collect::<BTreeSet<_>>(),
+        environments: ["production".to_owned()].into(),
+        ..Vocabulary::default()
+    };
+    let sources = [Source { name: "bench.cedar".to_owned(), text, scope: Scope::Full }];
+    let setup = Setup {
+        family: FAMILY_SCHEMA,
+        sources: &sources,
+        lists: &Lists::default(),
+        vocabulary: &vocabulary,
+        zone: jiff::tz::TimeZone::UTC,
+    };
+    Policy::load(setup).unwrap_or_else(|it| panic!("{it}"))
+}
+
+fn decide(criterion: &mut Criterion) {
+    let input = json!({ "query": "up", "window": "1h", "max_tokens": 2000, "points": false });
+    let input = input.as_object().cloned().expect("an object");
+    let caller = Caller {
+        agent: "claude-code".to_owned(),
+        on_behalf_of: Some("alice".to_owned()),
+        teams: vec!["team-7".to_owned()],
+        assurance: Assurance::OsUser,
+    };
+    let targets = [Target {
+        kind: "metrics",
+        id: "prod-eu".to_owned(),
+        connection: "prod-eu".to_owned(),
+        environment: "production".to_owned(),
+        region: "unknown".to_owned(),
+        team: "team-7".to_owned(),
+        tier: "unknown".to_owned(),
+    }];
+    let now = jiff::Timestamp::from_second(1_795_311_000).expect("in range");
+    let circumstances = Circumstances { channel: Channel::Stdio, now, approvals: 0, confirmed: false };
+    let question = Question {
+        caller: &caller,
+        tool: "query_metrics",
+        input: &input,
+        targets: &targets,
+        digest: [7; 32],
+        circumstances,
+    };
+    for (name, mix) in
+        [("usual", Mix::Usual), ("conditional", Mix::Conditional), ("forbidding", Mix::Forbidding)]
+    {
+        let mut group = criterion.benchmark_group(name);
+        group
+            .measurement_time(Duration::from_secs(2))
+            .warm_up_time(Duration::from_millis(500))
+            .sample_size(30);
+        for count in [200, 2000] {
+            let policy = policy(count, mix);
+            let explained = policy.explain(&question);
+            assert!(policy.decide(&question).is_ok(), "{:?}", explained.answer);
+            group.bench_function(format!("{count} rules, {} considered", explained.considered), |bench| {
+                bench.iter(|| black_box(policy.decide(black_box(&question))));
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, decide);
+criterion_main!(benches);

@@ -26,7 +26,7 @@ impl Agreement {
 
     /// More agreement, least first: a confirmation, then one to three people, each without and with a confirmation.
     pub(crate) fn more(self) -> impl Iterator<Item = Agreement> {
-        (self.approvals..=3)
+        (self.approvals..=self.approvals.max(3))
             .flat_map(|approvals| [false, true].map(|confirmed| Agreement { approvals, confirmed }))
             .filter(move |it| (it.confirmed || !self.confirmed) && *it != self)
     }

@@ -75,6 +75,7 @@ impl Lint<'_> {
         }
         let message = match what {
             "action" => format!("no tool or group of tools is called `{id}`"),
+            _ if kind == "DataClass" => format!("no class of data that can be revealed is called `{id}`"),
             _ => format!("no {} is called `{id}`", kind.to_lowercase()),
         };
         let found = self.draft.problem(&[&kind, "::", &quote(id)], 0, message);

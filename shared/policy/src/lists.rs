@@ -3,6 +3,8 @@
 //! `deny` is a forbid. `approve` is a permit and a forbid that approvals lift; `ask` the same with a confirmation, which
 //! an approval stands in for. Forbids win, so deny beats approve beats ask beats allow, and order cannot matter.
 
+use std::collections::BTreeMap;
+
 use globset::{Glob, GlobMatcher};
 
 use crate::{
@@ -58,9 +60,19 @@ pub(crate) fn compile(
         (List::Deny, &lists.deny),
     ];
     let mut compiled = Vec::new();
+    let mut first: BTreeMap<String, String> = BTreeMap::new();
     for (list, entry) in all.iter().flat_map(|(list, entries)| entries.iter().map(|it| (*list, it))) {
         let line = Line { list, entry, family, vocabulary };
-        match line.parse().and_then(|parsed| line.rules(&parsed)) {
+        let rules = line.parse().and_then(|parsed| {
+            let id = line.id(&parsed);
+            if let Some(before) = first.get(&id) {
+                let found = line.problem(&entry.text, "the same entry again");
+                return Err(found.hint(format!("the first stands at {before}; keep one")));
+            }
+            first.insert(id, line.place());
+            line.rules(&parsed)
+        });
+        match rules {
             Ok(rules) => compiled.extend(rules),
             Err(found) => problems.push(found),
         }
@@ -140,10 +152,17 @@ impl Line<'_> {
         self.family.tools().filter(|(name, action)| matches(name, action)).collect()
     }
 
+    /// Stable: made of what the entry says and nothing else.
+    fn id(&self, parsed: &Parsed) -> String {
+        let narrow = if self.entry.narrow { "/narrow" } else { "" };
+        format!("{}:{}{narrow}", self.list.word(), parsed.words)
+    }
+
     /// Whether an entry may open a tool: a glob opens reads only, an effect anything but what cannot be undone.
     /// What other people approve is open to any of them.
     fn opens(&self, selector: &Selector, action: &Action) -> bool {
         match (self.list, selector) {
+            _ if self.entry.narrow => false,
             (List::Deny, _) => false,
             _ if self.entry.narrow => false,
             (List::Approve, _) | (_, Selector::Name(_)) => true,
@@ -163,6 +182,10 @@ impl Line<'_> {
         if matched.is_empty() {
             let found = self.problem(&self.entry.text, "no tool matches");
             return Err(found.hint(did_you_mean(&parsed.words, self.family.tools().map(|(name, _)| name))));
+        }
+        if self.list == List::Allow && self.entry.narrow {
+            let found = self.problem(&self.entry.text, "this file may only narrow");
+            return Err(found.hint("write ask, approve or deny here; allow in your own configuration"));
         }
         if self.list == List::Allow && opened.is_empty() {
             let found = self.problem(&self.entry.text, "opens no tool");

@@ -1,6 +1,6 @@
 //! What does it take to load? Every rule checked alone, then by Cedar against the schema; one problem and nothing loads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{PolicySet, Schema, SchemaFragment, ValidationMode, Validator};
 
@@ -109,6 +109,9 @@ fn validate(drafts: &[Draft<'_>], schema: Schema) -> Vec<Problem> {
     let result = Validator::new(schema).validate(&set, ValidationMode::Strict);
     let errors = result.validation_errors().map(|it| (it.policy_id(), it as &dyn miette::Diagnostic));
     let warnings = result.validation_warnings().map(|it| (it.policy_id(), it as &dyn miette::Diagnostic));
+    // A rule with an error also warns that it can never match: the error says why.
+    let wrong: BTreeSet<_> = result.validation_errors().map(|it| it.policy_id()).collect();
+    let warnings = warnings.filter(|(id, _)| !wrong.contains(id));
     let mut found = Vec::new();
     for (id, error) in errors.chain(warnings) {
         match by_id.get(id) {

@@ -200,6 +200,30 @@ fn an_environment_of_a_list_that_restricts_covers_what_is_mapped_nowhere() {
 }
 
 #[test]
+fn an_entry_of_a_repository_takes_away_and_gives_nothing() {
+    let narrow = |text: &str| ListEntry { narrow: true, ..ListEntry::new(text) };
+    let lists = |allow: &[&str]| Lists {
+        ask: vec![narrow("silence_alert"), narrow("list_alerts")],
+        approve: vec![narrow("open_change")],
+        deny: vec![narrow("query_*")],
+        ..common::lists(allow, &["list_alerts"], &[], &[])
+    };
+    let none = load_all(&[], &lists(&[])).expect("it loads");
+    for tool in ["query_metrics", "list_alerts", "silence_alert", "open_change", "delete_branch"] {
+        assert!(ask(&none, tool, "staging").starts_with("denied"), "{tool}");
+    }
+    let some = load_all(&[], &lists(&["silence_alert", "open_change", "query_metrics"])).expect("it loads");
+    let asked = "needs 0 approvals and a confirmation by ask:silence_alert/narrow from []";
+    assert_eq!(ask(&some, "silence_alert", "staging"), asked);
+    assert_eq!(
+        ask(&some, "open_change", "staging"),
+        "needs 1 approvals by approve:open_change/narrow from []"
+    );
+    let denied = "denied by deny:query_*/narrow: the configuration denies it";
+    assert_eq!(ask(&some, "query_metrics", "staging"), denied);
+}
+
+#[test]
 fn a_denial_says_rule_reason_and_alternative() {
     let policy = cedar(
         "@id(\"all\") permit (principal, action in Action::\"call\", resource);
