@@ -68,7 +68,7 @@ fn main() -> ExitCode {
         Command::Policy(it) => policy_command::run(it, config),
         Command::Audit(it) => audit_command::run(it, config),
         Command::Config(it) => config_command::run(&it),
-        Command::Trust(it) => trust::run(&it),
+        Command::Trust(it) => trust::run(&it, config),
         Command::Init(it) => init::run(&it, config),
         Command::Doctor(it) => doctor::run(&it, config),
     };

@@ -64,6 +64,17 @@ impl Backends {
         Ok(Backends { repositories, reads: Arc::new(Semaphore::new(READS_MAX)) })
     }
 
+    /// Opens a repository as a call would, and reads nothing of it. Blocks; for a person who asks what is broken.
+    pub fn check(&self, connection: &str) -> Result<(), ToolError> {
+        let named = self.repositories.iter().find(|it| it.name() == connection);
+        let absent = || ToolError::NotFound {
+            kind: "connection",
+            name: connection.to_owned(),
+            suggestions: Vec::new(),
+        };
+        named.ok_or_else(absent)?.open().map(drop)
+    }
+
     /// The repository that an argument means.
     pub(crate) fn repository(&self, wanted: Option<&Slug>) -> Result<Arc<Repository>, ToolError> {
         tool::pick(&self.repositories, wanted, "git", |it| it.target()).cloned()

@@ -162,7 +162,10 @@ impl<'de> Deserializer<'de> for Node<'_, '_> {
             "kind" => Kind::of(table, variants).and_then(|kind| visitor.visit_enum(kind)),
             _ => match table.iter().next() {
                 Some((key, value)) if table.len() == 1 => visitor.visit_enum(Variant { key, value }),
-                _ => Err(<Fault as de::Error>::invalid_length(table.len(), &visitor)),
+                _ => {
+                    let expected = expectation(&visitor);
+                    Err(Fault::new(format!("expected {expected}, found {} keys", table.len())))
+                }
             },
         };
         read.map_err(|fault| fault.at(span))

@@ -6,11 +6,42 @@ use serde_json::Value;
 
 use crate::table::FileTable;
 
-static SCHEMA: LazyLock<Value> = LazyLock::new(|| schemars::schema_for!(FileTable).to_value());
+static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+    let mut schema = schemars::schema_for!(FileTable).to_value();
+    drop_null(&mut schema);
+    schema
+});
 
 /// JSON Schema (draft 2020-12) of `bailiwick.toml`, derived from the types that the loader fills.
 pub fn json_schema() -> Value {
     SCHEMA.clone()
+}
+
+/// TOML has no null: a key that may be left out is of its own type and no other.
+fn drop_null(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            if let Some(Value::Array(types)) = map.get_mut("type") {
+                types.retain(|it| it != "null");
+                if let [only] = types.as_slice() {
+                    let only = only.clone();
+                    map.insert("type".to_owned(), only);
+                }
+            }
+            if let Some(Value::Array(choices)) = map.get_mut("anyOf") {
+                choices.retain(|it| it["type"] != "null");
+                if let [Value::Object(only)] = choices.as_slice() {
+                    let only = only.clone();
+                    map.remove("anyOf");
+                    map.extend(only);
+                }
+            }
+            map.retain(|key, value| key != "default" || !value.is_null());
+            map.values_mut().for_each(drop_null);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_null),
+        _ => {}
+    }
 }
 
 /// Whether any table has such a key.

@@ -184,7 +184,7 @@ pub(crate) struct BasicTable {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(
     rename_all = "lowercase",
-    expecting = "{ env = \"NAME\" } or { file = \"PATH\" }, since a secret never stands in this file"
+    expecting = "{ env = \"NAME\" } or { file = \"PATH\" } (a secret never stands in this file)"
 )]
 #[schemars(rename = "Secret")]
 pub(crate) enum SecretTable {

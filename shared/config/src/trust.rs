@@ -9,7 +9,7 @@ use policy::{Lists, Source};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::{ConfigError, Surroundings, document::Document, file, narrow::Narrowing, words};
+use crate::{ConfigError, PolicySettings, Surroundings, document::Document, file, narrow::Narrowing, words};
 
 /// A file in a repository as it is now, ready to be trusted.
 #[derive(Debug)]
@@ -66,6 +66,12 @@ impl Pin {
         let known = pins.files.get(name) == Some(&sha256);
         let source = narrowing.sources.pop();
         Ok(Pin { path: canonical, sha256, lists: narrowing.lists, source, known })
+    }
+
+    /// Adds what the file takes away to what holds, to see whether it loads.
+    pub fn apply(&self, policy: &mut PolicySettings) {
+        let sources = self.source.iter().cloned().collect();
+        Narrowing { lists: self.lists.clone(), sources }.apply(policy);
     }
 
     /// Records that a person trusts exactly this content. Returns where that is remembered.

@@ -28,8 +28,8 @@ pub(crate) fn path(path: &Path) -> String {
     clean(&path.to_string_lossy())
 }
 
-/// Text from a file name or a key, without what would move a terminal's cursor or hide letters.
-pub(crate) fn clean(text: &str) -> String {
+/// Text that others wrote, such as a file name or a rule, without what would move a terminal's cursor or hide letters.
+pub fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter.is_control() || is_invisible(letter) {

@@ -102,7 +102,8 @@ fn a_password_in_a_variable_is_refused_and_not_repeated() {
     it.set("PROMETHEUS_URL", "http://u:hunter2@127.0.0.1");
     expect![[r#"PROMETHEUS_URL: an address must not hold a user name or password, which end up in logs; write basic = { username = "NAME", password = { env = "NAME" } } in a configuration file"#]].assert_eq(&it.load().unwrap_err());
     it.set("PROMETHEUS_URL", "unix:/hunter2");
-    expect!["PROMETHEUS_URL: expected an address that begins with https:// or http://"].assert_eq(&it.load().unwrap_err());
+    expect!["PROMETHEUS_URL: expected an address that begins with https:// or http://"]
+        .assert_eq(&it.load().unwrap_err());
 }
 
 #[test]
@@ -120,7 +121,8 @@ fn nothing_is_discovered_beside_a_file() {
 fn without_a_place_for_state_nothing_starts() {
     let mut it = estate();
     it.surroundings.variables.clear();
-    expect![[r#"no folder for the log: set HOME or XDG_STATE_HOME, or `state = "PATH"` under [audit]"#]].assert_eq(&it.load().unwrap_err());
+    expect![[r#"no folder for the log: set HOME or XDG_STATE_HOME, or `state = "PATH"` under [audit]"#]]
+        .assert_eq(&it.load().unwrap_err());
 }
 
 #[test]
@@ -128,7 +130,8 @@ fn a_secret_over_plain_http_is_noted() {
     let it = estate();
     let text =
         "[connections.x]\nkind = \"prometheus\"\nurl = \"http://a.example\"\nbearer = { env = \"A\" }\n";
-    expect!["connections.x: its secret crosses the network unencrypted; use https"].assert_eq(&it.notes(&it.load_text(text).unwrap()));
+    expect!["connections.x: its secret crosses the network unencrypted; use https"]
+        .assert_eq(&it.notes(&it.load_text(text).unwrap()));
 }
 
 const HOSTILE: &str = "[policy]\nallow = [\"effect:destroy\"]\n[connections.prod]\nkind = \"prometheus\"\n\
@@ -201,7 +204,8 @@ fn a_trusted_file_narrows_until_it_changes() {
     expect!["DIR/work/Web Shop/bailiwick.toml is ignored, since it changed after it was trusted; read it and run `bailiwick trust 'DIR/work/Web Shop/bailiwick.toml'`"].assert_eq(&it.notes(&config));
 
     fs::remove_file(&path).unwrap();
-    expect!["DIR/work/Web Shop/bailiwick.toml was trusted to narrow what is allowed, and is gone"].assert_eq(&it.notes(&it.load().unwrap()));
+    expect!["DIR/work/Web Shop/bailiwick.toml was trusted to narrow what is allowed, and is gone"]
+        .assert_eq(&it.notes(&it.load().unwrap()));
 }
 
 #[test]
@@ -254,7 +258,8 @@ fn a_damaged_memory_of_trust_is_an_error() {
     expect![[r#"
         DIR/home/.config/bailiwick/trusted.toml:1:9: files: expected a table, found a number
            1 | files = …
-             |         ^"#]].assert_eq(&it.load().unwrap_err());
+             |         ^"#]]
+    .assert_eq(&it.load().unwrap_err());
 }
 
 #[test]

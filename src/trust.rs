@@ -1,0 +1,73 @@
+//! `bailiwick trust`: let a file in a repository narrow what is allowed.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Args;
+use config::{Config, Pin, Surroundings, clean};
+use policy::{ListEntry, RuleEffect};
+
+use crate::open;
+
+/// Let a file in a repository narrow what is allowed, as it is now
+#[derive(Args)]
+#[command(after_help = "Examples:\n  \
+                        bailiwick trust bailiwick.toml\n  \
+                        bailiwick trust .bailiwick/freeze.cedar\n\n\
+                        A repository never decides what is allowed in it: its bailiwick.toml and .bailiwick/* are\n\
+                        ignored until a person reads and trusts them. Then they can take away (ask, approve and deny\n\
+                        under [policy], Cedar files that only forbid) and never add. A change ends the trust.")]
+pub(crate) struct Trust {
+    /// A bailiwick.toml, or a .toml or .cedar file in a .bailiwick folder
+    path: PathBuf,
+}
+
+#[expect(clippy::print_stdout, reason = "what the file takes away is what stdout is for")]
+pub(crate) fn run(arguments: &Trust, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let surroundings = Surroundings::from_process()?;
+    let pin = Pin::of(&arguments.path, &surroundings)?;
+    let path = clean(&pin.path.to_string_lossy());
+    println!("{path}\nsha256 {}", pin.sha256);
+    for line in narrowed(&pin, Config::load(config, &surroundings)?)? {
+        println!("  {line}");
+    }
+    if pin.known {
+        println!("was trusted already, and has not changed");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let place = pin.record(&surroundings)?;
+    println!("is trusted to take this away, until it changes; remembered in {}", clean(&place.to_string_lossy()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a file takes away. Fails if the policy would no longer load with it, so that trust never stops a server.
+fn narrowed(pin: &Pin, mut config: Config) -> anyhow::Result<Vec<String>> {
+    if !pin.known {
+        pin.apply(&mut config.policy);
+    }
+    let policy = open::policy(&config)?;
+    let listed = |word: &'static str, entries: &[ListEntry]| -> Vec<String> {
+        let line = |it: &ListEntry| match word {
+            "approve" => format!("{word:8} {} (people: {})", clean(&it.text), it.approvals),
+            _ => format!("{word:8} {}", clean(&it.text)),
+        };
+        entries.iter().map(line).collect()
+    };
+    let mut lines = listed("deny", &pin.lists.deny);
+    lines.extend(listed("approve", &pin.lists.approve));
+    lines.extend(listed("ask", &pin.lists.ask));
+    if let Some(source) = &pin.source {
+        let rules = policy.rules().into_iter().filter(|it| it.effect == RuleEffect::Forbid);
+        let rules = rules.filter(|it| it.place.rsplit_once(':').is_some_and(|(file, _)| file == source.name));
+        lines.extend(rules.map(|it| match it.reason {
+            Some(reason) => format!("forbid   {}: {}", clean(&it.id), clean(&reason)),
+            None => format!("forbid   {}", clean(&it.id)),
+        }));
+    }
+    if lines.is_empty() {
+        lines.push("nothing".to_owned());
+    }
+    Ok(lines)
+}
