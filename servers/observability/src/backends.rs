@@ -1,0 +1,191 @@
+//! The systems behind the tools, one client for each configured connection.
+
+pub(crate) mod alertmanager;
+pub(crate) mod prometheus;
+
+use std::collections::BTreeSet;
+
+use config::{Connection, System};
+use outbound::OutboundError;
+use policy::{Target, UNKNOWN};
+use tool::{ToolError, args::Slug, pick};
+
+use alertmanager::Alertmanager;
+use prometheus::Prometheus;
+
+use crate::{labels::Labels, promql::Forced};
+
+/// What the tools of this server share.
+#[derive(Debug)]
+pub struct Backends {
+    prometheus: Vec<Prometheus>,
+    alertmanagers: Vec<Alertmanager>,
+    teams: BTreeSet<String>,
+}
+
+/// Why the configured connections cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendsError {
+    /// Correct the address or a header.
+    #[error(transparent)]
+    Outbound(#[from] OutboundError),
+    /// Correct a forced matcher.
+    #[error("connection `{connection}`: `matchers`: {problem}")]
+    Matcher {
+        /// Connection name.
+        connection: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+}
+
+impl Backends {
+    /// Takes what this server can use out of all connections. Opens nothing, reads no secret.
+    pub fn new(connections: &[Connection]) -> Result<Backends, BackendsError> {
+        let teams = connections.iter().map(|it| it.team.clone()).filter(|it| it != UNKNOWN).collect();
+        let mut backends = Backends { prometheus: Vec::new(), alertmanagers: Vec::new(), teams };
+        for connection in connections {
+            let forced = |matchers: &[String]| {
+                let wrong = |problem| BackendsError::Matcher { connection: connection.name.clone(), problem };
+                Forced::parse(matchers).map_err(wrong)
+            };
+            match &connection.system {
+                System::Prometheus(http) => {
+                    backends.prometheus.push(Prometheus::new(connection, http, forced(&http.matchers)?)?);
+                }
+                System::Alertmanager(http) => {
+                    backends.alertmanagers.push(Alertmanager::new(connection, http, forced(&http.matchers)?)?);
+                }
+                _ => {}
+            }
+        }
+        Ok(backends)
+    }
+
+    /// The Prometheus that an argument means.
+    pub(crate) fn prometheus(&self, wanted: Option<&Slug>) -> Result<&Prometheus, ToolError> {
+        pick(&self.prometheus, wanted, "prometheus", |it| it.connection().whole("metrics"))
+    }
+
+    /// The Alertmanager that an argument means.
+    pub(crate) fn alertmanager(&self, wanted: Option<&Slug>) -> Result<&Alertmanager, ToolError> {
+        pick(&self.alertmanagers, wanted, "alertmanager", |it| it.connection().whole("alerts"))
+    }
+
+    /// The Alertmanager that an argument means; all of them when it is absent.
+    pub(crate) fn alertmanagers(&self, wanted: Option<&Slug>) -> Result<Vec<&Alertmanager>, ToolError> {
+        match (wanted, self.alertmanagers.as_slice()) {
+            (None, [_, _, ..]) => Ok(self.alertmanagers.iter().collect()),
+            _ => Ok(vec![self.alertmanager(wanted)?]),
+        }
+    }
+
+    /// The Prometheus that evaluates the rules behind an Alertmanager: the only one that a policy cannot tell from it,
+    /// because environment, region, team and tier are the same.
+    pub(crate) fn values_for(&self, alertmanager: &Alertmanager) -> Option<&Prometheus> {
+        let place = |it: &Connection| {
+            (it.environment.clone(), it.region.clone(), it.team.clone(), it.tier.clone())
+        };
+        let wanted = place(alertmanager.connection());
+        let mut peers = self.prometheus.iter().filter(|it| place(it.connection()) == wanted);
+        match (peers.next(), peers.next()) {
+            (Some(only), None) => Some(only),
+            _ => None,
+        }
+    }
+
+    /// What touching one alert touches. Its `team` label counts only where the connection trusts labels, and only when
+    /// it names a team that the configuration knows: anything else would be a word that no policy can hold.
+    pub(crate) fn alert_target(&self, alertmanager: &Alertmanager, labels: &Labels) -> Target {
+        let id = labels.get("alertname").map_or("(unnamed)", String::as_str);
+        let mut target = alertmanager.connection().target("alerts", id);
+        if let Some(team) = self.trusted_team(alertmanager, labels.get("team").map(String::as_str)) {
+            target.team = team.to_owned();
+        }
+        target
+    }
+
+    /// The team that a label names, where labels are trusted.
+    pub(crate) fn trusted_team<'a>(&self, of: &Alertmanager, label: Option<&'a str>) -> Option<&'a str> {
+        label.filter(|it| of.trusts_labels() && self.teams.contains(*it))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use config::{Auth, Http};
+
+    use super::*;
+
+    fn connection(name: &str, team: &str, trust_labels: bool, alertmanager: bool) -> Connection {
+        let http = Http {
+            url: "http://127.0.0.1:9".parse().expect("an address"),
+            auth: Auth::None,
+            headers: Vec::new(),
+            ca_file: None,
+            timeout_ms: 1_000,
+            matchers: Vec::new(),
+            trust_labels,
+        };
+        let unknown = UNKNOWN.to_owned();
+        Connection {
+            name: name.to_owned(),
+            environment: "production".to_owned(),
+            region: unknown.clone(),
+            team: team.to_owned(),
+            tier: unknown,
+            system: if alertmanager { System::Alertmanager(http) } else { System::Prometheus(http) },
+        }
+    }
+
+    #[test]
+    fn a_team_label_counts_only_where_it_is_trusted_and_known() {
+        let labels = |team: &str| Labels::from([("team".to_owned(), team.to_owned())]);
+        for (trusted, label, expected) in
+            [(true, "checkout", "checkout"), (true, "made-up", "platform"), (false, "checkout", "platform")]
+        {
+            let all = [connection("a", "platform", trusted, true), connection("b", "checkout", false, false)];
+            let backends = Backends::new(&all).expect("connections");
+            let target = backends.alert_target(&backends.alertmanagers[0], &labels(label));
+            assert_eq!(target.team, expected, "{label}");
+        }
+    }
+
+    #[test]
+    fn values_come_only_from_the_one_prometheus_in_the_same_place() {
+        let peers = |teams: &[&str]| {
+            let mut all = vec![connection("alerts", "platform", false, true)];
+            all.extend(teams.iter().enumerate().map(|(at, it)| connection(&format!("p{at}"), it, false, false)));
+            let backends = Backends::new(&all).expect("connections");
+            let found = backends.values_for(&backends.alertmanagers[0]);
+            found.map(|it| it.connection().name.clone())
+        };
+        assert_eq!(peers(&["checkout", "platform"]).as_deref(), Some("p1"));
+        assert_eq!(peers(&["platform", "platform"]), None);
+        assert_eq!(peers(&["checkout"]), None);
+    }
+
+    #[test]
+    fn an_unknown_connection_comes_with_those_there_are() {
+        let all = [connection("prod-eu", "a", false, false), connection("prod-us", "a", false, false)];
+        let backends = Backends::new(&all).expect("connections");
+        let wanted: Slug = serde_json::from_value("prod-uk".into()).expect("a slug");
+        let Err(ToolError::NotFound { name, suggestions, .. }) = backends.prometheus(Some(&wanted)) else {
+            panic!("found");
+        };
+        assert_eq!(name, "prod-uk");
+        assert_eq!(suggestions.iter().map(|it| it.text.as_str()).collect::<Vec<_>>(), ["prod-eu", "prod-us"]);
+        assert!(suggestions.iter().all(|it| it.target.is_some()));
+        assert!(backends.prometheus(None).is_err(), "several, and none named");
+    }
+
+    #[test]
+    fn a_forced_matcher_that_is_none_is_refused_at_start() {
+        let mut wrong = connection("prod", "a", false, false);
+        if let System::Prometheus(http) = &mut wrong.system {
+            http.matchers = vec!["team=\"a\",x=\"b\"".to_owned()];
+        }
+        let error = Backends::new(&[wrong]).expect_err("refused").to_string();
+        assert!(error.starts_with("connection `prod`: `matchers`: expected a matcher like"), "{error}");
+    }
+}

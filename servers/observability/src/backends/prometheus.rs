@@ -1,0 +1,304 @@
+//! Prometheus HTTP API, the part that the tools need.
+//!
+//! Source: <https://prometheus.io/docs/prometheus/latest/querying/api/>
+
+use std::{borrow::Cow, collections::HashMap, fmt};
+
+use config::{Connection, Http};
+use jiff::Timestamp;
+use outbound::{Deadline, Endpoint, OutboundError};
+use serde::{Deserialize, Deserializer, de::Error};
+use tool::ToolError;
+
+use crate::{
+    grid::Grid,
+    labels::Labels,
+    promql::{Forced, Query, Selector},
+    statistics::Point,
+};
+
+/// One Prometheus, or whatever speaks its API.
+pub(crate) struct Prometheus {
+    connection: Connection,
+    endpoint: Endpoint,
+    forced: Forced,
+    timeout_ms: u64,
+}
+
+/// Longer forms go out as `POST`.
+const GET_BYTES_MAX: usize = 1_500;
+
+/// Moments at which a query is evaluated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum When {
+    /// One.
+    At(Timestamp),
+    /// Several.
+    Over(Grid),
+}
+
+/// What a query came to.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) outcome: Outcome,
+    /// Prometheus' own remarks; untrusted.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// The four types of results.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
+pub(crate) enum Outcome {
+    Vector(Vec<InstantSeries>),
+    Matrix(Vec<RangeSeries>),
+    Scalar(Sample),
+    String((f64, String)),
+}
+
+/// A series at one moment; without a value it is a native histogram.
+#[derive(Debug, Deserialize)]
+pub(crate) struct InstantSeries {
+    pub(crate) metric: Labels,
+    pub(crate) value: Option<Sample>,
+}
+
+/// A series over time.
+#[derive(Debug, Deserialize)]
+pub(crate) struct RangeSeries {
+    pub(crate) metric: Labels,
+    #[serde(default, deserialize_with = "points")]
+    pub(crate) values: Vec<Point>,
+}
+
+/// A moment and a value, which comes as text because JSON has no NaN.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample(pub(crate) Point);
+
+/// An alert as a rule evaluates it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct RuleAlert {
+    pub(crate) labels: Labels,
+    pub(crate) value: String,
+}
+
+/// How many series stand behind a query.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Of each selector, in order.
+    pub(crate) selected: Vec<u64>,
+    /// Of the result.
+    pub(crate) result: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Envelope<T> {
+    data: T,
+    #[serde(default)]
+    warnings: Vec<String>,
+    #[serde(default)]
+    infos: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct RuleAlerts {
+    alerts: Vec<RuleAlert>,
+}
+
+impl Prometheus {
+    pub(crate) fn new(connection: &Connection, http: &Http, forced: Forced) -> Result<Prometheus, OutboundError> {
+        let endpoint = Endpoint::new(&connection.name, http)?;
+        Ok(Prometheus { connection: connection.clone(), endpoint, forced, timeout_ms: http.timeout_ms })
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(crate) fn forced(&self) -> &Forced {
+        &self.forced
+    }
+
+    /// The query as this connection may ask it.
+    pub(crate) fn confine(&self, query: Query) -> Result<Query, String> {
+        self.forced.confine(query)
+    }
+
+    /// Evaluates a query that [`Prometheus::confine`] returned: `/api/v1/query` and `/api/v1/query_range`.
+    pub(crate) async fn query(&self, query: &Query, when: When, deadline: Deadline) -> Result<Answered, ToolError> {
+        self.evaluate(query.text(), when, deadline).await
+    }
+
+    /// Counts what a query touches: one question for all of it, answered with one number each.
+    pub(crate) async fn count(
+        &self,
+        query: &Query,
+        selectors: &[Selector],
+        when: When,
+        deadline: Deadline,
+    ) -> Result<Counts, ToolError> {
+        let result = query.count_of_result();
+        let counts = selectors.iter().map(|it| format!("count({})", it.text)).chain(result.clone());
+        let named: Vec<String> =
+            counts.enumerate().map(|(at, it)| format!("label_replace({it}, \"part\", \"{at}\", \"\", \"\")")).collect();
+        let mut counted = vec![0; named.len()];
+        if !named.is_empty() {
+            let when = match when {
+                When::At(at) => When::At(at),
+                When::Over(grid) => When::Over(grid.sparse()),
+            };
+            let outcome = self.evaluate(&named.join(" or "), when, deadline).await?.outcome;
+            for (labels, most) in highest(outcome) {
+                let part = labels.get("part").and_then(|it| it.parse::<usize>().ok());
+                if let Some(count) = part.and_then(|it| counted.get_mut(it)) {
+                    *count = most;
+                }
+            }
+        }
+        let result = result.and_then(|_| counted.pop());
+        Ok(Counts { selected: counted, result })
+    }
+
+    /// Series of one metric, within the forced matchers, with a sample shortly before `at`.
+    pub(crate) async fn series_of(&self, metric: &str, at: Timestamp, deadline: Deadline) -> Result<u64, ToolError> {
+        let selector = self.forced.selector(&format!("__name__={metric:?}")).unwrap_or_default();
+        let answered = self.evaluate(&format!("count({selector})"), When::At(at), deadline).await?;
+        Ok(highest(answered.outcome).first().map_or(0, |it| it.1))
+    }
+
+    /// Names of metrics, within the forced matchers: `/api/v1/label/__name__/values`.
+    pub(crate) async fn metrics(&self, at: Timestamp, deadline: Deadline) -> Result<Vec<String>, ToolError> {
+        let (from, to) = ((at.as_second() - 3_600).to_string(), at.as_second().to_string());
+        let forced = self.forced.selector("");
+        let mut query = vec![("start", from.as_str()), ("end", to.as_str())];
+        query.extend(forced.as_deref().map(|it| ("match[]", it)));
+        let path = ["api", "v1", "label", "__name__", "values"];
+        let names: Envelope<Vec<String>> = self.endpoint.get_json(&path, &query, deadline).await?;
+        Ok(names.data)
+    }
+
+    /// Alerts as the rules evaluate them now, within the forced matchers: `/api/v1/alerts`.
+    pub(crate) async fn rule_alerts(&self, deadline: Deadline) -> Result<Vec<RuleAlert>, ToolError> {
+        let found: Envelope<RuleAlerts> = self.endpoint.get_json(&["api", "v1", "alerts"], &[], deadline).await?;
+        // This address takes no matchers, so they are applied here.
+        Ok(found.data.alerts.into_iter().filter(|it| self.forced.admits(&it.labels)).collect())
+    }
+
+    async fn evaluate(&self, query: &str, when: When, deadline: Deadline) -> Result<Answered, ToolError> {
+        // Lets Prometheus give up when we do.
+        let timeout = format!("{}ms", self.timeout_ms);
+        let moments: Vec<(&str, String)> = match when {
+            When::At(at) => vec![("time", seconds(at))],
+            When::Over(grid) => vec![
+                ("start", grid.from.to_string()),
+                ("end", grid.to.to_string()),
+                ("step", grid.step.to_string()),
+            ],
+        };
+        let path = match when {
+            When::At(_) => ["api", "v1", "query"],
+            When::Over(_) => ["api", "v1", "query_range"],
+        };
+        let mut form = vec![("query", query), ("timeout", timeout.as_str())];
+        form.extend(moments.iter().map(|(name, value)| (*name, value.as_str())));
+        let envelope: Envelope<Outcome> = match query.len() > GET_BYTES_MAX {
+            true => self.endpoint.post_form_read(&path, &form, deadline).await?,
+            false => self.endpoint.get_json(&path, &form, deadline).await?,
+        };
+        let mut remarks = envelope.warnings;
+        remarks.extend(envelope.infos);
+        Ok(Answered { outcome: envelope.data, remarks })
+    }
+}
+
+/// Values of a set of alerts, found by labels.
+pub(crate) struct Values(HashMap<String, Vec<RuleAlert>>);
+
+impl Values {
+    pub(crate) fn of(alerts: Vec<RuleAlert>) -> Values {
+        let mut by_name: HashMap<String, Vec<RuleAlert>> = HashMap::new();
+        for alert in alerts {
+            by_name.entry(alert.labels.get("alertname").cloned().unwrap_or_default()).or_default().push(alert);
+        }
+        Values(by_name)
+    }
+
+    /// The value behind an alert: Alertmanager's labels are the rule's and perhaps external ones.
+    pub(crate) fn find(&self, labels: &Labels) -> Option<f64> {
+        let candidates = self.0.get(labels.get("alertname")?)?;
+        let same = |it: &&RuleAlert| it.labels.iter().all(|(name, value)| labels.get(name) == Some(value));
+        candidates.iter().find(same)?.value.parse().ok()
+    }
+}
+
+impl fmt::Debug for Prometheus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prometheus").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl<'de> Deserialize<'de> for Sample {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let (at, value) = <(f64, Cow<'de, str>)>::deserialize(input)?;
+        Ok(Sample((at, value.parse().map_err(|_| D::Error::custom("a value that is no number"))?)))
+    }
+}
+
+fn points<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Point>, D::Error> {
+    Ok(Vec::<Sample>::deserialize(input)?.into_iter().map(|it| it.0).collect())
+}
+
+/// The highest value of each series, as a count.
+fn highest(outcome: Outcome) -> Vec<(Labels, u64)> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts are whole and not negative")]
+    let count = |it: f64| it.max(0.0) as u64;
+    match outcome {
+        Outcome::Vector(series) => series
+            .into_iter()
+            .map(|it| (it.metric, it.value.map_or(0, |it| count(it.0.1))))
+            .collect(),
+        Outcome::Matrix(series) => series
+            .into_iter()
+            .map(|it| (it.metric, it.values.iter().map(|it| count(it.1)).max().unwrap_or(0)))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Unix seconds with milliseconds.
+fn seconds(at: Timestamp) -> String {
+    format!("{}.{:03}", at.as_second(), at.subsec_millisecond().unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_of_result_is_read() {
+        let read = |text: &str| serde_json::from_str::<Outcome>(text).expect(text);
+        let vector = read(r#"{"resultType":"vector","result":[{"metric":{"a":"b"},"value":[1.5,"NaN"]},{"metric":{},"histogram":[1,{}]}]}"#);
+        let Outcome::Vector(series) = vector else { panic!("a vector") };
+        assert!(series[0].value.expect("a value").0.1.is_nan());
+        assert!(series[1].value.is_none());
+        let matrix = read(r#"{"resultType":"matrix","result":[{"metric":{},"values":[[1,"+Inf"],[2,"1e3"]]},{"metric":{},"histograms":[]}]}"#);
+        let Outcome::Matrix(series) = matrix else { panic!("a matrix") };
+        assert_eq!(series[0].values, [(1.0, f64::INFINITY), (2.0, 1000.0)]);
+        assert!(matches!(read(r#"{"resultType":"scalar","result":[1,"2"]}"#), Outcome::Scalar(Sample((_, 2.0)))));
+        assert!(matches!(read(r#"{"resultType":"string","result":[1,"x"]}"#), Outcome::String((_, it)) if it == "x"));
+    }
+
+    #[test]
+    fn a_value_is_found_through_external_labels() {
+        let labels = |pairs: &[(&str, &str)]| -> Labels {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let rule = |pod: &str, value: &str| RuleAlert {
+            labels: labels(&[("alertname", "Slow"), ("pod", pod)]),
+            value: value.to_owned(),
+        };
+        let values = Values::of(vec![rule("a", "1e+00"), rule("b", "2.5e+00")]);
+        let alert = labels(&[("alertname", "Slow"), ("pod", "b"), ("cluster", "eu")]);
+        assert_eq!(values.find(&alert), Some(2.5));
+        assert_eq!(values.find(&labels(&[("alertname", "Slow"), ("pod", "c")])), None);
+    }
+}

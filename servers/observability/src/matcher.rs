@@ -1,0 +1,209 @@
+//! A condition on one label, as an argument: `alertname="HighErrorRate"`, `team=~"a|b"`.
+
+use std::{borrow::Cow, fmt};
+
+use promql_parser::{
+    label::Matcher,
+    parser::token::{T_EQL, T_EQL_REGEX, T_NEQ, T_NEQ_REGEX, TokenId},
+    util::unquote_string,
+};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+/// A condition on one label. Serialized in one canonical form, so that policies and records compare equal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LabelMatcher {
+    /// Label name.
+    pub(crate) name: String,
+    /// How it compares.
+    pub(crate) relation: Relation,
+    /// What it compares with, unquoted.
+    pub(crate) value: String,
+}
+
+/// How a label is compared with a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Relation {
+    Equal,
+    NotEqual,
+    Matches,
+    MatchesNot,
+}
+
+/// From `MIN` to `MAX` conditions that must all hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct LabelMatchers<const MIN: usize, const MAX: usize>(Vec<LabelMatcher>);
+
+const TEXT_MAX: usize = 300;
+const RIGHT: &str = "expected a matcher like `alertname=\"HighErrorRate\"` (=, !=, =~, !~)";
+
+impl Relation {
+    /// As written between label and value.
+    pub(crate) fn sign(self) -> &'static str {
+        match self {
+            Relation::Equal => "=",
+            Relation::NotEqual => "!=",
+            Relation::Matches => "=~",
+            Relation::MatchesNot => "!~",
+        }
+    }
+
+    fn token(self) -> TokenId {
+        match self {
+            Relation::Equal => T_EQL,
+            Relation::NotEqual => T_NEQ,
+            Relation::Matches => T_EQL_REGEX,
+            Relation::MatchesNot => T_NEQ_REGEX,
+        }
+    }
+}
+
+impl LabelMatcher {
+    /// Parses one condition; the value may stand without quotes when it holds no quote, brace or comma.
+    pub(crate) fn parse(text: &str) -> Result<LabelMatcher, String> {
+        let wrong = || format!("{RIGHT}, got `{}`", crate::labels::short(text, 60));
+        if text.len() > TEXT_MAX || text.chars().any(char::is_control) {
+            return Err(wrong());
+        }
+        let text = text.trim();
+        let end = text.find(|it: char| !it.is_ascii_alphanumeric() && it != '_').ok_or_else(wrong)?;
+        let (name, rest) = text.split_at(end);
+        if name.is_empty() || name.starts_with(|it: char| it.is_ascii_digit()) {
+            return Err(wrong());
+        }
+        let relations = [Relation::Matches, Relation::MatchesNot, Relation::NotEqual, Relation::Equal];
+        let rest = rest.trim_start();
+        let (relation, value) = relations
+            .into_iter()
+            .find_map(|it| rest.strip_prefix(it.sign()).map(|value| (it, value.trim())))
+            .ok_or_else(wrong)?;
+        let value = match value.starts_with(['"', '\'', '`']) {
+            true => unquote_string(value).map_err(|_| wrong())?,
+            false if value.contains(['"', '\'', '`', '{', '}', ',', '=']) => return Err(wrong()),
+            false => value.to_owned(),
+        };
+        let matcher = LabelMatcher { name: name.to_owned(), relation, value };
+        matcher.compiled().map_err(|_| format!("`{}` is not a regular expression", matcher.value))?;
+        Ok(matcher)
+    }
+
+    /// In the form that decides whether a label set has it.
+    pub(crate) fn compiled(&self) -> Result<Matcher, String> {
+        Matcher::new_matcher(self.relation.token(), self.name.clone(), self.value.clone())
+    }
+
+    /// Whether it holds only for one value of the label, and that is not the absence of the label.
+    pub(crate) fn pins(&self, label: &str) -> Option<&str> {
+        (self.relation == Relation::Equal && self.name == label && !self.value.is_empty())
+            .then_some(self.value.as_str())
+    }
+}
+
+impl fmt::Display for LabelMatcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        write!(f, "{}{}\"{value}\"", self.name, self.relation.sign())
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> LabelMatchers<MIN, MAX> {
+    /// In the order given.
+    pub(crate) fn as_slice(&self) -> &[LabelMatcher] {
+        &self.0
+    }
+}
+
+impl Serialize for LabelMatcher {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for LabelMatcher {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        LabelMatcher::parse(&String::deserialize(input)?).map_err(D::Error::custom)
+    }
+}
+
+impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for LabelMatchers<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let matchers = Vec::<LabelMatcher>::deserialize(input)?;
+        if !(MIN..=MAX).contains(&matchers.len()) {
+            return Err(D::Error::custom(format!("expected {MIN} to {MAX} matchers, got {}", matchers.len())));
+        }
+        for (at, matcher) in matchers.iter().enumerate() {
+            if matchers[..at].contains(matcher) {
+                return Err(D::Error::custom(format!("`{matcher}` stands twice")));
+            }
+        }
+        Ok(LabelMatchers(matchers))
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> JsonSchema for LabelMatchers<MIN, MAX> {
+    fn schema_name() -> Cow<'static, str> {
+        "LabelMatchers".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let item = json_schema!({ "type": "string", "maxLength": TEXT_MAX });
+        json_schema!({ "type": "array", "items": item, "minItems": MIN, "maxItems": MAX })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_relation_parses_into_one_canonical_form() {
+        for (given, canonical) in [
+            ("severity=critical", r#"severity="critical""#),
+            (" severity = 'critical' ", r#"severity="critical""#),
+            (r#"team=~"a|b""#, r#"team=~"a|b""#),
+            ("team!=`x\"y`", r#"team!="x\"y""#),
+            (r#"path!~"\\d+""#, r#"path!~"\\d+""#),
+            ("gone=", r#"gone="""#),
+        ] {
+            assert_eq!(LabelMatcher::parse(given).expect(given).to_string(), canonical);
+        }
+    }
+
+    #[test]
+    fn a_matcher_cannot_smuggle_in_another() {
+        for wrong in [
+            "",
+            "critical",
+            "=x",
+            "1a=x",
+            "a-b=x",
+            r#"a="b",c="d""#,
+            r#"a="b"} or {c="d""#,
+            "a=b,c=d",
+            "a=b} or {c",
+            "a=\"b",
+            "a=~\"(\"",
+            "a=\"x\ny\"",
+        ] {
+            assert!(LabelMatcher::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_canonical_form_parses_back_to_the_same(value in "[ -~äß€]{0,30}", at in 0..2_usize) {
+            let relation = [Relation::Equal, Relation::NotEqual][at];
+            let matcher = LabelMatcher { name: "label".to_owned(), relation, value };
+            prop_assert_eq!(LabelMatcher::parse(&matcher.to_string()), Ok(matcher));
+        }
+
+        #[test]
+        fn parsing_never_panics(text in "\\PC{0,40}") {
+            let _either = LabelMatcher::parse(&text);
+        }
+    }
+}

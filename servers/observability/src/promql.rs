@@ -1,0 +1,169 @@
+//! What does a query select, and how is it kept within a connection's forced matchers?
+//!
+//! Language: <https://prometheus.io/docs/prometheus/latest/querying/basics/>
+
+mod forced;
+mod trouble;
+mod unit;
+
+use promql_parser::{
+    label::{METRIC_NAME, MatchOp},
+    parser::{Expr, VectorSelector, value::ValueType},
+};
+
+pub(crate) use forced::Forced;
+
+/// A query whose syntax and types are right.
+#[derive(Clone, Debug)]
+pub(crate) struct Query {
+    text: String,
+    expr: Expr,
+}
+
+/// One vector selector of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Selector {
+    /// In canonical form, without a range.
+    pub(crate) text: String,
+    /// The metric, when it is one.
+    pub(crate) metric: Option<String>,
+    /// Whether any matcher is an equality with something.
+    pub(crate) equality: bool,
+    /// Whether an aggregation stands around it.
+    pub(crate) aggregated: bool,
+}
+
+impl Query {
+    /// Parses a query; what is wrong is said with its place and what would be right.
+    pub(crate) fn parse(text: &str) -> Result<Query, String> {
+        trouble::refuse_outrageous(text)?;
+        let expr = trouble::guarded(text).map_err(|problem| trouble::explain(text, &problem))?;
+        Ok(Query { text: text.trim().to_owned(), expr })
+    }
+
+    /// As it is sent.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What kind of value it has.
+    pub(crate) fn kind(&self) -> ValueType {
+        self.expr.value_type()
+    }
+
+    /// Whether the order of its rows means something: `sort`, `topk` and their kin.
+    pub(crate) fn is_ordered(&self) -> bool {
+        match &self.expr {
+            Expr::Call(call) => call.func.name.starts_with("sort"),
+            Expr::Aggregate(aggregate) => matches!(aggregate.op.to_string().as_str(), "topk" | "bottomk"),
+            _ => false,
+        }
+    }
+
+    /// Unit of its values, guessed from the metrics' names.
+    pub(crate) fn unit(&self) -> Option<&'static str> {
+        unit::guess(&self.expr)
+    }
+
+    /// Its vector selectors, each once.
+    pub(crate) fn selectors(&self) -> Vec<Selector> {
+        let mut found: Vec<Selector> = Vec::new();
+        each_selector(&self.expr, false, &mut |selector, aggregated| {
+            let selector = Selector::of(selector, aggregated);
+            match found.iter_mut().find(|it| it.text == selector.text) {
+                Some(same) => same.aggregated &= aggregated,
+                None => found.push(selector),
+            }
+        });
+        found
+    }
+
+    /// An expression that counts the series of the result; none when there is one value at most.
+    pub(crate) fn count_of_result(&self) -> Option<String> {
+        match &self.expr {
+            Expr::MatrixSelector(matrix) => Some(format!("count({})", matrix.vs)),
+            // An outermost aggregation over everything has one series.
+            Expr::Aggregate(aggregate) if aggregate.modifier.is_none() && !self.is_ordered() => None,
+            _ if self.kind() == ValueType::Vector => Some(format!("count({})", self.text)),
+            _ => None,
+        }
+    }
+}
+
+impl Selector {
+    fn of(selector: &VectorSelector, aggregated: bool) -> Selector {
+        let equals = |name: Option<&str>| {
+            let matchers = selector.matchers.matchers.iter();
+            matchers.clone().find(|it| {
+                it.op == MatchOp::Equal && !it.value.is_empty() && name.is_none_or(|name| it.name == name)
+            })
+        };
+        let metric = selector.name.clone().or_else(|| equals(Some(METRIC_NAME)).map(|it| it.value.clone()));
+        let equality = metric.is_some() || equals(None).is_some();
+        Selector { text: selector.to_string(), metric, equality, aggregated }
+    }
+}
+
+/// Visits every vector selector. Spelt out rather than left to the parser's own walk, which skips the parameter of an
+/// aggregation (`topk(scalar(x), y)`); a new kind of node does not compile until it has its place here.
+fn each_selector<'a>(expr: &'a Expr, aggregated: bool, visit: &mut impl FnMut(&'a VectorSelector, bool)) {
+    match expr {
+        Expr::VectorSelector(selector) => visit(selector, aggregated),
+        Expr::MatrixSelector(matrix) => visit(&matrix.vs, aggregated),
+        Expr::Aggregate(aggregate) => {
+            each_selector(&aggregate.expr, true, visit);
+            if let Some(parameter) = &aggregate.param {
+                each_selector(parameter, true, visit);
+            }
+        }
+        Expr::Unary(unary) => each_selector(&unary.expr, aggregated, visit),
+        Expr::Binary(binary) => {
+            each_selector(&binary.lhs, aggregated, visit);
+            each_selector(&binary.rhs, aggregated, visit);
+        }
+        Expr::Paren(paren) => each_selector(&paren.expr, aggregated, visit),
+        Expr::Subquery(subquery) => each_selector(&subquery.expr, aggregated, visit),
+        Expr::Call(call) => call.args.args.iter().for_each(|it| each_selector(it, aggregated, visit)),
+        Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selectors(text: &str) -> Vec<(String, bool, bool)> {
+        let query = Query::parse(text).expect(text);
+        query.selectors().into_iter().map(|it| (it.text, it.equality, it.aggregated)).collect()
+    }
+
+    #[test]
+    fn every_selector_is_found_wherever_it_stands() {
+        let text = r#"topk(scalar(a), sum by (x) (rate(b{c="d"}[5m]))) / on () group_left () max_over_time((e - {f=~"g.+"})[1h:1m] offset 5m)"#;
+        let found: Vec<String> = selectors(text).into_iter().map(|it| it.0).collect();
+        assert_eq!(found, ["b{c=\"d\"}", "a", "e", "{f=~\"g.+\"}"]);
+    }
+
+    #[test]
+    fn a_selector_says_how_selective_it_is() {
+        assert_eq!(selectors("up"), [("up".to_owned(), true, false)]);
+        assert!(selectors("{job=\"a\"}")[0].1);
+        assert!(!selectors("{job=~\".+\"}")[0].1);
+        assert!(!selectors("{job!=\"\"}")[0].1);
+        assert!(selectors("sum(up)")[0].2);
+        assert!(!selectors("sum(up) + up")[0].2, "once outside an aggregation is outside");
+        let named = Query::parse("{__name__=\"up\"}").expect("a query");
+        assert_eq!(named.selectors()[0].metric.as_deref(), Some("up"));
+    }
+
+    #[test]
+    fn only_what_can_have_many_series_is_counted() {
+        let count = |text: &str| Query::parse(text).expect(text).count_of_result();
+        assert_eq!(count("up").as_deref(), Some("count(up)"));
+        assert_eq!(count("up[5m]").as_deref(), Some("count(up)"));
+        assert_eq!(count("sum by (a) (up)").as_deref(), Some("count(sum by (a) (up))"));
+        assert_eq!(count("sum(up)"), None);
+        assert_eq!(count("1 + 1"), None);
+        assert_eq!(count("time()"), None);
+    }
+}

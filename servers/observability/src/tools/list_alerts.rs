@@ -1,0 +1,187 @@
+//! `list_alerts`: what fires, since when, and who is told?
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use outbound::Deadline;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tool::{
+    Answer, Context, Effect, Next, Target, Tool, ToolError,
+    args::{MaxTokens, Slug},
+};
+
+use super::alerts::{self, Group, State};
+use crate::{
+    Backends,
+    backends::{
+        alertmanager::{Alert, Alertmanager},
+        prometheus::Values,
+    },
+    grid::utc,
+    labels::Labels,
+    matcher::LabelMatchers,
+};
+
+/// Firing alerts, grouped by name and severity, critical first; silenced and inhibited ones are shown as such.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListAlerts {
+    /// Which Alertmanager; all if absent.
+    connection: Option<Slug>,
+    /// Matchers that must all hold, e.g. `severity="critical"`, `team=~"a|b"`.
+    #[serde(default)]
+    filter: LabelMatchers<0, 8>,
+    /// Which alerts.
+    #[serde(default)]
+    state: Wanted,
+    /// Of the answer.
+    #[serde(default)]
+    max_tokens: MaxTokens,
+}
+
+/// Which alerts are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum Wanted {
+    #[default]
+    All,
+    Active,
+    Silenced,
+    Inhibited,
+}
+
+/// Where and when was looked. No totals: they would count what policy hides, and the rows say it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct AlertsFacts {
+    connections: Vec<String>,
+    /// UTC.
+    time: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
+}
+
+impl Tool for ListAlerts {
+    const NAME: &'static str = "list_alerts";
+    const EFFECT: Effect = Effect::Read;
+    type Backends = Backends;
+    type Facts = AlertsFacts;
+
+    fn targets(&self, backends: &Backends) -> Result<Vec<Target>, ToolError> {
+        let asked = backends.alertmanagers(self.connection.as_ref())?;
+        let mut targets: Vec<Target> = Vec::new();
+        for alertmanager in asked {
+            targets.push(alertmanager.connection().whole("alerts"));
+            targets.extend(backends.values_for(alertmanager).map(|it| it.connection().whole("alerts")));
+        }
+        targets.sort_by(|a, b| a.connection.cmp(&b.connection));
+        targets.dedup();
+        Ok(targets)
+    }
+
+    fn max_tokens(&self) -> u64 {
+        self.max_tokens.get()
+    }
+
+    fn examples() -> Vec<Value> {
+        vec![json!({}), json!({ "filter": ["severity=\"critical\""], "state": "active" })]
+    }
+
+    async fn run(&self, backends: &Backends, context: &Context) -> Result<Answer<AlertsFacts>, ToolError> {
+        self.answer(backends, context.now(), Some(context.deadline())).await
+    }
+}
+
+impl ListAlerts {
+    async fn answer(
+        &self,
+        backends: &Backends,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Answer<AlertsFacts>, ToolError> {
+        let asked = backends.alertmanagers(self.connection.as_ref())?;
+        let looks = asked.iter().map(|it| self.look(backends, it, deadline));
+        let mut groups: Vec<Group> = Vec::new();
+        let (mut connections, mut not_looked_at, mut failed) = (Vec::new(), Vec::new(), None);
+        for (alertmanager, look) in asked.iter().zip(join_all(looks).await) {
+            let name = &alertmanager.connection().name;
+            match look {
+                Ok((alerts, values)) => {
+                    connections.push(name.clone());
+                    not_looked_at.extend(values.as_ref().err().map(|it| format!("values of {name}'s alerts: {it}")));
+                    let value = |it: &Labels| values.as_ref().ok()?.as_ref()?.find(it);
+                    alerts::group(alerts, |it| backends.alert_target(alertmanager, it), value, &mut groups);
+                }
+                Err(error) => {
+                    not_looked_at.push(format!("connection {name}: {error}"));
+                    failed = Some(error);
+                }
+            }
+        }
+        if let (true, Some(error)) = (connections.is_empty(), failed) {
+            return Err(error);
+        }
+        alerts::sort(&mut groups);
+        let notes = self.notes(groups.is_empty());
+        let seen = groups.len() as u64;
+        let (columns, rows) = alerts::table(groups, asked.len() > 1);
+        let facts = AlertsFacts { connections, time: utc(now), notes };
+        let table = tool::Table { columns, rows, seen, noun: "groups of alerts", next: self.next() };
+        Ok(Answer { not_looked_at, ..Answer::table(facts, table) })
+    }
+
+    /// The alerts of one Alertmanager, and their values from the Prometheus beside it, if there is one.
+    async fn look(
+        &self,
+        backends: &Backends,
+        alertmanager: &Alertmanager,
+        deadline: Deadline,
+    ) -> Result<(Vec<Alert>, Result<Option<Values>, ToolError>), ToolError> {
+        let values = async {
+            match backends.values_for(alertmanager) {
+                Some(peer) => peer.rule_alerts(deadline).await.map(|it| Some(Values::of(it))),
+                None => Ok(None),
+            }
+        };
+        let (alerts, values) = tokio::join!(alertmanager.alerts(self.filter.as_slice(), deadline), values);
+        let mut alerts = alerts?;
+        alerts.retain(|it| self.state.takes(State::of(it)));
+        Ok((alerts, values))
+    }
+
+    fn notes(&self, empty: bool) -> Vec<String> {
+        let narrowed = !self.filter.as_slice().is_empty() || self.state != Wanted::All;
+        match (empty, narrowed) {
+            (true, true) => vec!["nothing fires that meets `filter` and `state`".to_owned()],
+            (true, false) => vec!["nothing fires".to_owned()],
+            (false, _) => Vec::new(),
+        }
+    }
+
+    /// The same with more room; after that, filters.
+    fn next(&self) -> Option<Next> {
+        if self.max_tokens.get() >= 8_000 {
+            return None;
+        }
+        let mut arguments = serde_json::to_value(self).ok()?;
+        let fields = arguments.as_object_mut()?;
+        fields.retain(|_, value| !value.is_null());
+        fields.insert("max_tokens".to_owned(), json!(8_000));
+        Some(Box::new(move |_| Some(arguments.clone())))
+    }
+}
+
+impl Wanted {
+    fn takes(self, state: State) -> bool {
+        match self {
+            Wanted::All => true,
+            Wanted::Active => state == State::Active,
+            Wanted::Silenced => state == State::Silenced,
+            Wanted::Inhibited => state == State::Inhibited,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,314 @@
+//! How do many series become few rows?
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
+use tool::{Column, Row, Table, args::Number};
+
+use crate::{
+    backends::prometheus::{InstantSeries, RangeSeries},
+    figure::Figure,
+    grid::Grid,
+    groups,
+    labels::{self, Labels},
+    statistics::{Distribution, Point, Summary, sparkline},
+};
+
+/// Most series shown: 1 to 200, 20 unless told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Limit(u64);
+
+/// Rows, and what they have in common.
+pub(super) struct Shown {
+    pub(super) table: Table,
+    pub(super) count: usize,
+    pub(super) common: Labels,
+    pub(super) distribution: Option<String>,
+    pub(super) groups: Vec<String>,
+    pub(super) notes: Vec<String>,
+}
+
+const LIMIT_MAX: u64 = 200;
+/// Of the rows of a long instant answer, this many are its lowest.
+const BOTTOM: usize = 4;
+/// Fewer values need no distribution: they stand there.
+const DISTRIBUTION_MIN: usize = 5;
+/// Blocks of a sparkline in a short and in a long table.
+const WIDTHS: (usize, usize) = (24, 12);
+const SHORT_TABLE: usize = 8;
+/// Most points of one series shown.
+const POINTS_MAX: usize = 240;
+
+/// Series at one moment, highest first unless the query orders them itself. When there are more than `limit`, the top and
+/// the bottom are shown and the rest is summed up.
+pub(super) fn instant(found: Vec<InstantSeries>, limit: Limit, ordered: bool) -> Shown {
+    let all = found.len();
+    let mut series: Vec<(Labels, f64)> =
+        found.into_iter().filter_map(|it| Some((it.metric, it.value?.0.1))).collect();
+    let mut notes = Vec::new();
+    if series.len() < all {
+        let left = all - series.len();
+        notes.push(format!("{left} native histograms left out: take `histogram_quantile()` of them"));
+    }
+    if !ordered {
+        series.sort_by(|a, b| descending(a.1, b.1));
+    }
+    let count = series.len();
+    let common = labels::common(series.iter().map(|it| &it.0));
+    let long = count > limit.rows();
+    let (distribution, groups) = spread(series.iter().map(|it| (&it.0, it.1)), long);
+    let mut columns = vec![Column::untrusted("labels"), Column::new("value")];
+    let mut rows: Vec<Row> = Vec::new();
+    let bottom = if long && !ordered { BOTTOM.min(limit.rows() / 4) } else { 0 };
+    let top = count.min(limit.rows() - bottom);
+    let cells = |(labels, value): &(Labels, f64)| {
+        vec![json!(labels::text(labels, &common)), Figure(*value).cell()]
+    };
+    rows.extend(series[..top].iter().map(|it| row(cells(it))));
+    if bottom > 0 {
+        columns.push(Column::new("end"));
+        rows.iter_mut().for_each(|it| it.cells.push(json!("top")));
+        // After the first few of the top, so that a short budget shows both ends.
+        let at = rows.len().min(BOTTOM);
+        let lowest = series[count - bottom..].iter().rev().map(|it| {
+            let mut cells = cells(it);
+            cells.push(json!("bottom"));
+            row(cells)
+        });
+        rows.splice(at..at, lowest.collect::<Vec<_>>());
+    }
+    Shown { table: table(columns, rows, count), count, common, distribution, groups, notes }
+}
+
+/// Series over time, what moved most first.
+pub(super) fn range(found: Vec<RangeSeries>, limit: Limit, grid: Option<Grid>, points: bool) -> Shown {
+    let all = found.len();
+    let mut series: Vec<(Labels, Vec<Point>, Summary)> = found
+        .into_iter()
+        .filter_map(|it| Summary::of(&it.values).map(|summary| (it.metric, it.values, summary)))
+        .collect();
+    let scale = series.iter().map(|it| it.2.size()).fold(0.0, f64::max);
+    series.sort_by(|a, b| b.2.movement(scale).total_cmp(&a.2.movement(scale)));
+    let count = series.len();
+    let (from, to) = ends(grid, &series);
+    let mut notes = Vec::new();
+    if count < all {
+        notes.push(format!("{} series without plain values left out", all - count));
+    }
+    if let Some(grid) = grid {
+        // The newest sample may be missing for a scrape or two; more than that is an end.
+        let late = to - 2.0 * grid.step as f64;
+        let ended = series.iter().filter(|it| it.1.last().is_some_and(|it| it.0 < late)).count();
+        if ended > 0 {
+            notes.push(format!("{ended} series ended before the window did"));
+        }
+    }
+    let common = labels::common(series.iter().map(|it| &it.0));
+    let (distribution, groups) = match count > limit.rows() {
+        true => spread(series.iter().map(|it| (&it.0, it.2.last)), true),
+        false => (None, Vec::new()),
+    };
+    let kept = &series[..count.min(limit.rows())];
+    let (columns, rows) = match points {
+        true => in_points(kept, &common, grid),
+        false => in_statistics(kept, &common, (from, to)),
+    };
+    if points && kept.iter().any(|it| it.1.len() > POINTS_MAX) {
+        notes.push(format!("only the newest {POINTS_MAX} points of a series are shown: raise `step_seconds`"));
+    }
+    Shown { table: table(columns, rows, count), count, common, distribution, groups, notes }
+}
+
+type Summed = (Labels, Vec<Point>, Summary);
+
+fn in_statistics(series: &[Summed], common: &Labels, (from, to): (f64, f64)) -> (Vec<Column>, Vec<Row>) {
+    let names = ["first", "last", "min", "max", "mean", "change"];
+    let mut columns = vec![Column::untrusted("labels")];
+    columns.extend(names.map(Column::new));
+    columns.push(Column::new("spark"));
+    let width = if series.len() <= SHORT_TABLE { WIDTHS.0 } else { WIDTHS.1 };
+    let cells = |(labels, points, it): &Summed| {
+        let mut cells = vec![json!(labels::text(labels, common))];
+        cells.extend([it.first, it.last, it.min, it.max, it.mean, it.change].map(|it| Figure(it).cell()));
+        cells.push(json!(sparkline(points, from, to, width)));
+        cells
+    };
+    (columns, series.iter().map(|it| row(cells(it))).collect())
+}
+
+/// On a grid the moments follow from `time` and `step_seconds`; otherwise each value comes with its own.
+fn in_points(series: &[Summed], common: &Labels, grid: Option<Grid>) -> (Vec<Column>, Vec<Row>) {
+    let columns = vec![Column::untrusted("labels"), Column::new("first_at_s"), Column::new("values")];
+    let cells = |(labels, points, _): &Summed| {
+        let points = &points[points.len().saturating_sub(POINTS_MAX)..];
+        let first = points.first().map_or(0.0, |it| it.0);
+        let values: Vec<Value> = match grid {
+            Some(grid) => on_grid(points, grid.step as f64),
+            None => points.iter().map(|it| json!([Figure(it.0 - first).cell(), Figure(it.1).cell()])).collect(),
+        };
+        vec![json!(labels::text(labels, common)), Figure(first).cell(), json!(values)]
+    };
+    (columns, series.iter().map(|it| row(cells(it))).collect())
+}
+
+/// Values in steps from the first, null where there is none.
+fn on_grid(points: &[Point], step: f64) -> Vec<Value> {
+    let mut values = Vec::new();
+    let mut due = points.first().map_or(0.0, |it| it.0);
+    for (at, value) in points {
+        while due + step / 2.0 < *at && values.len() < POINTS_MAX {
+            values.push(Value::Null);
+            due += step;
+        }
+        values.push(Figure(*value).cell());
+        due += step;
+    }
+    values
+}
+
+fn ends(grid: Option<Grid>, series: &[Summed]) -> (f64, f64) {
+    if let Some(grid) = grid {
+        return (grid.from as f64, grid.to as f64);
+    }
+    let firsts = series.iter().filter_map(|it| it.1.first());
+    let lasts = series.iter().filter_map(|it| it.1.last());
+    (firsts.map(|it| it.0).fold(f64::INFINITY, f64::min), lasts.map(|it| it.0).fold(f64::NEG_INFINITY, f64::max))
+}
+
+/// The distribution of many values, and for a table that does not show all of them the label that explains it.
+fn spread<'a>(
+    values: impl Iterator<Item = (&'a Labels, f64)> + Clone,
+    long: bool,
+) -> (Option<String>, Vec<String>) {
+    let numbers = values.clone().map(|it| it.1);
+    let count = numbers.clone().count();
+    let distribution = Distribution::of(numbers).filter(|_| count >= DISTRIBUTION_MIN).map(|it| {
+        let [min, p50, p90, p99, max, sum] = [it.min, it.p50, it.p90, it.p99, it.max, it.sum].map(Figure);
+        format!("min {min}, p50 {p50}, p90 {p90}, p99 {p99}, max {max}, sum {sum}")
+    });
+    let explained = if long { groups::explain(values) } else { None };
+    let groups = explained.map(|found| {
+        let label = format!("by {}", found.label);
+        std::iter::once(label).chain(found.groups).collect()
+    });
+    (distribution, groups.unwrap_or_default())
+}
+
+fn table(columns: Vec<Column>, rows: Vec<Row>, count: usize) -> Table {
+    Table { columns, rows, seen: count as u64, noun: "series", next: None }
+}
+
+fn row(cells: Vec<Value>) -> Row {
+    Row { cells, target: None }
+}
+
+/// Highest first; NaN last.
+fn descending(a: f64, b: f64) -> std::cmp::Ordering {
+    match (a.is_nan(), b.is_nan()) {
+        (false, false) => b.total_cmp(&a),
+        (a, b) => a.cmp(&b),
+    }
+}
+
+impl Limit {
+    /// The number.
+    pub(super) fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The greatest that can be asked for.
+    pub(super) fn most(self) -> u64 {
+        LIMIT_MAX
+    }
+
+    fn rows(self) -> usize {
+        usize::try_from(self.0).unwrap_or(1)
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Limit {
+        Limit(20)
+    }
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        Number::<1, LIMIT_MAX>::deserialize(input).map(|it| Limit(it.get()))
+    }
+}
+
+impl JsonSchema for Limit {
+    fn schema_name() -> Cow<'static, str> {
+        "Limit".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Number::<1, LIMIT_MAX>::json_schema(generator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backends::prometheus::Sample;
+
+    fn at_once(values: &[f64]) -> Vec<InstantSeries> {
+        let series = |(at, value): (usize, &f64)| InstantSeries {
+            metric: [("job".to_owned(), "app".to_owned()), ("pod".to_owned(), format!("p{at}"))].into(),
+            value: Some(Sample((0.0, *value))),
+        };
+        values.iter().enumerate().map(series).collect()
+    }
+
+    fn cells(shown: &Shown) -> Vec<String> {
+        shown.table.rows.iter().map(|it| Value::from(it.cells.clone()).to_string()).collect()
+    }
+
+    #[test]
+    fn a_short_answer_shows_every_series_highest_first() {
+        let shown = instant(at_once(&[1.0, f64::NAN, 3.0]), Limit::default(), false);
+        assert_eq!(cells(&shown), [r#"["pod=p2",3]"#, r#"["pod=p0",1]"#, r#"["pod=p1","NaN"]"#]);
+        assert_eq!((shown.common.len(), shown.distribution), (1, None));
+        let shown = instant(at_once(&[1.0, 3.0]), Limit::default(), true);
+        assert_eq!(cells(&shown)[0], r#"["pod=p0",1]"#, "an order of the query's own is kept");
+    }
+
+    #[test]
+    fn a_long_answer_shows_both_ends_and_sums_up_the_rest() {
+        let values: Vec<f64> = (0..100).map(f64::from).collect();
+        let shown = instant(at_once(&values), Limit(8), false);
+        assert_eq!(shown.table.seen, 100);
+        let ends: Vec<String> = cells(&shown);
+        assert_eq!(ends.len(), 8);
+        assert_eq!(ends[0], r#"["pod=p99",99,"top"]"#);
+        assert!(ends.contains(&r#"["pod=p0",0,"bottom"]"#.to_owned()), "{ends:?}");
+        assert_eq!(shown.distribution.expect("many"), "min 0, p50 49, p90 89, p99 98, max 99, sum 4950");
+    }
+
+    #[test]
+    fn what_moved_most_comes_first_and_an_end_is_noted() {
+        let over = |pod: &str, values: &[(i64, f64)]| RangeSeries {
+            metric: [("pod".to_owned(), pod.to_owned())].into(),
+            values: values.iter().map(|(at, value)| (*at as f64, *value)).collect(),
+        };
+        let grid = Grid { from: 0, to: 100, step: 10 };
+        let found = || {
+            vec![
+                over("flat", &[(0, 5.0), (50, 5.0), (100, 5.0)]),
+                over("risen", &[(0, 1.0), (10, 1.0), (100, 9.0)]),
+                over("gone", &[(0, 5.0), (20, 6.0)]),
+            ]
+        };
+        let shown = range(found(), Limit::default(), Some(grid), false);
+        assert_eq!(cells(&shown)[0], r#"["pod=risen",1,9,1,9,3.667,8,"▁·▁····················█"]"#.replace("▁·▁", "▁·▁"));
+        assert_eq!(shown.notes, ["1 series ended before the window did"]);
+        let shown = range(found(), Limit(1), Some(grid), true);
+        assert_eq!(cells(&shown), [r#"["pod=risen",0,[1,1,null,null,null,null,null,null,null,null,9]]"#]);
+        assert_eq!(shown.table.seen, 3);
+    }
+}

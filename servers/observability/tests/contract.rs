@@ -1,0 +1,80 @@
+//! What clients see. `UPDATE_EXPECT=1 cargo test -p observability` accepts a change.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use config::{Auth, Connection, Http, System};
+use observability::{Backends, tools};
+use serde_json::json;
+use testkit::{
+    backends::{Alert, Alertmanager, Prometheus, incident_history},
+    call_through, contract, examples_parse,
+};
+
+#[test]
+fn clients_see_what_they_saw() {
+    let tools = tools::all();
+    let definitions: Vec<_> = tools.iter().map(|it| &it.definition).collect();
+    expect_test::expect_file!["contract.md"].assert_eq(&contract("observability", &definitions));
+}
+
+#[test]
+fn every_example_parses_and_names_what_it_touches() {
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
+    let bound: Vec<_> = tools::all().into_iter().map(|it| it.bind(backends(nobody, nobody))).collect();
+    examples_parse(&bound);
+}
+
+#[tokio::test]
+async fn a_real_answer_fits_the_published_schema_and_a_dry_run_has_no_effect() {
+    let prometheus = Prometheus::start(incident_history(Prometheus::now()));
+    let alertmanager = Alertmanager::start(Alertmanager::CONFIG);
+    alertmanager.push(&[Alert::new("HighErrorRate").label("service", "checkout-api")]);
+    let silence = |dry_run: bool| {
+        json!({
+            "matchers": ["alertname=\"HighErrorRate\"", "service=\"checkout-api\""],
+            "duration_minutes": 60, "reason": "known, rolling back", "dry_run": dry_run,
+        })
+    };
+    let rates = "sum by (service) (rate(http_requests_total[5m]))";
+    let calls = [
+        ("query_metrics", json!({ "query": rates })),
+        ("query_metrics", json!({ "query": rates, "window": "6h" })),
+        ("list_alerts", json!({})),
+        ("silence_alert", silence(true)),
+        ("silence_alert", silence(false)),
+    ];
+    for (tool, arguments) in calls {
+        let backends = backends(prometheus.address(), alertmanager.address());
+        let reply = call_through(tools::all(), backends, tool, arguments.clone()).await;
+        assert!(reply.refusal.is_none(), "{tool} {arguments}: {}", reply.shaped.text);
+        assert_eq!(alertmanager.silences().len(), usize::from(reply.effect), "{tool} {arguments}");
+    }
+}
+
+fn backends(prometheus: SocketAddr, alertmanager: SocketAddr) -> Arc<Backends> {
+    let connections = [
+        connection("metrics", System::Prometheus, prometheus),
+        connection("alerts", System::Alertmanager, alertmanager),
+    ];
+    Arc::new(Backends::new(&connections).expect("the connections are usable"))
+}
+
+fn connection(name: &str, system: fn(Http) -> System, address: SocketAddr) -> Connection {
+    let http = Http {
+        url: format!("http://{address}").parse().expect("an address makes a URL"),
+        auth: Auth::None,
+        headers: Vec::new(),
+        ca_file: None,
+        timeout_ms: 10_000,
+        matchers: Vec::new(),
+        trust_labels: false,
+    };
+    Connection {
+        name: name.to_owned(),
+        environment: "production".to_owned(),
+        region: "unknown".to_owned(),
+        team: "checkout".to_owned(),
+        tier: "unknown".to_owned(),
+        system: system(http),
+    }
+}
