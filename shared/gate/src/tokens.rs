@@ -11,25 +11,25 @@ mod price {
     /// Short texts vary more than long ones.
     pub(super) const TEXT: u64 = 1400;
     pub(super) const WORD: u64 = 104;
-    pub(super) const WORD_AFTER_OTHER: u64 = 91;
+    pub(super) const WORD_AFTER_OTHER: u64 = 94;
     pub(super) const FREQUENT: u64 = 13;
     pub(super) const RARE: u64 = 60;
-    pub(super) const CAPITAL_AFTER_CAPITAL: u64 = 63;
-    pub(super) const CAPITAL_AFTER_SMALL: u64 = 120;
-    pub(super) const SMALL_AFTER_CAPITALS: u64 = 213;
+    pub(super) const CAPITAL_AFTER_CAPITAL: u64 = 64;
+    pub(super) const CAPITAL_AFTER_SMALL: u64 = 116;
+    pub(super) const SMALL_AFTER_CAPITALS: u64 = 164;
     /// Of up to three.
-    pub(super) const DIGITS: u64 = 126;
-    pub(super) const BLANK_BEFORE_DIGITS: u64 = 51;
+    pub(super) const DIGITS: u64 = 124;
+    pub(super) const BLANK_BEFORE_DIGITS: u64 = 100;
     pub(super) const BLANKS: u64 = 61;
     pub(super) const BLANK_MORE: u64 = 3;
-    pub(super) const MARK: u64 = 52;
-    pub(super) const MARK_AFTER_BLANK: u64 = 61;
-    pub(super) const MARK_AGAIN: u64 = 52;
+    pub(super) const MARK: u64 = 62;
+    pub(super) const MARK_AFTER_BLANK: u64 = 82;
+    pub(super) const MARK_AGAIN: u64 = 53;
     pub(super) const MARK_OF_PAIR: u64 = 31;
-    pub(super) const MARK_OTHER: u64 = 99;
-    pub(super) const LINE_FEED: u64 = 91;
+    pub(super) const MARK_OTHER: u64 = 88;
+    pub(super) const LINE_FEED: u64 = 92;
     pub(super) const LINE_FEED_MORE: u64 = 31;
-    pub(super) const TAB: u64 = 300;
+    pub(super) const TAB: u64 = 130;
     pub(super) const BYTE: u64 = 100;
 }
 
@@ -47,7 +47,7 @@ pub fn upper_bound(text: &str) -> u64 {
     (price::TEXT + hundredths).div_ceil(100)
 }
 
-/// How many bytes from the start take at most so many tokens more than no text takes.
+/// How many bytes from the start take at most so many tokens more than no text takes, to one token.
 pub(crate) fn prefix(text: &str, tokens: u64) -> usize {
     let mut left = tokens * 100;
     for (at, price) in Prices::of(text) {
