@@ -232,10 +232,3 @@ impl io::Read for Place<'_> {
         Ok(got)
     }
 }
-
-impl Group {
-    /// Whether there is anything to write.
-    pub(crate) fn is_empty(&self, ledger: &Ledger) -> bool {
-        self.tree.size() == ledger.size()
-    }
-}

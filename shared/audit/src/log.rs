@@ -24,6 +24,8 @@ use crate::{
 const QUEUE_MAX: usize = 1024;
 /// Bytes of records that wait before callers do.
 const QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Least room for when the disk is full.
+const RESERVE_BYTES_MIN: u64 = 64 * 1024;
 /// How often a full disk is looked at again, at most.
 const PROBE: Duration = Duration::from_secs(1);
 
@@ -40,7 +42,7 @@ pub struct Options {
     pub version: String,
     /// Room reserved on the disk at a time, in bytes.
     pub chunk_bytes: u64,
-    /// Room kept for when the disk is full, in bytes: half for reads, half for outcomes.
+    /// Room kept for when the disk is full, in bytes, at least 64 KiB: half for reads, half for outcomes.
     pub reserve_bytes: u64,
 }
 
@@ -99,7 +101,8 @@ struct Inner {
 impl Log {
     /// Takes the lowest free log of a server, recovers it if need be, and records the start. Blocks on the disk.
     pub fn open(state: &Path, server: &str, options: Options) -> Result<(Log, Opened), AuditError> {
-        let ahead = Ahead { chunk: options.chunk_bytes, reserve: options.reserve_bytes };
+        let ahead =
+            Ahead { chunk: options.chunk_bytes, reserve: options.reserve_bytes.max(RESERVE_BYTES_MIN) };
         let (mut ledger, lock, opened) = open::open(state, server, &options.version, ahead)?;
         let standing = Shared::new(room(&mut ledger)?);
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);

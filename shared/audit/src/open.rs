@@ -97,7 +97,8 @@ fn recover(place: &Place, keys: &Keys, siblings: &Siblings) -> Result<(File, Sta
             return Err(damaged(format!("bytes changed at record {size} (behind byte {})", state.end)));
         }
     }
-    if let Some((seen, by)) = floor(place, &state, head.as_ref(), siblings).filter(|(seen, _)| *seen > size) {
+    let floor = floor(place, &state, written.is_some(), head.as_ref(), siblings);
+    if let Some((seen, by)) = floor.filter(|(seen, _)| *seen > size) {
         return Err(damaged(format!("its journal ends after {size} intact records, but {by} shows {seen}")));
     }
     let last = state.checkpoint.as_ref().map(|(it, _)| it);
@@ -144,14 +145,15 @@ fn trusted(file: &File, head: Option<&(Head, Checkpoint)>) -> io::Result<Option<
 fn floor(
     place: &Place,
     state: &State,
+    written: bool,
     head: Option<&Checkpoint>,
     siblings: &Siblings,
 ) -> Option<(u64, &'static str)> {
     let prefix = place.origin_prefix();
     let ours = |seen: &&Seen| match &state.checkpoint {
         Some((checkpoint, _)) => seen.origin == checkpoint.origin,
-        // Nothing here says which log this was.
-        None => seen.origin.starts_with(&prefix),
+        // Nothing here says which log this was. Where nothing is at all a new one begins, and the old one is gone.
+        None => written && seen.origin.starts_with(&prefix),
     };
     let claimed = siblings.claims.iter().filter(ours).map(|it| (it.size, "a log beside it"));
     claimed.chain(head.map(|it| (it.size, "the head beside it"))).max()

@@ -158,12 +158,8 @@ pub(crate) fn checkpoints_behind(file: &File, from: u64, keys: &[PublicKey]) -> 
     let (mut offset, mut sizes) = (from, Vec::new());
     loop {
         let got = file.read_at(&mut block, offset)?;
-        for at in 0..got.saturating_sub(HEAD_BYTES) {
-            if block[at + 8] != Kind::Checkpoint as u8
-                || !block[at + HEAD_BYTES..got].starts_with(b"bailiwick/")
-            {
-                continue;
-            }
+        for name in starts_of(&block[..got], b"bailiwick/") {
+            let Some(at) = name.checked_sub(HEAD_BYTES) else { continue };
             let mut frames = Frames::new(&block[at..got], 0);
             if let Next::Frame(Kind::Checkpoint) = frames.step()?
                 && let Ok(checkpoint) = Checkpoint::open(frames.content(), keys)
@@ -177,4 +173,10 @@ pub(crate) fn checkpoints_behind(file: &File, from: u64, keys: &[PublicKey]) -> 
         }
         offset += (got - NOTE_MAX) as u64;
     }
+}
+
+/// Where a word begins.
+fn starts_of(block: &[u8], word: &'static [u8]) -> impl Iterator<Item = usize> {
+    let candidates = block.iter().enumerate().filter(move |(_, it)| **it == word[0]);
+    candidates.map(|(at, _)| at).filter(move |at| block[*at..].starts_with(word))
 }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
+pub(crate) mod frames;
+
 use std::path::Path;
 
 use audit::{Entry, Event, Log, Opened, Options};
@@ -31,4 +33,10 @@ pub(crate) fn intent() -> Entry {
 
 pub(crate) fn open(state: &Path) -> (Log, Opened) {
     Log::open(state, "code", Options::default()).unwrap()
+}
+
+/// Opens a log with little room ahead, so that its journal is quickly read.
+pub(crate) fn open_small(state: &Path) -> (Log, Opened) {
+    let options = Options { chunk_bytes: 1024, reserve_bytes: 0, ..Options::default() };
+    Log::open(state, "code", options).unwrap()
 }
