@@ -14,7 +14,7 @@ mod closed;
 mod owners;
 #[cfg(test)]
 mod tests;
-mod tools;
+pub mod tools;
 
 pub use backends::{Backends, ConnectionError};
 pub use tools::all;

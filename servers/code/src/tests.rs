@@ -7,6 +7,7 @@ mod read_file;
 
 use std::{
     path::{Path, PathBuf},
+    process::Output,
     time::{Duration, Instant},
 };
 
@@ -182,9 +183,15 @@ fn run(folder: &Path, program: &str, arguments: &[&str]) {
     assert!(done.is_ok_and(|it| it.success()), "{program} {arguments:?}");
 }
 
+fn git_at(folder: &Path, arguments: &[&str], input: &str, at: &str) -> String {
+    let done = try_git(folder, arguments, input, at);
+    assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8_lossy(&done.stdout).trim().to_owned()
+}
+
 /// Runs git apart from whatever is configured on this machine.
 #[expect(clippy::disallowed_methods, reason = "tests make their repositories with the real git")]
-fn git_at(folder: &Path, arguments: &[&str], input: &str, at: &str) -> String {
+fn try_git(folder: &Path, arguments: &[&str], input: &str, at: &str) -> Output {
     use std::{io::Write, process::Stdio};
     let mut git = std::process::Command::new("git");
     git.args(["-c", "user.name=Ann", "-c", "user.email=ann@example.com", "-c", "gc.auto=0"])
@@ -204,7 +211,5 @@ fn git_at(folder: &Path, arguments: &[&str], input: &str, at: &str) -> String {
     let mut stdin = running.stdin.take().expect("piped");
     stdin.write_all(input.as_bytes()).expect("git reads");
     drop(stdin);
-    let done = running.wait_with_output().expect("git ends");
-    assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
-    String::from_utf8_lossy(&done.stdout).trim().to_owned()
+    running.wait_with_output().expect("git ends")
 }

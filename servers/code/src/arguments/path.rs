@@ -8,7 +8,7 @@ use super::shown;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct RepositoryPath(String);
 
-pub(super) const BYTES_MAX: usize = 1024;
+const BYTES_MAX: usize = 1024;
 
 impl RepositoryPath {
     /// Refuses every other spelling, saying the right one where there is one.

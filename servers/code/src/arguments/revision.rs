@@ -33,7 +33,7 @@ pub(crate) struct RevisionRange {
     pub(crate) until: Revision,
 }
 
-pub(super) const BYTES_MAX: usize = 250;
+const BYTES_MAX: usize = 250;
 const STEPS_MAX: u32 = 1000;
 
 impl Revision {

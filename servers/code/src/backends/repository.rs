@@ -113,8 +113,8 @@ impl Opened<'_> {
         prefix.map_or_else(|| id.to_string(), |it| it.to_string())
     }
 
-    /// The rules of ownership in a tree and where they stand. A file that cannot be used is named with the reason.
-    pub(crate) fn owners(&self, tree: ObjectId) -> Result<Option<(&'static str, Arc<Owners>)>, String> {
+    /// The rules of ownership in a tree. A file that cannot be used is named with the reason.
+    pub(crate) fn owners(&self, tree: ObjectId) -> Result<Option<Arc<Owners>>, String> {
         for place in owners::PLACES {
             let Ok(Found::File(entry)) = self.find(tree, place) else { continue };
             if entry.size_bytes > owners::BYTES_MAX {
@@ -124,14 +124,14 @@ impl Opened<'_> {
             if let Some((id, owners)) = last.as_ref()
                 && *id == entry.id
             {
-                return Ok(Some((place, owners.clone())));
+                return Ok(Some(owners.clone()));
             }
             let blob = self.git.find_blob(entry.id).map_err(|_| format!("owners: {place} cannot be read"))?;
             let owners = Owners::parse(&String::from_utf8_lossy(&blob.data))
                 .map_err(|problem| format!("owners: {place} is not used: {problem}"))?;
             let owners = Arc::new(owners);
             *last = Some((entry.id, owners.clone()));
-            return Ok(Some((place, owners)));
+            return Ok(Some(owners));
         }
         Ok(None)
     }

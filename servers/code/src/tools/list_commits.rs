@@ -9,39 +9,39 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tool::{
     Answer, Column, Context, Effect, Next, Row, Span, Table, Target, Tool, ToolError, Window,
-    args::{MaxTokens, Slug, Text},
+    args::{MaxTokens, Slug},
 };
 
 use crate::{
     Backends,
-    arguments::{RepositoryPath, RevisionRange, Sha},
+    arguments::{Part, RepositoryPath, RevisionRange, Sha},
     backends::{Budget, Filter, Listed, Opened, Stop, Walk, Walked},
     owners::Owners,
 };
 
-/// Commits of a git repository, newest first: who changed what, how much, and which team owns it.
+/// Commits of a git repository, newest first: who changed what, how much, whose code it is.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListCommits {
-    /// Repository; may be left out if only one is configured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Which repository, if several.
+    #[serde(skip_serializing_if = "Option::is_none")]
     connection: Option<Slug>,
-    /// Branch, tag or commit, or `v1.2..main` for what main has and v1.2 has not (default HEAD).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Branch, tag, sha, or `v1.2..main`; else HEAD.
+    #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<RevisionRange>,
-    /// When committed: `6h`, `now-3h/now-1h`, two RFC 3339 times with `/`, `around=TIME±30m` (default 7d; all of a range).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// `6h`, `now-3h/now-1h`, `FROM/TO` or `around=TIME±30m`; else 7d, or all of a range.
+    #[serde(skip_serializing_if = "Option::is_none")]
     window: Option<Window>,
-    /// Only commits that changed this file or folder.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// File or folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<RepositoryPath>,
-    /// Part of the author's name or e-mail.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    author: Option<Text<1, 100>>,
-    /// Continue after this commit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Part of name or e-mail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    author: Option<Part>,
+    /// Sha to continue after.
+    #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<Sha>,
-    /// Size of the answer.
+    /// Of the answer.
     #[serde(default)]
     max_tokens: MaxTokens,
 }
@@ -50,22 +50,16 @@ pub(crate) struct ListCommits {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct History {
     repository: String,
-    /// The commit it starts from.
-    head: String,
+    /// The commit it starts from, or `since..until`.
+    revision: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     branch: Option<String>,
-    /// All before this commit is left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    since: Option<String>,
     /// In UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     window: Option<String>,
     authors: u64,
     /// Commits read to find these.
     walked: u64,
-    /// Where the owners are from.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    codeowners: Option<&'static str>,
     /// The last match before the window.
     #[serde(skip_serializing_if = "Option::is_none")]
     before: Option<String>,
@@ -119,28 +113,23 @@ impl ListCommits {
         let filter = Filter {
             span,
             path: self.path.as_ref().map(|it| it.text().to_owned()),
-            author: self.author.as_ref().map(|it| it.to_lowercase()),
+            author: self.author.as_ref().map(|it| it.text().to_lowercase()),
         };
         let walk = Walk::new(opened, until.commit, since.as_ref().map(|it| it.commit))?;
         let mut walked = walk.list(&filter, stop);
-        let (codeowners, owners) = match opened.owners(until.tree) {
-            Ok(Some((place, owners))) => (Some(place), Some(owners)),
-            Ok(None) => (None, None),
-            Err(problem) => {
-                walked.not_looked_at.push(problem);
-                (None, None)
-            }
-        };
+        let owners = opened.owners(until.tree).unwrap_or_else(|problem| {
+            walked.not_looked_at.push(problem);
+            None
+        });
         let first = self.first(&walked)?;
+        let pinned = Pinned { since: since.map(|it| it.commit), until: until.commit, span };
         let facts = History {
             repository: opened.repository.name().to_owned(),
-            head: until.commit.to_string(),
-            branch: until.branch.clone(),
-            since: since.as_ref().map(|it| it.commit.to_string()),
+            revision: pinned.revision(),
+            branch: until.branch,
             window: span.map(|it| it.to_string()),
             authors: walked.authors,
             walked: walked.read,
-            codeowners,
             before: walked.before.filter(|_| walked.listed.is_empty()).map(|it| it.describe(opened)),
         };
         let rest = walked.listed.get(first..).unwrap_or_default();
@@ -157,7 +146,6 @@ impl ListCommits {
             walked.not_looked_at.push(format!("lines of {} large commits: not counted", sized.uncounted));
         }
         let seen = rest.len() as u64;
-        let pinned = Pinned { since: since.map(|it| it.commit), until: until.commit, span };
         let next = self.next(&pinned, shown, rest.len());
         let table = table(rows, seen, sized.owners.is_some(), next);
         Ok(Answer { facts, body: tool::Body::Table(table), not_looked_at: walked.not_looked_at })
@@ -191,10 +179,7 @@ impl ListCommits {
     fn next(&self, pinned: &Pinned, shown: &[Listed], left: usize) -> Option<Next> {
         let ids: Vec<ObjectId> = shown.iter().map(|it| it.id).collect();
         let mut arguments = serde_json::to_value(self).expect("arguments are plain data");
-        arguments["revision"] = match pinned.since {
-            Some(since) => json!(format!("{since}..{}", pinned.until)),
-            None => json!(pinned.until.to_string()),
-        };
+        arguments["revision"] = json!(pinned.revision());
         if let Some(span) = pinned.span {
             arguments["window"] = json!(span.to_string());
         }
@@ -212,6 +197,15 @@ struct Pinned {
     since: Option<ObjectId>,
     until: ObjectId,
     span: Option<Span>,
+}
+
+impl Pinned {
+    fn revision(&self) -> String {
+        match self.since {
+            Some(since) => format!("{since}..{}", self.until),
+            None => self.until.to_string(),
+        }
+    }
 }
 
 /// Makes rows of commits.

@@ -18,22 +18,22 @@ use crate::{
 };
 use text::{Content, Decoded};
 
-/// Lines of a file in a git repository, at any revision, with its owners and last change. Secret files are closed.
+/// Lines of a file in a git repository, with its owners and last change. Secret files are closed.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReadFile {
-    /// Repository; may be left out if only one is configured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Which repository, if several.
+    #[serde(skip_serializing_if = "Option::is_none")]
     connection: Option<Slug>,
     /// From the repository's root: `src/main.rs`.
     path: RepositoryPath,
-    /// Branch, tag, commit or `HEAD~2` (default HEAD).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Branch, tag, sha or `HEAD~2`; else HEAD.
+    #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<Revision>,
-    /// `120` or `120-180` (default all).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// `120` or `120-180`; else all.
+    #[serde(skip_serializing_if = "Option::is_none")]
     lines: Option<LineRange>,
-    /// Size of the answer.
+    /// Of the answer.
     #[serde(default)]
     max_tokens: MaxTokens,
 }
@@ -42,17 +42,13 @@ pub(crate) struct ReadFile {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct FileFacts {
     repository: String,
-    path: String,
     /// Commit it was read at.
     revision: String,
-    blob: String,
     size_bytes: u64,
-    /// `text`, or what else it is; only text is shown.
-    kind: &'static str,
-    /// What to know when reading it.
+    /// `text` and what to know when reading it, or what else it is; only text is shown.
+    kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<String>,
-    owners: Vec<String>,
+    owners: Option<String>,
     /// Commit that changed it last, and when.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_change: Option<String>,
@@ -109,31 +105,22 @@ impl ReadFile {
         if let Some(rule) = closed::by_content(path, &content) {
             return Err(rule.refuse(path));
         }
-        let mut facts = FileFacts {
-            repository: opened.repository.name().to_owned(),
-            path: path.to_owned(),
-            revision: at.commit.to_string(),
-            blob: entry.id.to_string(),
-            size_bytes: entry.size_bytes,
-            kind: text::TEXT,
-            note: None,
-            owners: Vec::new(),
-            last_change: None,
+        let (kind, body) = match text::decode(&content) {
+            Content::Other(kind) => (kind.to_owned(), Body::None),
+            Content::Text(decoded) => (decoded.kind(), Body::Lines(self.lines(&decoded, &at)?)),
         };
         let mut not_looked_at = Vec::new();
-        match opened.owners(at.tree) {
-            Ok(owners) => facts.owners = owners.map(|(_, it)| it.of(path).to_vec()).unwrap_or_default(),
-            Err(problem) => not_looked_at.push(problem),
-        }
-        let body = match text::decode(&content) {
-            Content::Other(kind) => {
-                facts.kind = kind;
-                Body::None
-            }
-            Content::Text(decoded) => {
-                facts.note = decoded.note();
-                Body::Lines(self.lines(&decoded, &at)?)
-            }
+        let owners = opened.owners(at.tree).unwrap_or_else(|problem| {
+            not_looked_at.push(problem);
+            None
+        });
+        let mut facts = FileFacts {
+            repository: opened.repository.name().to_owned(),
+            revision: at.commit.to_string(),
+            size_bytes: entry.size_bytes,
+            kind,
+            owners: owners.map(|it| it.of(path).join(" ")).filter(|it| !it.is_empty()),
+            last_change: None,
         };
         match last_change(opened, &at, path, stop)? {
             Some(last) => facts.last_change = Some(last),

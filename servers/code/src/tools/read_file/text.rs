@@ -15,8 +15,6 @@ pub(super) struct Decoded<'a> {
     notes: Vec<&'static str>,
 }
 
-/// Kind of a file that can be shown.
-pub(super) const TEXT: &str = "text";
 /// Longest line handed on. No answer holds more of it.
 const LINE_BYTES_MAX: usize = 32 * 1024;
 /// Most text handed on at once: above what the largest answer holds.
@@ -79,8 +77,9 @@ impl Decoded<'_> {
         self.lines.len()
     }
 
-    pub(super) fn note(&self) -> Option<String> {
-        (!self.notes.is_empty()).then(|| self.notes.join("; "))
+    /// `text`, and what to know when reading it.
+    pub(super) fn kind(&self) -> String {
+        [&["text"], self.notes.as_slice()].concat().join("; ")
     }
 
     /// Lines from `first` to `last`, from 1, as many as an answer may need.
@@ -111,28 +110,29 @@ mod tests {
 
     use super::*;
 
-    fn text(content: &[u8]) -> (Vec<String>, Option<String>) {
+    fn text(content: &[u8]) -> (Vec<String>, String) {
         match decode(content) {
-            Content::Text(it) => (it.lines(1, it.count() as u64), it.note()),
-            Content::Other(kind) => (vec![], Some(kind.to_owned())),
+            Content::Text(it) => (it.lines(1, it.count() as u64), it.kind()),
+            Content::Other(kind) => (vec![], kind.to_owned()),
         }
     }
 
     #[test]
     fn line_ends_marks_and_encodings_are_said_and_not_shown() {
-        assert_eq!(text(b"a\nb\n"), (vec!["a".into(), "b".into()], None));
-        assert_eq!(text(b"a\nb"), (vec!["a".into(), "b".into()], None));
-        assert_eq!(text(b""), (vec![], None));
-        assert_eq!(text(b"\n"), (vec![String::new()], None));
-        assert_eq!(text(b"a\r\nb\r\n"), (vec!["a".into(), "b".into()], Some("lines end with CR LF".into())));
-        assert_eq!(text(b"\xef\xbb\xbfa"), (vec!["a".into()], Some("starts with a byte order mark".into())));
-        let (lines, note) = text(b"caf\xe9\n");
+        let ab = || vec!["a".to_owned(), "b".to_owned()];
+        assert_eq!(text(b"a\nb\n"), (ab(), "text".into()));
+        assert_eq!(text(b"a\nb"), (ab(), "text".into()));
+        assert_eq!(text(b""), (vec![], "text".into()));
+        assert_eq!(text(b"\n"), (vec![String::new()], "text".into()));
+        assert_eq!(text(b"a\r\nb\r\n"), (ab(), "text; lines end with CR LF".into()));
+        assert_eq!(text(b"\xef\xbb\xbfa\nb"), (ab(), "text; starts with a byte order mark".into()));
+        let (lines, kind) = text(b"caf\xe9\n");
         assert_eq!(lines, ["caf\u{fffd}"]);
-        assert!(note.expect("a note").contains("not UTF-8"));
-        assert_eq!(text(b"\x89PNG\r\n\x1a\n\0\0").1.as_deref(), Some("binary: PNG image"));
-        assert_eq!(text(b"\xff\xfea\0b\0").1.as_deref(), Some("UTF-16 text, which is not shown"));
-        let long = text(&[b'x'; LINE_BYTES_MAX + 1]);
-        assert!(long.0[0].ends_with('…') && long.1.is_some());
+        assert!(kind.contains("not UTF-8"));
+        assert_eq!(text(b"\x89PNG\r\n\x1a\n\0\0").1, "binary: PNG image");
+        assert_eq!(text(b"\xff\xfea\0b\0").1, "UTF-16 text, which is not shown");
+        let (lines, kind) = text(&[b'x'; LINE_BYTES_MAX + 1]);
+        assert!(lines[0].ends_with('…') && kind.contains("cut"));
     }
 
     proptest! {
