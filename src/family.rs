@@ -47,7 +47,7 @@ impl Server {
     /// Tools of this server alone, in the order clients see them.
     pub(crate) fn definitions(self) -> Vec<Definition> {
         match self {
-            Server::Code => code::tools::all().into_iter().map(|it| it.definition).collect(),
+            Server::Code => code::all().into_iter().map(|it| it.definition).collect(),
             Server::Observability => observability::tools::all().into_iter().map(|it| it.definition).collect(),
         }
     }
@@ -58,7 +58,7 @@ impl Server {
         Ok(match self {
             Server::Code => {
                 let backends = Arc::new(code::Backends::new(connections)?);
-                code::tools::all().into_iter().map(|it| it.bind(backends.clone())).collect()
+                code::all().into_iter().map(|it| it.bind(backends.clone())).collect()
             }
             Server::Observability => {
                 let backends = Arc::new(observability::Backends::new(connections)?);
