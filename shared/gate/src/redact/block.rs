@@ -106,9 +106,10 @@ impl KeyBlock {
             }
             State::Inside(left) => {
                 self.state = left.checked_sub(1).map_or(State::Outside, State::Inside);
-                let last =
-                    self.adjacent && words().any(|it| it.len() >= 4 && it.len() + 8 >= line.trim().len());
-                (long || last).then_some((0, line.len()))
+                let bare = line.trim_matches(['+', '-', '>', '|', ' ', '\t', '"', '\'', ',', '\\']);
+                let padded = words().next_back().is_some_and(|it| it.len() >= 4 && it.ends_with('='));
+                let last = self.adjacent && !bare.is_empty() && bare.chars().all(is_base64);
+                (long || last || padded).then_some((0, line.len()))
             }
         }
     }

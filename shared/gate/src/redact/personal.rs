@@ -47,8 +47,14 @@ fn email(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
         top.len() >= 2 && top.iter().all(|it| it.is_ascii_alphabetic() || *it >= 0x80 || *it == b'-');
     let is_file = NO_DOMAIN.iter().any(|it| it.as_bytes().eq_ignore_ascii_case(top));
     let is_user =
-        bytes[..start].ends_with(b"//") || bytes[start..at] == *b"git" && bytes.get(end) == Some(&b':');
+        in_authority(&bytes[..start]) || bytes[start..at] == *b"git" && bytes.get(end) == Some(&b':');
     (start < at && domain[0] != b'.' && is_top && !is_file && !is_user).then_some((start, end))
+}
+
+/// Whether what follows is the user and host of a URL: `scheme://user:`.
+fn in_authority(before: &[u8]) -> bool {
+    let start = before.iter().rposition(|it| b"/?# \t\n\"'<>".contains(it));
+    start.is_some_and(|it| before[..=it].ends_with(b"://"))
 }
 
 /// How the digits of a card are grouped.

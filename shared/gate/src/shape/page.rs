@@ -22,6 +22,7 @@ pub(super) struct Draft<'a> {
 #[derive(Default)]
 pub(super) struct Page {
     head: Vec<(String, Value)>,
+    hidden: u64,
     body: Option<Shown>,
     omitted: String,
     left_out: u64,
@@ -40,42 +41,69 @@ struct Shown {
 
 /// Tokens below which no value is shortened further.
 const CAP_MIN: u64 = 12;
+/// Most tokens of the line that counts hidden rows.
+const HIDDEN_ROOM: u64 = 20;
+/// Longest list of rows, in bytes, after which it is clear enough what is missing from what is said before them.
+const REPEAT_MIN: usize = 1000;
 
 impl Draft<'_> {
-    /// The fullest page within the budget.
+    /// The fullest page within the budget. Rows matter more than long facts: when the first row does not fit, facts make
+    /// room.
     pub(super) fn page(mut self, outlet: &mut Outlet) -> Page {
-        let notes = self.fit_head();
+        let whole = (self.facts.clone(), self.not_looked_at.clone());
         let Some(mut listing) = self.listing.take() else {
+            let notes = self.fit_head(self.room() * 4 / 5);
             let omitted = sentence(notes.into_iter().chain(cleaned(outlet.cleaned)));
-            return Page { head: self.head(None), omitted, ..Page::default() };
+            return Page { head: self.head(None), omitted, hidden: self.hidden, ..Page::default() };
         };
-        let whole = self.fill(&mut listing, outlet, None, &notes);
-        if whole.rows() == listing.given {
-            return self.counted(whole, &mut listing, outlet);
-        }
-        let mut cap = if listing.given == 1 { self.max_tokens * 3 / 4 } else { self.max_tokens / 4 };
+        let mut part = 2;
         loop {
-            let page = self.fill(&mut listing, outlet, Some(cap), &notes);
+            (self.facts, self.not_looked_at) = whole.clone();
+            let notes = self.fit_head(self.room() / part);
+            let page = self.fit_rows(&mut listing, outlet, &notes);
+            if page.rows() > 0 || listing.given == 0 || part > 8 {
+                self.count(&page, &mut listing, outlet);
+                return Page { hidden: self.hidden, ..page };
+            }
+            part *= 2;
+        }
+    }
+
+    /// The page with the most rows under these facts: whole if all of them fit, else with long values shortened, and as
+    /// short as it takes to keep the first.
+    fn fit_rows(&self, listing: &mut Listing, outlet: &Outlet, notes: &[String]) -> Page {
+        let whole = self.fill(listing, outlet, None, notes);
+        if whole.rows() == listing.given {
+            return whole;
+        }
+        let mut cap = if listing.given == 1 { self.room() * 3 / 4 } else { self.room() / 4 };
+        loop {
+            let page = self.fill(listing, outlet, Some(cap), notes);
             if page.rows() > 0 || cap <= CAP_MIN {
-                return self.counted(page, &mut listing, outlet);
+                return page;
             }
             cap /= 2;
         }
     }
 
+    /// What there is room for beside the line that counts hidden rows. That line never takes from the room, or what is
+    /// shown would depend on whether something is hidden.
+    fn room(&self) -> u64 {
+        self.max_tokens.saturating_sub(HIDDEN_ROOM)
+    }
+
     /// Counts what was done to the rows that are told.
-    fn counted(&self, page: Page, listing: &mut Listing, outlet: &mut Outlet) -> Page {
+    fn count(&self, page: &Page, listing: &mut Listing, outlet: &mut Outlet) {
         for index in 0..page.rows() {
             let traces = listing.row(index, outlet).map(|it| it.traces.clone()).unwrap_or_default();
             outlet.count(&traces);
         }
-        page
     }
 
     /// As many rows as fit when no cell takes more than the cap.
     fn fill(&self, listing: &mut Listing, outlet: &Outlet, cap: Option<u64>, notes: &[String]) -> Page {
         let empty = self.assemble(listing, outlet, Vec::new(), 0, notes);
-        let room = self.max_tokens.saturating_sub(empty.cost());
+        let room = self.room().saturating_sub(empty.cost());
         let (mut rows, mut shortened, mut text, mut structured) = (Vec::new(), Vec::new(), 0, 0);
         while let Some(ready) = listing.row(rows.len(), outlet) {
             let mut cells = ready.cells.clone();
@@ -93,12 +121,12 @@ impl Draft<'_> {
             let short = shortened[..rows.len()].iter().sum();
             let page = self.assemble(listing, outlet, rows, short, notes);
             let cost = page.cost();
-            if cost <= self.max_tokens || page.rows() == 0 {
+            if cost <= self.room() || page.rows() == 0 {
                 return page;
             }
             rows = page.body.map(|it| it.rows).unwrap_or_default();
             // Takes away about as many rows as are too many, and never all but by ones.
-            let excess = (cost - self.max_tokens) as usize * rows.len() / (2 * cost as usize);
+            let excess = (cost - self.room()) as usize * rows.len() / (2 * cost as usize);
             rows.truncate(rows.len() - excess.max(1));
         }
     }
@@ -130,7 +158,8 @@ impl Draft<'_> {
         notes.extend(plural(shortened as u64, "long value shortened", "long values shortened"));
         notes.extend(cleaned(told));
         let head = self.head(Some((listing.seen, shown)));
-        Page { head, body: Some(Shown::of(listing, rows)), omitted: sentence(notes), left_out, next }
+        let body = Some(Shown::of(listing, rows));
+        Page { head, hidden: 0, body, omitted: sentence(notes), left_out, next }
     }
 
     /// Facts and counts.
@@ -140,25 +169,23 @@ impl Draft<'_> {
             head.push(("seen".to_owned(), seen.into()));
             head.push(("shown".to_owned(), shown.into()));
         }
-        if self.hidden > 0 {
-            head.push(("hidden_by_policy".to_owned(), self.hidden.into()));
-        }
         if !self.not_looked_at.is_empty() {
             head.push(("not_looked_at".to_owned(), self.not_looked_at.clone().into()));
         }
         head
     }
 
-    /// Shortens facts that would leave no room, then leaves out the last of them; says what it did.
-    fn fit_head(&mut self) -> Vec<String> {
-        let room = if self.listing.is_some() { self.max_tokens / 2 } else { self.max_tokens * 4 / 5 };
-        let (mut shortened, mut dropped) = (0, 0);
+    /// Shortens facts that take more than the room, then leaves out the last of them; says what it did.
+    fn fit_head(&mut self, room: u64) -> Vec<String> {
         let fits = |draft: &Draft| Page { head: draft.head(Some((0, 0))), ..Page::default() }.cost() <= room;
+        let whole = (self.facts.clone(), self.not_looked_at.clone());
+        let (mut shortened, mut dropped) = (0, 0);
         let mut cap = self.max_tokens / 2;
         while !fits(self) && cap >= CAP_MIN {
-            shortened += self.facts.values_mut().filter_map(|it| shorten(it, cap)).count() as u64;
+            (self.facts, self.not_looked_at) = whole.clone();
             let mut looked = Value::Array(std::mem::take(&mut self.not_looked_at));
-            shortened += u64::from(shorten(&mut looked, cap).is_some());
+            let values = self.facts.values_mut().chain([&mut looked]);
+            shortened = values.filter_map(|it| shorten(it, cap)).count() as u64;
             self.not_looked_at = match looked {
                 Value::Array(values) => values,
                 value => vec![value],
@@ -207,8 +234,10 @@ impl Page {
             if let Some(columns) = body.columns.as_ref().filter(|_| !body.rows.is_empty()) {
                 lines.push(columns.join(" | "));
             }
+            let before = lines.len();
             lines.extend(body.lines());
-            if !self.omitted.is_empty() && !body.rows.is_empty() {
+            let long = lines[before..].iter().map(String::len).sum::<usize>() > REPEAT_MIN;
+            if long && !self.omitted.is_empty() {
                 lines.push(format!("omitted: {}", self.omitted));
             }
         }
@@ -225,8 +254,9 @@ impl Page {
     }
 
     fn head_lines(&self) -> impl Iterator<Item = (&str, Value)> {
+        let hidden = (self.hidden > 0).then(|| ("hidden_by_policy", Value::from(self.hidden)));
         let omitted = (!self.omitted.is_empty()).then(|| ("omitted", Value::String(self.omitted.clone())));
-        self.head.iter().map(|(name, value)| (name.as_str(), value.clone())).chain(omitted)
+        self.head.iter().map(|(name, value)| (name.as_str(), value.clone())).chain(hidden).chain(omitted)
     }
 
     fn rows(&self) -> usize {
