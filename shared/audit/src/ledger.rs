@@ -19,10 +19,12 @@ use crate::{
     keys::{Keys, SubjectKey},
     merkle::{Tree, leaf_hash},
     note::Checkpoint,
-    record::{Draft, Facts, Leaf, Word},
+    record::{Draft, Facts, Leaf, OVERHEAD_BYTES_MAX, PAYLOAD_BYTES_MAX, Word},
     seal::Salted,
 };
 
+/// What an intent takes at most.
+const EFFECT_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + OVERHEAD_BYTES_MAX;
 /// First line of a journal's header frame.
 pub(crate) const HEADER: &str = "bailiwick journal v1";
 
@@ -94,7 +96,12 @@ impl Ledger {
 
     /// Whether a record fits behind what the group holds, asking the disk for room if need be.
     pub(crate) fn fits(&mut self, group: &Group, draft: &Draft, for_what: Use) -> io::Result<bool> {
-        self.fits_bytes((group.bytes.len() + draft.size_bound()) as u64, for_what)
+        let bound = match for_what {
+            // Whether effects may go on does not depend on how much one has to say.
+            Use::Effect => EFFECT_BYTES_MAX,
+            _ => draft.size_bound(),
+        };
+        self.fits_bytes((group.bytes.len() + bound) as u64, for_what)
     }
 
     /// Whether a group of this many bytes fits.

@@ -8,7 +8,7 @@ use audit::{AuditError, Event, Filter, Log, Options, records, verify};
 use common::{
     entry,
     frames::{frames, rebuild},
-    intent, open, open_small,
+    intent, open, open_small, scratch,
 };
 
 fn journal(state: &Path) -> std::path::PathBuf {
@@ -50,7 +50,7 @@ fn try_open(state: &Path) -> Result<(Log, audit::Opened), AuditError> {
 
 #[tokio::test]
 async fn a_commit_torn_at_any_byte_is_put_aside_and_nothing_before_it_is_lost() {
-    let base = tempfile::tempdir().unwrap();
+    let base = scratch();
     killed(base.path()).await;
     // The head as it was before the last commit, which nobody heard of.
     let old = fs::read(base.path().join("logs/code/0/head")).unwrap();
@@ -61,7 +61,7 @@ async fn a_commit_torn_at_any_byte_is_put_aside_and_nothing_before_it_is_lost() 
     let after = end_of(&whole);
     fs::write(base.path().join("logs/code/0/head"), old).unwrap();
     for end in before..after {
-        let state = tempfile::tempdir().unwrap();
+        let state = scratch();
         copy(base.path(), state.path());
         let mut torn = whole[..end].to_vec();
         torn.resize(whole.len(), 0);
@@ -87,7 +87,7 @@ async fn a_commit_torn_at_any_byte_is_put_aside_and_nothing_before_it_is_lost() 
 
 #[tokio::test]
 async fn a_commit_whose_middle_was_lost_with_the_power_is_put_aside() {
-    let state = tempfile::tempdir().unwrap();
+    let state = scratch();
     killed(state.path()).await;
     let head = state.path().join("logs/code/0/head");
     let old = fs::read(&head).unwrap();
@@ -102,7 +102,7 @@ async fn a_commit_whose_middle_was_lost_with_the_power_is_put_aside() {
 
 #[tokio::test]
 async fn what_a_start_put_aside_is_recorded_even_if_that_start_died() {
-    let state = tempfile::tempdir().unwrap();
+    let state = scratch();
     killed(state.path()).await;
     let folder = state.path().join("logs/code/0");
     fs::write(folder.join("torn-3-0"), b"left by a start that died before its commit").unwrap();
@@ -112,7 +112,7 @@ async fn what_a_start_put_aside_is_recorded_even_if_that_start_died() {
 
 #[tokio::test]
 async fn a_changed_byte_in_an_acknowledged_commit_is_not_taken_for_a_crash() {
-    let state = tempfile::tempdir().unwrap();
+    let state = scratch();
     killed(state.path()).await;
     let bytes = fs::read(journal(state.path())).unwrap();
     let file = fs::File::options().write(true).open(journal(state.path())).unwrap();
@@ -127,7 +127,7 @@ async fn a_changed_byte_in_an_acknowledged_commit_is_not_taken_for_a_crash() {
 
 #[tokio::test]
 async fn a_record_that_was_changed_with_its_checksum_is_not_taken_for_a_crash() {
-    let state = tempfile::tempdir().unwrap();
+    let state = scratch();
     killed(state.path()).await;
     let mut all = frames(&fs::read(journal(state.path())).unwrap());
     let leaf = all.iter_mut().rfind(|it| it.kind == 2).unwrap();
@@ -138,7 +138,7 @@ async fn a_record_that_was_changed_with_its_checksum_is_not_taken_for_a_crash() 
 
 #[tokio::test]
 async fn a_journal_shorter_than_its_head_does_not_open() {
-    let state = tempfile::tempdir().unwrap();
+    let state = scratch();
     killed(state.path()).await;
     let mut all = frames(&fs::read(journal(state.path())).unwrap());
     let last = all.iter().rposition(|it| it.kind == 2).unwrap();
@@ -149,7 +149,7 @@ async fn a_journal_shorter_than_its_head_does_not_open() {
 
 #[tokio::test]
 async fn a_refused_log_is_not_passed_over_for_another() {
-    let state = tempfile::tempdir().unwrap();
+    let state = scratch();
     killed(state.path()).await;
     let file = fs::File::options().write(true).open(journal(state.path())).unwrap();
     file.write_all_at(b"x", 20).unwrap();
@@ -159,7 +159,7 @@ async fn a_refused_log_is_not_passed_over_for_another() {
 
 #[tokio::test]
 async fn a_log_without_its_head_is_read_as_a_whole() {
-    let state = tempfile::tempdir().unwrap();
+    let state = scratch();
     killed(state.path()).await;
     fs::remove_file(state.path().join("logs/code/0/head")).unwrap();
     let (_log, opened) = try_open(state.path()).unwrap();
@@ -168,7 +168,7 @@ async fn a_log_without_its_head_is_read_as_a_whole() {
 
 #[tokio::test]
 async fn a_first_start_that_died_before_its_commit_leaves_no_log_behind() {
-    let state = tempfile::tempdir().unwrap();
+    let state = scratch();
     killed(state.path()).await;
     let bytes = fs::read(journal(state.path())).unwrap();
     fs::write(journal(state.path()), &bytes[..100]).unwrap();
@@ -181,7 +181,7 @@ async fn a_first_start_that_died_before_its_commit_leaves_no_log_behind() {
 
 #[tokio::test]
 async fn a_long_journal_is_continued_from_its_head() {
-    let state = tempfile::tempdir().unwrap();
+    let state = scratch();
     let (log, _) = open(state.path());
     let index = log.admit_effect([1; 32], intent()).await.unwrap().intent().unwrap().index();
     let mut large = entry(Event::Read);

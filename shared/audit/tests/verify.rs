@@ -8,7 +8,7 @@ use audit::{Event, Filter, Payload, Verdict, VerifyingKey, records, show, verify
 use common::{
     entry,
     frames::{Frame, frames, rebuild},
-    intent, open, open_small,
+    intent, open, open_small, scratch,
 };
 
 /// A closed log of three commits and a few records: start, read, intent, outcome, stop.
@@ -26,7 +26,7 @@ fn journal(state: &Path) -> std::path::PathBuf {
 
 #[tokio::test]
 async fn an_untouched_log_is_intact_and_says_that_its_key_is_not_independent() {
-    let state = tempfile::tempdir().unwrap();
+    let state = scratch();
     small(state.path()).await;
     let report = verify(state.path(), &[]).unwrap();
     assert_eq!((report.verdict, report.exit_code()), (Verdict::Intact, 0), "{report}");
@@ -39,7 +39,7 @@ async fn an_untouched_log_is_intact_and_says_that_its_key_is_not_independent() {
 
 #[tokio::test]
 async fn flipping_any_byte_is_noticed() {
-    let state = tempfile::tempdir().unwrap();
+    let state = scratch();
     small(state.path()).await;
     let bytes = fs::read(journal(state.path())).unwrap();
     let end = bytes.iter().rposition(|it| *it != 0).unwrap() + 1;
@@ -56,7 +56,7 @@ async fn flipping_any_byte_is_noticed() {
 
 /// Edits the frames of the closed log, with right checksums, and returns what the verifier says.
 async fn edited(edit: impl Fn(&mut Vec<Frame>)) -> audit::Report {
-    let state = tempfile::tempdir().unwrap();
+    let state = scratch();
     small(state.path()).await;
     let mut all = frames(&fs::read(journal(state.path())).unwrap());
     edit(&mut all);
@@ -156,7 +156,7 @@ async fn a_cut_tail_contradicts_the_head_beside_it() {
 
 #[tokio::test]
 async fn a_log_that_was_cut_with_its_head_contradicts_its_siblings() {
-    let state = tempfile::tempdir().unwrap();
+    let state = scratch();
     small(state.path()).await;
     let (zero, _) = open(state.path());
     let (one, _) = open(state.path());
@@ -175,7 +175,7 @@ async fn a_log_that_was_cut_with_its_head_contradicts_its_siblings() {
 
 #[tokio::test]
 async fn a_vanished_sibling_is_a_finding_and_a_warning() {
-    let state = tempfile::tempdir().unwrap();
+    let state = scratch();
     small(state.path()).await;
     let (zero, _) = open(state.path());
     let (one, _) = open(state.path());
@@ -191,7 +191,7 @@ async fn a_vanished_sibling_is_a_finding_and_a_warning() {
 
 #[tokio::test]
 async fn a_log_rebuilt_with_another_key_is_altered_for_whoever_kept_the_key() {
-    let (real, forged) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (real, forged) = (scratch(), scratch());
     small(real.path()).await;
     small(forged.path()).await;
     let key: VerifyingKey = verify(real.path(), &[]).unwrap().keys[0].parse().unwrap();
@@ -204,7 +204,7 @@ async fn a_log_rebuilt_with_another_key_is_altered_for_whoever_kept_the_key() {
 
 #[tokio::test]
 async fn a_destroyed_subject_key_erases_payloads_and_nothing_else() {
-    let state = tempfile::tempdir().unwrap();
+    let state = scratch();
     small(state.path()).await;
     let subjects = state.path().join("keys/subjects");
     for key in fs::read_dir(&subjects).unwrap() {
@@ -217,7 +217,7 @@ async fn a_destroyed_subject_key_erases_payloads_and_nothing_else() {
 
 #[tokio::test]
 async fn a_running_log_verifies_while_it_is_written() {
-    let state = tempfile::tempdir().unwrap();
+    let state = scratch();
     let (log, _) = open(state.path());
     let writer = async {
         for _ in 0..200 {
@@ -235,7 +235,7 @@ async fn a_running_log_verifies_while_it_is_written() {
 
 #[tokio::test]
 async fn records_are_shown_with_their_payload_and_filtered() {
-    let state = tempfile::tempdir().unwrap();
+    let state = scratch();
     small(state.path()).await;
     let all = records(state.path(), &Filter::default()).unwrap();
     let events: Vec<_> = all.iter().map(|it| it.leaf["event"].as_str().unwrap()).collect();
@@ -254,7 +254,7 @@ async fn records_are_shown_with_their_payload_and_filtered() {
 
 #[tokio::test]
 async fn following_a_log_gives_every_record_once() {
-    let state = tempfile::tempdir().unwrap();
+    let state = scratch();
     let (log, _) = open(state.path());
     let mut follow = audit::Follow::from_start(state.path(), Filter::default());
     let mut seen = Vec::new();
@@ -268,7 +268,7 @@ async fn following_a_log_gives_every_record_once() {
 
 #[tokio::test]
 async fn a_payload_over_the_bound_is_kept_as_its_digest_and_says_so() {
-    let state = tempfile::tempdir().unwrap();
+    let state = scratch();
     let (log, _) = open(state.path());
     let mut large = entry(Event::Read);
     large.payload = serde_json::json!({ "text": "x".repeat(300_000) });

@@ -4,7 +4,10 @@
 
 pub(crate) mod frames;
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use audit::{Entry, Event, Log, Opened, Options};
 use serde_json::json;
@@ -39,4 +42,35 @@ pub(crate) fn open(state: &Path) -> (Log, Opened) {
 pub(crate) fn open_small(state: &Path) -> (Log, Opened) {
     let options = Options { chunk_bytes: 1024, reserve_bytes: 0, ..Options::default() };
     Log::open(state, "code", options).unwrap()
+}
+
+/// A folder in memory where there is one: most tests are about bytes, not about disks.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// Names the test that a process was started for, and its state folder.
+const ROLE: &str = "AUDIT_TEST_ROLE";
+const STATE: &str = "AUDIT_TEST_STATE";
+
+/// The state folder, if this process was started to run this test.
+pub(crate) fn running_as(role: &str) -> Option<PathBuf> {
+    (std::env::var(ROLE).as_deref() == Ok(role)).then(|| std::env::var_os(STATE).unwrap().into())
+}
+
+/// A test of this binary in a process of its own.
+#[expect(clippy::disallowed_methods, reason = "only a process can be killed")]
+pub(crate) fn child(role: &str, state: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([role, "--exact", "--nocapture"]).env(ROLE, role).env(STATE, state);
+    command
+}
+
+/// The same with the signal ignored that comes with the limit on the size of files: an error comes in its place.
+#[expect(clippy::disallowed_methods, reason = "a limit on files is a process's own")]
+pub(crate) fn child_without_signal(role: &str, state: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ && exec \"$0\" \"$@\""]).arg(std::env::current_exe().unwrap());
+    command.args([role, "--exact", "--nocapture"]).env(ROLE, role).env(STATE, state);
+    command
 }

@@ -1,0 +1,133 @@
+//! How fast are durable records? 64 writers on one log against a write and a sync per record on the same disk, in one
+//! run; the cost of a record without a disk; and how long a start takes. `cargo bench -p audit`.
+
+use std::{
+    fs::File,
+    io::Write,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use audit::{Entry, Event, Log, Options};
+use serde_json::json;
+use tokio::runtime::Runtime;
+
+const WRITERS: usize = 64;
+const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_millis(800);
+
+fn main() -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let disk = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).or_else(|_| tempfile::tempdir())?;
+    let (mut alone, mut shared, mut single) = (Vec::new(), Vec::new(), Vec::new());
+    let (log, _) = Log::open(disk.path(), "bench", Options::default()).expect("an empty folder");
+    for _ in 0..ROUNDS {
+        // In turns, so that a busy machine is busy for both.
+        alone.push(sync_each(disk.path())?);
+        shared.push(rate(&runtime, &log, WRITERS));
+        single.push(rate(&runtime, &log, 1));
+    }
+    runtime.block_on(log.close("end of bench")).expect("it is open");
+    let (alone, shared, single) = (median(alone), median(shared), median(single));
+    writeln!(out, "disk: a sync per record      {alone:>9.0} records/s")?;
+    writeln!(out, "disk: log, {WRITERS} writers       {shared:>9.0} records/s   {:.1} x", shared / alone)?;
+    writeln!(out, "disk: log, 1 writer         {single:>9.0} records/s   {:.2} ms each", 1e3 / single)?;
+    if let Ok(memory) = tempfile::tempdir_in("/dev/shm") {
+        let (log, _) = Log::open(memory.path(), "bench", Options::default()).expect("an empty folder");
+        let many = median((0..ROUNDS).map(|_| rate(&runtime, &log, WRITERS)).collect());
+        let one = median((0..ROUNDS).map(|_| rate(&runtime, &log, 1)).collect());
+        writeln!(
+            out,
+            "memory: log, {WRITERS} writers     {many:>9.0} records/s   {:.1} us each",
+            1e6 / many
+        )?;
+        writeln!(out, "memory: log, 1 writer       {one:>9.0} records/s   {:.1} us each", 1e6 / one)?;
+        runtime.block_on(log.close("end of bench")).expect("it is open");
+        starts(&mut out, &runtime, memory.path(), "memory")?;
+    }
+    starts(&mut out, &runtime, disk.path(), "disk")
+}
+
+/// How long opening takes: a new state folder, a log of one start, the log that the bench filled.
+fn starts(out: &mut impl Write, runtime: &Runtime, filled: &Path, name: &str) -> std::io::Result<()> {
+    let parent = filled.parent().expect("a folder within another");
+    let (mut first, mut short, mut long) = (Vec::new(), Vec::new(), Vec::new());
+    let mut records = 0;
+    for _ in 0..ROUNDS {
+        let state = tempfile::tempdir_in(parent)?;
+        first.push(start(runtime, state.path()).0);
+        short.push(start(runtime, state.path()).0);
+        let (seconds, size) = start(runtime, filled);
+        long.push(seconds);
+        records = size;
+    }
+    let [first, short, long] = [first, short, long].map(|it| 1e3 * median(it));
+    writeln!(
+        out,
+        "{name}: start {first:.1} ms first, {short:.1} ms short, {long:.1} ms with {records} records"
+    )
+}
+
+fn start(runtime: &Runtime, state: &Path) -> (f64, u64) {
+    let begun = Instant::now();
+    let (log, opened) = Log::open(state, "bench", Options::default()).expect("a log of ours");
+    let seconds = begun.elapsed().as_secs_f64();
+    runtime.block_on(log.close("end of bench")).expect("it is open");
+    (seconds, opened.size)
+}
+
+/// Records per second that a plain file takes, one sync each.
+fn sync_each(folder: &Path) -> std::io::Result<f64> {
+    let mut file = File::create(folder.join("plain"))?;
+    let record = vec![b'x'; 1024];
+    let (begun, mut count) = (Instant::now(), 0);
+    while begun.elapsed() < ROUND {
+        file.write_all(&record)?;
+        file.sync_data()?;
+        count += 1;
+    }
+    Ok(f64::from(count) / begun.elapsed().as_secs_f64())
+}
+
+/// Records per second that so many writers get acknowledged.
+fn rate(runtime: &Runtime, log: &Log, writers: usize) -> f64 {
+    let begun = Instant::now();
+    let tasks: Vec<_> = (0..writers)
+        .map(|_| {
+            let log = log.clone();
+            runtime.spawn(async move {
+                let mut count = 0;
+                while begun.elapsed() < ROUND {
+                    log.record(entry()).await.expect("it is open");
+                    count += 1;
+                }
+                count
+            })
+        })
+        .collect();
+    let count: u32 = tasks.into_iter().map(|it| runtime.block_on(it).expect("no panic")).sum();
+    f64::from(count) / begun.elapsed().as_secs_f64()
+}
+
+fn entry() -> Entry {
+    Entry {
+        event: Event::Read,
+        server: "code".to_owned(),
+        tool: Some("list_commits".to_owned()),
+        effect: Some("read"),
+        subject: "agent:bench person:alice".to_owned(),
+        channel: "stdio",
+        assurance: "os_user",
+        policy: [2; 32],
+        call: [1; 32],
+        verdict: "permitted",
+        outcome: Some("ok"),
+        payload: json!({ "arguments": { "path": "src", "limit": 20 }, "question": "x".repeat(600) }),
+    }
+}
+
+fn median(mut of: Vec<f64>) -> f64 {
+    of.sort_by(f64::total_cmp);
+    of[of.len() / 2]
+}
