@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use config::{Config, Connection, System};
 use gate::{Authority, Place, ShowAuthority};
-use policy::{Channel, Policy, Target, ToolShape};
+use policy::{Channel, Policy, Target};
 use tool::{Bound, Definition, define};
 
 /// A server of the family.
@@ -48,7 +48,9 @@ impl Server {
     pub(crate) fn definitions(self) -> Vec<Definition> {
         match self {
             Server::Code => code::all().into_iter().map(|it| it.definition).collect(),
-            Server::Observability => observability::tools::all().into_iter().map(|it| it.definition).collect(),
+            Server::Observability => {
+                observability::tools::all().into_iter().map(|it| it.definition).collect()
+            }
         }
     }
 
@@ -94,17 +96,6 @@ pub(crate) fn all() -> Vec<(&'static str, Definition)> {
     Server::ALL.into_iter().flat_map(own).chain([(FAMILY, common())]).collect()
 }
 
-/// The family as the policy schema sees it.
-pub(crate) fn shapes() -> Vec<ToolShape> {
-    let shape = |(server, tool): (&str, Definition)| ToolShape {
-        name: tool.name.to_owned(),
-        server: server.to_owned(),
-        effect: tool.effect,
-        input: tool.input,
-    };
-    all().into_iter().map(shape).collect()
-}
-
 /// What a process that serves `servers` can call.
 pub(crate) fn bind(
     servers: &[Server],
@@ -119,9 +110,53 @@ pub(crate) fn bind(
         let reached = config.connections.iter().filter_map(|it| server.reaches(it));
         places.extend(reached.map(|whole| Place { server: server.word().to_owned(), whole }));
     }
-    let of = |(server, tool): &(String, Bound)| (server.clone(), tool.definition.name, tool.definition.effect);
+    let of =
+        |(server, tool): &(String, Bound)| (server.clone(), tool.definition.name, tool.definition.effect);
     let shown = tools.iter().map(of).collect();
     let authority = Authority { policy: policy.clone(), channel, places, tools: shown };
     tools.push((FAMILY.to_owned(), define::<ShowAuthority>().bind(Arc::new(authority))));
     Ok(tools)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use policy::ToolShape;
+
+    use super::*;
+
+    #[test]
+    fn the_committed_schema_is_that_of_the_tools() {
+        let shape = |(server, tool): (&str, Definition)| ToolShape {
+            name: tool.name.to_owned(),
+            server: server.to_owned(),
+            effect: tool.effect,
+            input: tool.input,
+        };
+        let shapes: Vec<ToolShape> = all().into_iter().map(shape).collect();
+        let schema = policy::emit_schema(&shapes).expect("every argument has a type that policies know");
+        expect_test::expect_file!["../shared/policy/family.cedarschema"].assert_eq(&schema);
+    }
+
+    #[test]
+    fn names_are_unique_in_the_family() {
+        let names: BTreeSet<_> = all().into_iter().map(|(_, tool)| tool.name).collect();
+        assert_eq!(names.len(), all().len());
+    }
+
+    #[test]
+    fn definitions_stay_within_the_budget_of_the_family() {
+        let wire =
+            |(_, tool): (&str, Definition)| serde_json::to_string(&mcp::describe(&tool)).expect("JSON");
+        let tokens = tiktoken_rs::o200k_base_singleton();
+        let mut total = 0;
+        for text in all().into_iter().map(wire) {
+            let count = tokens.encode_ordinary(&text).len();
+            assert!(count <= 350, "{count} tokens: {text}");
+            total += count;
+        }
+        println!("{total} tokens for {} definitions", all().len());
+        assert!(total <= 9_000 && all().len() <= 32);
+    }
 }

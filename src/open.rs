@@ -12,19 +12,23 @@ use crate::family::{self, Server};
 
 /// Reads the configuration and says on stderr what it ignored.
 pub(crate) fn configuration(path: Option<&Path>) -> anyhow::Result<Config> {
-    let config = Config::load(path, &Surroundings::from_process())?;
+    let config = Config::load(path, &Surroundings::from_process()?)?;
     for note in &config.notes {
         tracing::warn!("{note}");
     }
     Ok(config)
 }
 
-/// The policy that the configuration names.
+/// The policy that the configuration names; where it is silent, reading and nothing else.
 pub(crate) fn policy(config: &Config) -> anyhow::Result<Policy> {
     let settings = &config.policy;
+    let mut sources = settings.sources.clone();
+    if settings.is_silent() {
+        sources.push(Policy::read_only_source());
+    }
     let setup = Setup {
         family: policy::FAMILY_SCHEMA,
-        sources: &settings.sources,
+        sources: &sources,
         lists: &settings.lists,
         vocabulary: &config.vocabulary,
         zone: settings.zone.clone(),
@@ -48,7 +52,8 @@ pub(crate) fn gate(config: &Config, servers: &[Server], channel: Channel) -> any
     let policy = Arc::new(policy(config)?);
     let tools = family::bind(servers, config, &policy, channel)?;
     let name = servers.iter().map(|it| it.word()).collect::<Vec<_>>().join("_");
-    let options = audit::Options { version: env!("CARGO_PKG_VERSION").to_owned(), ..audit::Options::default() };
+    let options =
+        audit::Options { version: env!("CARGO_PKG_VERSION").to_owned(), ..audit::Options::default() };
     let (log, opened) = Log::open(&config.state, &name, options)
         .with_context(|| format!("the log under {} cannot be opened", config.state.display()))?;
     tracing::info!(%opened, "log open");

@@ -31,8 +31,7 @@ pub struct Place {
     pub whole: Target,
 }
 
-/// What you may do, what asks or needs approval (and by whom), what is denied and by which rule. Ask before planning a
-/// change. Conditions on arguments show as `depends`.
+/// What you may do, what needs approval and by whom, what is denied and by which rule. Ask before planning a change.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShowAuthority {
@@ -42,13 +41,13 @@ pub struct ShowAuthority {
     /// Only this tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tool: Option<Text<1, 40>>,
-    /// As if the target were in this environment.
+    /// As if it were in this environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     environment: Option<Text<1, 63>>,
-    /// As if the target belonged to this team.
+    /// As if it were this team's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     team: Option<Text<1, 63>>,
-    /// Budget of the answer.
+    /// Of the answer.
     #[serde(default)]
     max_tokens: MaxTokens,
 }

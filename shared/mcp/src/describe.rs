@@ -26,7 +26,9 @@ pub fn describe(tool: &Definition) -> Tool {
 /// A model can act on a tool error; a protocol error means that the server itself is unusable or the tool unknown.
 pub(crate) fn respond(reply: Reply) -> Result<CallToolResponse, ErrorData> {
     match &reply.refusal {
-        Some(error @ Refusal::UnknownTool { .. }) => return Err(ErrorData::invalid_params(error.to_string(), meta(&reply))),
+        Some(error @ Refusal::UnknownTool { .. }) => {
+            return Err(ErrorData::invalid_params(error.to_string(), meta(&reply)));
+        }
         Some(error @ (Refusal::Unrecorded(_) | Refusal::OutcomeUnrecorded { .. })) => {
             return Err(ErrorData::internal_error(error.to_string(), meta(&reply)));
         }

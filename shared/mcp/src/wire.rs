@@ -110,7 +110,8 @@ where
         if line.is_empty() {
             return Ok(None);
         }
-        let message = serde_json::from_slice::<RxJsonRpcMessage<RoleServer>>(line).map_err(|error| bad(line, &error))?;
+        let message = serde_json::from_slice::<RxJsonRpcMessage<RoleServer>>(line)
+            .map_err(|error| bad(line, &error))?;
         self.begun |= matches!(message, JsonRpcMessage::Request(_));
         Ok(self.begun.then_some(message))
     }
@@ -195,7 +196,11 @@ fn bad(line: &[u8], error: &serde_json::Error) -> Bad {
                 Value::Array(_) => "batches are not supported; send one message a line",
                 _ => "expected {\"jsonrpc\": \"2.0\", \"id\", \"method\", \"params\"}",
             };
-            Bad { code: -32600, problem: format!("no JSON-RPC message: {what}"), id: id.cloned().unwrap_or_default() }
+            Bad {
+                code: -32600,
+                problem: format!("no JSON-RPC message: {what}"),
+                id: id.cloned().unwrap_or_default(),
+            }
         }
     }
 }
