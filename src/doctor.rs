@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{self, Write},
     path::Path,
     process::ExitCode,
     time::{Duration, Instant},
@@ -67,7 +68,11 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
             (checks, found.notes)
         }
     };
-    report(&checks, &notes, arguments.json)?;
+    match report(&mut io::stdout().lock(), &checks, &notes, arguments.json) {
+        // Whoever reads may have read enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
+        _ => {}
+    }
     let broken = |it: &Check| it.broken;
     Ok(match checks.iter().filter(|it| broken(it)).any(|it| it.kind != "connection") {
         true => ExitCode::from(UNUSABLE),
@@ -75,27 +80,24 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
     })
 }
 
-#[expect(clippy::print_stdout, reason = "what was found is what stdout is for")]
-fn report(checks: &[Check], notes: &[String], as_json: bool) -> anyhow::Result<()> {
+fn report(out: &mut impl Write, checks: &[Check], notes: &[String], as_json: bool) -> io::Result<()> {
     if as_json {
         let well = !checks.iter().any(|it| it.broken);
-        println!("{}", serde_json::to_string_pretty(&json!({ "well": well, "checks": checks, "notes": notes }))?);
-        return Ok(());
+        return writeln!(out, "{:#}", json!({ "well": well, "checks": checks, "notes": notes }));
     }
     let width = checks.iter().map(|it| it.name.len()).max().unwrap_or_default();
     for check in checks {
         let mark = if check.broken { "✘" } else { "✔" };
         let mut lines = check.found.lines();
-        println!("{mark} {:width$}  {}", check.name, lines.next().unwrap_or_default());
-        lines.for_each(|it| println!("  {:width$}  {it}", ""));
+        writeln!(out, "{mark} {:width$}  {}", check.name, lines.next().unwrap_or_default())?;
+        for line in lines {
+            writeln!(out, "  {:width$}  {line}", "")?;
+        }
         if let Some(instead) = &check.instead {
-            println!("  {:width$}  → {instead}", "");
+            writeln!(out, "  {:width$}  → {instead}", "")?;
         }
     }
-    for note in notes {
-        println!("! {note}");
-    }
-    Ok(())
+    notes.iter().try_for_each(|note| writeln!(out, "! {note}"))
 }
 
 impl Check {
@@ -160,7 +162,9 @@ async fn connections(config: &Config) -> Vec<Check> {
 async fn connected(connection: &Connection) -> Check {
     let start = Instant::now();
     let (what, answer) = match &connection.system {
-        System::Prometheus(http) => (format!("Prometheus at {}", http.url), prometheus(connection, http).await),
+        System::Prometheus(http) => {
+            (format!("Prometheus at {}", http.url), prometheus(connection, http).await)
+        }
         System::Alertmanager(http) => {
             (format!("Alertmanager at {}", http.url), alertmanager(connection, http).await)
         }
@@ -190,7 +194,8 @@ async fn prometheus(connection: &Connection, http: &Http) -> Answer {
     match ask(connection, http, &["api", "v1", "status", "buildinfo"], &[]).await {
         Ok(answer) => Ok(version(&answer["data"]["version"])),
         Err(Asked::Here(problem)) => Err(problem),
-        Err(Asked::There(_)) => match ask(connection, http, &["api", "v1", "query"], &[("query", "1")]).await {
+        Err(Asked::There(_)) => match ask(connection, http, &["api", "v1", "query"], &[("query", "1")]).await
+        {
             Ok(answer) if answer["status"] == "success" => Ok("answers queries".to_owned()),
             Ok(_) => Err(("it answers, but not as Prometheus does".to_owned(), "correct its url")),
             Err(asked) => Err(asked.problem()),
@@ -306,11 +311,15 @@ fn log(state: &Path) -> Check {
 }
 
 fn verified(state: &Path, report: &audit::Report) -> Check {
-    let mut found = format!("{} is writable, {}", state.display(), match report.verdict {
-        Verdict::Intact => "and what stands in it is intact",
-        Verdict::Findings => "and nothing in it was changed, but somebody should look",
-        Verdict::Altered => "but what stands in it was CHANGED",
-    });
+    let mut found = format!(
+        "{} is writable, {}",
+        state.display(),
+        match report.verdict {
+            Verdict::Intact => "and what stands in it is intact",
+            Verdict::Findings => "and nothing in it was changed, but somebody should look",
+            Verdict::Altered => "but what stands in it was CHANGED",
+        }
+    );
     for log in &report.logs {
         let held = if log.running { ", in use" } else { "" };
         let root = log.root.get(..16).unwrap_or_default();

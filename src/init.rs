@@ -86,7 +86,11 @@ pub(crate) fn run(arguments: &Init, config: Option<&Path>) -> anyhow::Result<Exi
         }
     }
     change.write()?;
-    writeln!(out, "{} is written; restart the client, then ask it: what may you do here?", shown(&change.path))?;
+    writeln!(
+        out,
+        "{} is written; restart the client, then ask it: what may you do here?",
+        shown(&change.path)
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -98,7 +102,9 @@ fn describe(out: &mut impl Write, found: &Config, surroundings: &Surroundings) -
     }
     match surroundings.repository() {
         Some(root) => writeln!(out, "repository: {}", shown(root))?,
-        None => writeln!(out, "repository: none; the files of {} are used", shown(&surroundings.current_folder))?,
+        None => {
+            writeln!(out, "repository: none; the files of {} are used", shown(&surroundings.current_folder))?
+        }
     }
     for connection in &found.connections {
         let what = match &connection.system {
@@ -132,7 +138,8 @@ fn entries(
         let mut arguments = vec!["serve".to_owned(), server.word().to_owned()];
         if let Some(path) = config {
             let path = surroundings.current_folder.join(path);
-            arguments.extend(["--config".to_owned(), path.to_str().context("the path is not UTF-8")?.to_owned()]);
+            arguments
+                .extend(["--config".to_owned(), path.to_str().context("the path is not UTF-8")?.to_owned()]);
         }
         let mut entry = json!({ "command": "bailiwick", "args": arguments });
         // A client may start servers without the variables of this shell; an address holds no secret, or it would
@@ -165,7 +172,11 @@ impl Client {
         for part in parts {
             path.push(part);
             let link = fs::symlink_metadata(&path).is_ok_and(|it| it.is_symlink());
-            ensure!(!link, "{} is a link, and what it leads to is not this project's; nothing was written", shown(&path));
+            ensure!(
+                !link,
+                "{} is a link, and what it leads to is not this project's; nothing was written",
+                shown(&path)
+            );
         }
         Ok(path)
     }
@@ -177,22 +188,27 @@ impl Change {
         let before = current(path)?;
         let mut root: Value = match before.trim() {
             "" => json!({}),
-            text => serde_json::from_str(text)
-                .with_context(|| format!("{} is not JSON, so it is left alone; correct it first", shown(path)))?,
+            text => serde_json::from_str(text).with_context(|| {
+                format!("{} is not JSON, so it is left alone; correct it first", shown(path))
+            })?,
         };
         let mut kept = Vec::new();
         let servers = root
             .as_object_mut()
             .map(|it| it.entry("mcpServers").or_insert_with(|| json!({})))
             .and_then(Value::as_object_mut)
-            .with_context(|| format!("{} does not hold an object \"mcpServers\"; it is left alone", shown(path)))?;
+            .with_context(|| {
+                format!("{} does not hold an object \"mcpServers\"; it is left alone", shown(path))
+            })?;
         for (name, entry) in entries {
             match servers.get(name) {
                 None => {
                     servers.insert(name.clone(), entry.clone());
                 }
                 Some(there) if there == entry => {}
-                Some(there) if is_ours(there) => kept.push(format!("\"{name}\" is set up already and stays as it is")),
+                Some(there) if is_ours(there) => {
+                    kept.push(format!("\"{name}\" is set up already and stays as it is"))
+                }
                 Some(_) => bail!(
                     "\"{name}\" in {} is another server; rename it there first, since its tools would be hidden",
                     shown(path)
@@ -211,7 +227,11 @@ impl Change {
 
     fn write(&self) -> anyhow::Result<()> {
         // Somebody may have saved it while the question stood.
-        ensure!(current(&self.path)? == self.before, "{} changed meanwhile; nothing was written, try again", shown(&self.path));
+        ensure!(
+            current(&self.path)? == self.before,
+            "{} changed meanwhile; nothing was written, try again",
+            shown(&self.path)
+        );
         config::replace(&self.path, &self.after, 0o644)?;
         Ok(())
     }
@@ -275,7 +295,9 @@ mod tests {
 
     #[test]
     fn other_entries_stay_and_the_change_is_shown() {
-        let change = merge("{\n    \"mcpServers\": {\n        \"a\": { \"url\": \"b\" }\n    },\n    \"z\": 1\n}\n").unwrap();
+        let change =
+            merge("{\n    \"mcpServers\": {\n        \"a\": { \"url\": \"b\" }\n    },\n    \"z\": 1\n}\n")
+                .unwrap();
         expect![[r#"
             {
                 "mcpServers": {
@@ -299,7 +321,12 @@ mod tests {
 
     #[test]
     fn what_is_not_our_kind_of_file_is_left_alone() {
-        for text in ["{ // comment\n}", "[]", "{\"mcpServers\": []}", "{\"mcpServers\": {\"code\": {\"command\": \"npx\"}}}"] {
+        for text in [
+            "{ // comment\n}",
+            "[]",
+            "{\"mcpServers\": []}",
+            "{\"mcpServers\": {\"code\": {\"command\": \"npx\"}}}",
+        ] {
             assert!(merge(text).is_err(), "{text}");
         }
     }

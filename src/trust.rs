@@ -1,6 +1,7 @@
 //! `bailiwick trust`: let a file in a repository narrow what is allowed.
 
 use std::{
+    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -24,21 +25,25 @@ pub(crate) struct Trust {
     path: PathBuf,
 }
 
-#[expect(clippy::print_stdout, reason = "what the file takes away is what stdout is for")]
 pub(crate) fn run(arguments: &Trust, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let surroundings = Surroundings::from_process()?;
     let pin = Pin::of(&arguments.path, &surroundings)?;
-    let path = clean(&pin.path.to_string_lossy());
-    println!("{path}\nsha256 {}", pin.sha256);
-    for line in narrowed(&pin, Config::load(config, &surroundings)?)? {
-        println!("  {line}");
+    let lines = narrowed(&pin, Config::load(config, &surroundings)?)?;
+    let told = if pin.known {
+        "was trusted already, and has not changed".to_owned()
+    } else {
+        let place = pin.record(&surroundings)?;
+        format!(
+            "is trusted to take this away, until it changes; remembered in {}",
+            clean(&place.to_string_lossy())
+        )
+    };
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}\nsha256 {}", clean(&pin.path.to_string_lossy()), pin.sha256)?;
+    for line in lines {
+        writeln!(out, "  {line}")?;
     }
-    if pin.known {
-        println!("was trusted already, and has not changed");
-        return Ok(ExitCode::SUCCESS);
-    }
-    let place = pin.record(&surroundings)?;
-    println!("is trusted to take this away, until it changes; remembered in {}", clean(&place.to_string_lossy()));
+    writeln!(out, "{told}")?;
     Ok(ExitCode::SUCCESS)
 }
 

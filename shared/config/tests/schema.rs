@@ -6,7 +6,8 @@ use estate::estate;
 use serde_json::Value;
 
 fn json(text: &str) -> Value {
-    serde_json::to_value(toml::from_str::<toml::Table>(text).unwrap()).unwrap()
+    let table: toml::Table = toml::from_str(text).expect("the test wrote TOML");
+    serde_json::to_value(table).expect("a table is JSON")
 }
 
 #[test]

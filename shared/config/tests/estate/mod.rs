@@ -1,5 +1,5 @@
 //! A machine for one test: a home, a system folder, a repository.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and a test may fail")]
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
