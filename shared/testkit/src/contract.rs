@@ -27,7 +27,14 @@ pub fn contract(server: &str, definitions: &[&Definition]) -> String {
         }
         let cost = tokens(&as_sent(definition).to_string());
         if cost > DEFINITION_TOKENS_MAX {
-            broken.push(format!("{name}: takes {cost} tokens; at most {DEFINITION_TOKENS_MAX}: say less"));
+            let Definition { description, input, output, .. } = definition;
+            let [arguments, answer] =
+                [input, output].map(|it| tokens(&Value::Object(it.clone()).to_string()));
+            broken.push(format!(
+                "{name}: takes {cost} tokens (description {}, arguments {arguments}, answer {answer}); at most \
+                 {DEFINITION_TOKENS_MAX}: say less",
+                tokens(description),
+            ));
         }
     }
     assert!(broken.is_empty(), "{server} breaks rules:\n{}", broken.join("\n"));

@@ -16,10 +16,12 @@ pub mod http;
 pub mod mcp;
 mod process;
 mod schema;
+mod through;
 mod tokens;
 
 pub use contract::{contract, examples_parse};
 pub use folder::{copy_folder, files};
 pub use process::{DEADLINE, wait_until};
 pub use schema::{assert_valid, problems};
+pub use through::call_through;
 pub use tokens::tokens;

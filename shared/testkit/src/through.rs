@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use audit::{Log, Options};
 use gate::{Gate, Reply, Request};
-use policy::{Assurance, Caller, Channel, ListEntry, Lists, Policy, Setup, Target, ToolShape, Vocabulary, emit_schema};
+use policy::{
+    Assurance, Caller, Channel, ListEntry, Lists, Policy, Setup, Target, ToolShape, Vocabulary, emit_schema,
+};
 use serde_json::{Map, Value};
 use tool::{Bound, Listing};
 
@@ -14,7 +16,12 @@ use crate::assert_valid;
 /// caller would hear. A result is held against the tool's output schema.
 ///
 /// What a policy refuses is tested through the binary; this is for what the tools of one server answer.
-pub async fn call_through<B>(listings: Vec<Listing<B>>, backends: Arc<B>, tool: &str, arguments: Value) -> Reply {
+pub async fn call_through<B>(
+    listings: Vec<Listing<B>>,
+    backends: Arc<B>,
+    tool: &str,
+    arguments: Value,
+) -> Reply {
     const SERVER: &str = "tested";
     let Value::Object(arguments) = arguments else { panic!("arguments are an object, got {arguments}") };
     let tools: Vec<Bound> = listings.into_iter().map(|it| it.bind(backends.clone())).collect();
@@ -70,7 +77,8 @@ fn vocabulary(tools: &[Bound], tool: &str, arguments: &Map<String, Value>) -> Vo
         .and_then(|it| it.parse(arguments.clone()).ok())
         .and_then(|it| it.targets().ok())
         .unwrap_or_default();
-    let words = |word: fn(&Target) -> &String| -> BTreeSet<String> { targets.iter().map(word).cloned().collect() };
+    let words =
+        |word: fn(&Target) -> &String| -> BTreeSet<String> { targets.iter().map(word).cloned().collect() };
     Vocabulary {
         environments: words(|it| &it.environment),
         regions: words(|it| &it.region),

@@ -203,6 +203,7 @@ mod tests {
             ```json
             {"reason":"it hangs"}
             ```
-        "##]].assert_eq(&contract("things", &[&definition]));
+        "##]]
+        .assert_eq(&contract("things", &[&definition]));
     }
 }

@@ -24,10 +24,7 @@ fn about_name(definition: &Definition, broken: &mut Vec<String>) {
     let words: Vec<&str> = name.split('_').collect();
     let word =
         |it: &&str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit());
-    if words.len() < 2
-        || !words.iter().all(|it| word(it))
-        || !name.starts_with(|it: char| it.is_ascii_lowercase())
-    {
+    if words.len() < 2 || !words.iter().all(word) || !name.starts_with(|it: char| it.is_ascii_lowercase()) {
         broken.push("name it verb_noun, of a-z, 0-9 and _".to_owned());
     }
     if name.len() > NAME_MAX {
