@@ -30,8 +30,8 @@ enum Mix {
 
 fn rule(nth: usize, action: &str, resource: &str, mix: Mix) -> String {
     let (forbids, conditional) = match mix {
-        Mix::Usual => (nth % 4 == 0, nth % 4 < 2),
-        Mix::Conditional => (nth % 2 == 0, true),
+        Mix::Usual => (nth.is_multiple_of(4), nth % 4 < 2),
+        Mix::Conditional => (nth.is_multiple_of(2), true),
         Mix::Forbidding => (true, true),
     };
     let effect = if forbids { "forbid" } else { "permit" };

@@ -147,7 +147,7 @@ impl<'a> Asked<'a> {
 
     /// Every rule of a slice that holds, or whose evaluation fails.
     pub(crate) fn determining(&self, slice: &Slice, target: &Target) -> Result<Vec<usize>, Refusal> {
-        let scene = Scene::new(self, slice, target)?;
+        let scene = Scene::whole(self, slice, target)?;
         let matters = |at: &usize| scene.holds(&self.policy.rules[*at]) != Ok(false);
         Ok(slice.rules.iter().copied().filter(matters).collect())
     }
@@ -208,25 +208,37 @@ impl<'a> Asked<'a> {
 pub(crate) struct Scene<'a> {
     rules: &'a [Rule],
     slice: &'a Slice,
-    /// None where no condition is left to evaluate.
-    request: Option<Request>,
+    request: Request,
     entities: Entities,
 }
 
 impl<'a> Scene<'a> {
-    pub(crate) fn new(asked: &Asked<'a>, slice: &'a Slice, target: &Target) -> Result<Scene<'a>, Refusal> {
+    /// Enough for [`Scene::finding`].
+    fn new(asked: &Asked<'a>, slice: &'a Slice, target: &Target) -> Result<Scene<'a>, Refusal> {
+        Scene::with(asked, slice, target, slice.resource)
+    }
+
+    /// Enough for [`Scene::holds`] of any rule of the slice.
+    pub(crate) fn whole(asked: &Asked<'a>, slice: &'a Slice, target: &Target) -> Result<Scene<'a>, Refusal> {
+        Scene::with(asked, slice, target, true)
+    }
+
+    fn with(
+        asked: &Asked<'a>,
+        slice: &'a Slice,
+        target: &Target,
+        object: bool,
+    ) -> Result<Scene<'a>, Refusal> {
         let rules = &asked.policy.rules;
-        if !slice.is_conditional() {
-            return Ok(Scene { rules, slice, request: None, entities: Entities::empty() });
-        }
         let resource = asked::uid(&asked::resource(target)).map_err(denied)?;
         let (principal, action) = (asked.principal.clone(), asked.action.clone());
         let request = Request::new(principal, action, resource, asked.context.clone(), None);
-        let entities = match slice.resource {
+        let request = request.map_err(|it| denied(it.to_string()))?;
+        let entities = match object {
             true => asked::with_target(&slice.entities, target).map_err(denied)?,
             false => slice.entities.clone(),
         };
-        Ok(Scene { rules, slice, request: Some(request.map_err(|it| denied(it.to_string()))?), entities })
+        Ok(Scene { rules, slice, request, entities })
     }
 
     fn finding(&self) -> Finding {
@@ -234,9 +246,7 @@ impl<'a> Scene<'a> {
         if let Some(rule) = slice.forbid {
             return Finding::Forbidden(rule);
         }
-        let Some(request) = &self.request else {
-            return slice.permit.map_or(Finding::Nobody, Finding::Permitted);
-        };
+        let request = &self.request;
         for chain in [&slice.hard, &slice.soft] {
             match chain.forbidding(self.rules, request, &self.entities) {
                 Ok(None) => {}
@@ -249,10 +259,7 @@ impl<'a> Scene<'a> {
     }
 
     pub(crate) fn holds(&self, rule: &Rule) -> Result<bool, ()> {
-        match &self.request {
-            Some(request) => holds(rule, request, &self.entities),
-            None => Ok(rule.condition.is_none()),
-        }
+        holds(rule, &self.request, &self.entities)
     }
 }
 

@@ -108,14 +108,13 @@ fn key(caller: &Caller, tool: &str, target: &Target, single: bool) -> Vec<u8> {
         key.extend_from_slice(part.as_bytes());
     };
     let person = caller.on_behalf_of.as_deref();
-    let place = [&target.environment, &target.region, &target.team, &target.tier].map(String::as_str);
+    let place = [&target.environment, &target.region, &target.team, &target.tier, &target.connection];
     for part in [tool, &caller.agent, person.map_or("", |_| "person"), person.unwrap_or_default()] {
         push(part);
     }
-    place.into_iter().for_each(&mut push);
-    if single {
-        [target.connection.as_str(), target.kind, &target.id].into_iter().for_each(&mut push);
-    }
+    place.into_iter().for_each(|it| push(it));
+    push(target.kind);
+    push(if single { &target.id } else { "" });
     for team in &caller.teams {
         push(team);
     }

@@ -152,7 +152,8 @@ impl Line<'_> {
         self.family.tools().filter(|(name, action)| matches(name, action)).collect()
     }
 
-    /// Stable: made of what the entry says and nothing else.
+    /// Stable: made of what the entry says and nothing else. A file that may only narrow may say what the configuration
+    /// says too, and an id names one rule.
     fn id(&self, parsed: &Parsed) -> String {
         let narrow = if self.entry.narrow { "/narrow" } else { "" };
         format!("{}:{}{narrow}", self.list.word(), parsed.words)
@@ -164,7 +165,6 @@ impl Line<'_> {
         match (self.list, selector) {
             _ if self.entry.narrow => false,
             (List::Deny, _) => false,
-            _ if self.entry.narrow => false,
             (List::Approve, _) | (_, Selector::Name(_)) => true,
             (_, Selector::Glob(_)) => action.has_effect(Effect::Read.word()),
             (_, Selector::Effect(_)) => !action.has_effect(Effect::Destroy.word()),
@@ -198,11 +198,7 @@ impl Line<'_> {
             let found = format!("{} approvals", self.entry.approvals);
             return Err(self.problem(&self.entry.text, found).hint("expected 1, 2 or 3"));
         }
-        let mut id = format!("{}:{}", self.list.word(), parsed.words);
-        if self.entry.narrow {
-            // The configuration may say the same, and an id names one rule.
-            id.insert_str(0, "narrow/");
-        }
+        let id = self.id(parsed);
         let mut rules = Vec::new();
         let places = self.places(parsed);
         for (suffix, scope) in &places {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use cedar_policy::{Context, Request};
 use jiff::tz::TimeZone;
 use sha2::{Digest as _, Sha256};
 
@@ -10,8 +11,8 @@ use crate::{
     family::{Action, Family},
     index::Index,
     load,
-    rule::Rule,
-    slice::Slice,
+    rule::{Entity, Rule},
+    slice::{Sample, Slice},
 };
 
 /// Rules, checked and ready to decide. Share one behind an `Arc`; it never changes.
@@ -81,7 +82,14 @@ impl Policy {
         target: &Target,
     ) -> Result<Arc<Slice>, String> {
         self.index.slice(&self.rules, caller, name, target, |covering| {
-            Ok(Slice::new(&self.rules, covering, asked::caller_entities(caller, name, tool)?))
+            let entities = asked::caller_entities(caller, name, tool)?;
+            let principal = asked::uid(&asked::principal(caller))?;
+            let action = asked::uid(&Entity::new("Action", name))?;
+            let resource = asked::uid(&asked::resource(target))?;
+            let request = Request::new(principal, action, resource, Context::empty(), None);
+            let request = request.map_err(|it| it.to_string())?;
+            let sample = Sample { request, entities: asked::with_target(&entities, target)? };
+            Ok(Slice::new(&self.rules, covering, &sample, entities))
         })
     }
 }

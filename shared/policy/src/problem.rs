@@ -59,7 +59,7 @@ impl Problem {
             file: file.to_owned(),
             line: text[..start].matches('\n').count() + 1,
             column: text[line_start..start].chars().count() + 1,
-            excerpt: text[line_start..line_end].trim_end_matches('\r').to_owned(),
+            excerpt: shown(text[line_start..line_end].trim_end_matches('\r')),
             width: text[start..end.min(line_end)].trim_end().chars().count().max(1),
             hint: None,
         }
@@ -94,6 +94,11 @@ pub(crate) fn did_you_mean<'a>(meant: &str, names: impl IntoIterator<Item = &'a 
         None if names.is_empty() => "there is none".to_owned(),
         None => format!("there are: {}", names.join(", ")),
     }
+}
+
+/// A line as a terminal may see it: what would move or recolour the cursor is replaced.
+fn shown(line: &str) -> String {
+    line.chars().map(|it| if it.is_control() && it != '\t' { '\u{fffd}' } else { it }).collect()
 }
 
 fn floor(text: &str, mut at: usize) -> usize {

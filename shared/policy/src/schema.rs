@@ -208,7 +208,7 @@ impl Emitter<'_> {
             let (kind, words, nullable) = self.kind(property, &path, indent + 2)?;
             // A default is applied before policy asks, so only what has none can be missing.
             let default = property.get("default").is_some_and(|it| !it.is_null());
-            let optional = nullable && !default || !default && !required.contains(name.as_str());
+            let optional = !default && (nullable || !required.contains(name.as_str()));
             out.push('\n');
             if let Some(words) = words {
                 self.check_words(&path, &words)?;

@@ -1,5 +1,7 @@
 //! What is left to decide once the scopes have matched? Conditions only, merged so that one evaluation answers for many.
 
+use std::collections::HashSet;
+
 use cedar_policy::{Entities, EvalResult, Expression, Request, eval_expression};
 
 use crate::rule::Rule;
@@ -8,13 +10,15 @@ use crate::rule::Rule;
 const MERGED: usize = 32;
 
 /// The rules that can apply to one caller, tool and place, as positions in the set, in the order of their ids.
+///
+/// Conditions that look at nothing but these are evaluated once, when the slice is made.
 #[derive(Debug)]
 pub(crate) struct Slice {
     /// All of them.
     pub(crate) rules: Vec<usize>,
-    /// A forbid without a condition.
+    /// A forbid that holds for every call.
     pub(crate) forbid: Option<usize>,
-    /// A permit without a condition.
+    /// A permit that holds for every call.
     pub(crate) permit: Option<usize>,
     /// Forbids that no agreement lifts.
     pub(crate) hard: Chain,
@@ -22,7 +26,7 @@ pub(crate) struct Slice {
     pub(crate) soft: Chain,
     /// Permits with a condition.
     pub(crate) permits: Chain,
-    /// Whether a condition looks at the target, beyond its scope.
+    /// Whether a condition that is left looks at the target.
     pub(crate) resource: bool,
     /// Whether a permit asks for agreement.
     pub(crate) consenting: bool,
@@ -33,6 +37,7 @@ pub(crate) struct Slice {
 /// Conditions, of which the first that holds is found.
 #[derive(Debug, Default)]
 pub(crate) struct Chain {
+    rules: Vec<usize>,
     links: Vec<Link>,
 }
 
@@ -47,43 +52,60 @@ struct Link {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Failed(pub(crate) usize);
 
+/// One target of a slice, to evaluate what is the same for all of them.
+pub(crate) struct Sample {
+    pub(crate) request: Request,
+    /// With the target.
+    pub(crate) entities: Entities,
+}
+
 impl Slice {
-    pub(crate) fn new(rules: &[Rule], covering: Vec<usize>, entities: Entities) -> Slice {
-        let pick = |wanted: &dyn Fn(&Rule) -> bool| -> Vec<usize> {
-            covering.iter().copied().filter(|it| wanted(&rules[*it])).collect()
+    pub(crate) fn new(rules: &[Rule], covering: Vec<usize>, sample: &Sample, entities: Entities) -> Slice {
+        let (mut always, mut left) = (Vec::new(), Vec::new());
+        for at in covering.iter().copied() {
+            let rule = &rules[at];
+            let fixed = rule.condition.is_none() || !rule.uses.context && !rule.uses.object;
+            match if fixed { holds(rule, &sample.request, &sample.entities) } else { Err(()) } {
+                Ok(true) => always.push(at),
+                Ok(false) => {}
+                // What cannot be evaluated stays, to fail in its turn.
+                Err(()) => left.push(at),
+            }
+        }
+        let first = |forbids| always.iter().copied().find(|it| rules[*it].forbids() == forbids);
+        let pick = |forbids: bool, lifted: Option<bool>| -> Vec<usize> {
+            let wanted =
+                |rule: &Rule| rule.forbids() == forbids && lifted.is_none_or(|it| it == rule.uses.agreement);
+            left.iter().copied().filter(|it| wanted(&rules[*it])).collect()
         };
-        let always =
-            |forbids| pick(&move |it| it.forbids() == forbids && it.condition.is_none()).first().copied();
-        let hard = pick(&|it| it.forbids() && it.condition.is_some() && !it.uses.agreement);
-        let soft = pick(&|it| it.forbids() && it.condition.is_some() && it.uses.agreement);
-        let permits = pick(&|it| !it.forbids() && it.condition.is_some());
+        let permits = pick(false, None);
         Slice {
-            forbid: always(true),
-            permit: always(false),
-            resource: covering.iter().any(|it| rules[*it].uses.resource),
+            forbid: first(true),
+            permit: first(false),
+            resource: left.iter().any(|it| rules[*it].uses.resource),
             consenting: permits.iter().any(|it| rules[*it].uses.agreement),
-            hard: Chain::new(rules, hard),
-            soft: Chain::new(rules, soft),
+            hard: Chain::new(rules, pick(true, Some(false))),
+            soft: Chain::new(rules, pick(true, Some(true))),
             permits: Chain::new(rules, permits),
             rules: covering,
             entities,
         }
     }
-
-    /// Whether any condition is left.
-    pub(crate) fn is_conditional(&self) -> bool {
-        [&self.hard, &self.soft, &self.permits].iter().any(|it| !it.links.is_empty())
-    }
 }
 
 impl Chain {
     fn new(rules: &[Rule], positions: Vec<usize>) -> Chain {
-        let links = positions.chunks(MERGED).map(|it| Link { rules: it.to_vec(), merged: merge(rules, it) });
-        Chain { links: links.collect() }
+        // Many rules differ in scope and words only: here one of them speaks for all.
+        let mut seen = HashSet::new();
+        let text = |at: &usize| rules[*at].condition.as_ref().map(|it| it.text.as_str());
+        let distinct: Vec<usize> = positions.iter().copied().filter(|it| seen.insert(text(it))).collect();
+        let links = distinct.chunks(MERGED).map(|it| Link { rules: it.to_vec(), merged: merge(rules, it) });
+        Chain { links: links.collect(), rules: positions }
     }
 
+    /// Every rule, also those that another speaks for.
     pub(crate) fn rules(&self) -> impl Iterator<Item = usize> {
-        self.links.iter().flat_map(|it| it.rules.iter().copied())
+        self.rules.iter().copied()
     }
 
     /// The first forbid that holds. One that fails counts as much: nobody knows what it would have forbidden.

@@ -84,7 +84,7 @@ impl Policy {
         agreement: Agreement,
     ) -> Result<Survey, Refusal> {
         let asked = asked.agreed(agreement)?;
-        let scene = Scene::new(&asked, slice, target)?;
+        let scene = Scene::whole(&asked, slice, target)?;
         let mut survey = Survey::default();
         for at in slice.rules.iter().copied() {
             let rule = &self.rules[at];

@@ -11,6 +11,10 @@ pub(crate) struct Uses {
     pub(crate) agreement: bool,
     /// The target, beyond its scope.
     pub(crate) resource: bool,
+    /// The target as itself: more than its connection, its kind and what it is in.
+    pub(crate) object: bool,
+    /// Anything that differs from call to call.
+    pub(crate) context: bool,
 }
 
 /// Every part of an expression, outermost first.
@@ -84,7 +88,11 @@ pub(crate) fn mentions(root: &Expr) -> Vec<Mention<'_>> {
 pub(crate) fn uses(clauses: &[Clause]) -> Uses {
     let mut uses = Uses::default();
     for (_, expr) in clauses.iter().map(sides) {
-        uses.resource |= parts(expr).iter().any(|it| matches!(it, Expr::Var(Var::Resource)));
+        let count = |of: fn(&Expr) -> bool| parts(expr).into_iter().filter(|it| of(it)).count();
+        let resources = count(|it| matches!(it, Expr::Var(Var::Resource)));
+        uses.resource |= resources > 0;
+        uses.object |= resources > count(is_about_place) || count(is_target) > 0;
+        uses.context |= count(|it| matches!(it, Expr::Var(Var::Context))) > 0;
         for mention in mentions(expr) {
             match mention.path.first() {
                 Some(&"input") => uses.input = true,
@@ -96,6 +104,23 @@ pub(crate) fn uses(clauses: &[Clause]) -> Uses {
         }
     }
     uses
+}
+
+/// Whether an expression mentions the target once, and only for its connection, its kind or what it is in.
+fn is_about_place(expr: &Expr) -> bool {
+    let is_resource = |it: &Expr| matches!(it, Expr::Var(Var::Resource));
+    match expr {
+        Expr::GetAttr { expr, attr } => is_resource(expr) && ["connection", "kind"].contains(&attr.as_str()),
+        Expr::BinaryOp { op: BinaryOp::In, left, right } => {
+            is_resource(left) && matches!(&**right, Expr::Literal(Literal::EntityUID(_)))
+        }
+        _ => false,
+    }
+}
+
+/// Whether an expression names one target.
+fn is_target(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(Literal::EntityUID(uid)) if uid.ty.to_string() == "Target")
 }
 
 /// Whether a clause is `when`, and its expression.

@@ -206,7 +206,7 @@ fn an_entry_of_a_repository_takes_away_and_gives_nothing() {
         ask: vec![narrow("silence_alert"), narrow("list_alerts")],
         approve: vec![narrow("open_change")],
         deny: vec![narrow("query_*")],
-        ..common::lists(allow, &["list_alerts"], &[], &[])
+        ..common::lists(allow, &[], &[], &[])
     };
     let none = load_all(&[], &lists(&[])).expect("it loads");
     for tool in ["query_metrics", "list_alerts", "silence_alert", "open_change", "delete_branch"] {

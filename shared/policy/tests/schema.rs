@@ -47,7 +47,29 @@ fn every_kind_of_argument_has_its_type() {
     let text = emit_schema(&[tool("look_up", properties)]).expect("all of it can be said");
     let (_, part) = text.split_once("    input: ").expect("it has arguments");
     let (part, _) = part.split_once("    approvals").expect("and circumstances");
-    expect![[r#""#]].assert_eq(part);
+    expect![[r#"
+        {
+              x: String,
+              count?: Long,
+              all: Bool,
+              @values("newest first | oldest first")
+              order: String,
+              @values("a | b")
+              kind?: String,
+              since?: String,
+              until?: String,
+              @values("firing | pending")
+              states?: Set<String>,
+              span?: {
+                from: String,
+                to?: String,
+              },
+              "in": String,
+              "odd-name": String,
+              nothing?: {},
+            },
+    "#]]
+    .assert_eq(part);
 }
 
 #[test]
@@ -72,7 +94,24 @@ fn what_cedar_cannot_hold_is_refused() {
     ]
     .map(refused)
     .into();
-    expect![[r#""#]].assert_eq(&said.join("\n"));
+    expect![[r#"
+        look_up: argument `x`: a float: expected an integer or a decimal as text
+        look_up: argument `x`: only ever null: expected a value
+        look_up: argument `x`: only ever null: expected a value
+        look_up: argument `x`: one of string, integer: expected one type
+        look_up: argument `x`: a choice between types: expected one type
+        look_up: argument `x`: a list of anything: expected one type of items
+        look_up: argument `x`: a list of anything: expected one type of items
+        look_up: argument `x[]`: a float: expected an integer or a decimal as text
+        look_up: argument `x`: a list that holds null: expected values only
+        look_up: argument `x`: an object with any keys: expected named ones only
+        look_up: argument `x.y`: a float: expected an integer or a decimal as text
+        look_up: argument `x`: may be `a|b`: expected words without `|` or outer spaces
+        look_up: argument `x`: an enumeration of other things than texts: expected texts
+        look_up: argument `x`: a reference: expected the type in place
+        look_up: argument `x`: anything at all: expected one type
+        look_up: argument `x`: anything at all: expected one type"#]]
+    .assert_eq(&said.join("\n"));
 }
 
 #[test]
@@ -87,7 +126,14 @@ fn names_that_would_mean_something_else_are_refused() {
         said(&[named("look_up"), named("look_up")]),
         said(&[ToolShape { server: "a\"b".to_owned(), ..named("look_up") }]),
     ];
-    expect![[r#""#]].assert_eq(&all.join("\n"));
+    expect![[r#"
+        tool `approve`: the name is the policy's own: expected another
+        tool `call`: the name is the policy's own: expected another
+        tool `effect:read`: expected at most 40 of a-z, 0-9 and _, a letter first
+        tool `Look`: expected at most 40 of a-z, 0-9 and _, a letter first
+        tool `look_up`: two tools have this name: expected it once in the family
+        tool `look_up`: its server's name: expected a-z, 0-9 and _, a letter first"#]]
+    .assert_eq(&all.join("\n"));
 }
 
 #[test]
