@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 use config::{Auth, Config, Origin, Pin, Secret, System};
 use estate::estate;
 use expect_test::expect;
-use policy::Scope;
+use policy::{FAMILY_SCHEMA, Policy, Scope, Setup};
 
 fn names(config: &Config) -> Vec<&str> {
     config.connections.iter().map(|it| it.name.as_str()).collect()
@@ -42,6 +42,21 @@ fn the_sample_loads_with_everything_it_says() {
     let Auth::Basic { password: Secret::File(path), .. } = &http.auth else { panic!("no password") };
     assert_eq!(*path, folder.join("secrets/am"));
     assert_eq!(config.connections[2].environment, "unknown");
+}
+
+#[test]
+fn the_policy_of_the_sample_loads() {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sample/bailiwick.toml");
+    let config = Config::load(Some(&sample), &estate().surroundings).unwrap();
+    let setup = Setup {
+        family: FAMILY_SCHEMA,
+        sources: &config.policy.sources,
+        lists: &config.policy.lists,
+        vocabulary: &config.vocabulary,
+        zone: config.policy.zone.clone(),
+    };
+    let problems = Policy::load(setup).map_err(|it| it.to_string()).err();
+    assert_eq!(problems, None);
 }
 
 #[test]
