@@ -54,7 +54,11 @@ impl Backends {
                     backends.prometheus.push(Prometheus::new(connection, http, forced(&http.matchers)?)?);
                 }
                 System::Alertmanager(http) => {
-                    backends.alertmanagers.push(Alertmanager::new(connection, http, forced(&http.matchers)?)?);
+                    backends.alertmanagers.push(Alertmanager::new(
+                        connection,
+                        http,
+                        forced(&http.matchers)?,
+                    )?);
                 }
                 _ => {}
             }
@@ -83,9 +87,8 @@ impl Backends {
     /// The Prometheus that evaluates the rules behind an Alertmanager: the only one that a policy cannot tell from it,
     /// because environment, region, team and tier are the same.
     pub(crate) fn values_for(&self, alertmanager: &Alertmanager) -> Option<&Prometheus> {
-        let place = |it: &Connection| {
-            (it.environment.clone(), it.region.clone(), it.team.clone(), it.tier.clone())
-        };
+        let place =
+            |it: &Connection| (it.environment.clone(), it.region.clone(), it.team.clone(), it.tier.clone());
         let wanted = place(alertmanager.connection());
         let mut peers = self.prometheus.iter().filter(|it| place(it.connection()) == wanted);
         match (peers.next(), peers.next()) {
@@ -155,7 +158,9 @@ mod tests {
     fn values_come_only_from_the_one_prometheus_in_the_same_place() {
         let peers = |teams: &[&str]| {
             let mut all = vec![connection("alerts", "platform", false, true)];
-            all.extend(teams.iter().enumerate().map(|(at, it)| connection(&format!("p{at}"), it, false, false)));
+            all.extend(
+                teams.iter().enumerate().map(|(at, it)| connection(&format!("p{at}"), it, false, false)),
+            );
             let backends = Backends::new(&all).expect("connections");
             let found = backends.values_for(&backends.alertmanagers[0]);
             found.map(|it| it.connection().name.clone())

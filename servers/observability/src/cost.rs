@@ -42,11 +42,13 @@ impl Cost<'_> {
         let all: u64 = self.selected.iter().map(|it| it.1).sum();
         let refuse = |problem: String, instead| Some(Excess { problem, instead });
         if all > SELECTED_MAX {
-            let problem = format!("selects {all} series; at most {SELECTED_MAX}: add matchers such as `job=\"…\"`");
+            let problem =
+                format!("selects {all} series; at most {SELECTED_MAX}: add matchers such as `job=\"…\"`");
             // Whatever stands around such a selector touches as many: there is no cheaper query to offer.
             return refuse(problem, None);
         }
-        let loose = self.selected.iter().find(|it| !it.0.equality && !it.0.aggregated && it.1 > UNSELECTIVE_MAX);
+        let loose =
+            self.selected.iter().find(|it| !it.0.equality && !it.0.aggregated && it.1 > UNSELECTIVE_MAX);
         if let Some((selector, count)) = loose {
             let problem = format!(
                 "`{}` selects {count} series without naming a metric or any label's value; at most {UNSELECTIVE_MAX}",

@@ -1,11 +1,10 @@
 //! At which moments is a query evaluated?
 
-use std::borrow::Cow;
+use std::fmt;
 
 use jiff::{Timestamp, tz::TimeZone};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
-use tool::Span;
+use tool::{Span, Window};
 
 /// Most points per series when the step is ours to choose.
 const POINTS_WANTED: i64 = 120;
@@ -26,6 +25,16 @@ pub(crate) struct Grid {
     pub(crate) step: i64,
 }
 
+/// One moment or a stretch of time, as an argument.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum When {
+    /// An RFC 3339 time.
+    At(Moment),
+    /// Everything else.
+    Over(Window),
+}
+
 /// One moment: an RFC 3339 time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Moment {
@@ -38,7 +47,8 @@ impl Grid {
     pub(crate) fn over(span: Span, step: Option<i64>) -> Result<Grid, String> {
         let seconds = span.seconds();
         let fits = |step: &i64| seconds / step <= POINTS_WANTED;
-        let chosen = || STEPS.into_iter().find(fits).unwrap_or((seconds / POINTS_WANTED / 86_400 + 1) * 86_400);
+        let chosen =
+            || STEPS.into_iter().find(fits).unwrap_or((seconds / POINTS_WANTED / 86_400 + 1) * 86_400);
         let step = step.unwrap_or_else(chosen);
         let count = seconds / step;
         if count >= POINTS_MAX {
@@ -78,25 +88,21 @@ impl Serialize for Moment {
     }
 }
 
-impl<'de> Deserialize<'de> for Moment {
+impl<'de> Deserialize<'de> for When {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let text = String::deserialize(input)?;
         match text.trim().parse() {
-            Ok(at) if text.len() <= 40 => Ok(Moment { text, at }),
-            _ => Err(D::Error::custom("expected a time like `2026-01-31T10:00:00Z`")),
+            Ok(at) => Ok(When::At(Moment { text, at })),
+            Err(_) => Window::parse(&text).map(When::Over).map_err(D::Error::custom),
         }
     }
 }
 
-impl JsonSchema for Moment {
-    fn schema_name() -> Cow<'static, str> {
-        "Moment".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "maxLength": 40 })
+/// Both ends in UTC, and the step.
+impl fmt::Display for Grid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = |it| utc(Timestamp::from_second(it).unwrap_or_default());
+        write!(f, "{}/{} every {} s", end(self.from), end(self.to), self.step)
     }
 }
 
@@ -118,6 +124,18 @@ mod tests {
             assert_eq!(grid.to, 1_000_000_000);
         }
         assert_eq!(over(21_600, None).expect("a grid").step, 300);
+    }
+
+    #[test]
+    fn one_time_is_a_moment_and_the_rest_are_windows() {
+        let parse = |text: &str| serde_json::from_value::<When>(text.into());
+        assert!(
+            matches!(parse("2026-01-31T10:00:00Z"), Ok(When::At(it)) if it.at().as_second() == 1_769_853_600)
+        );
+        assert!(matches!(parse("6h"), Ok(When::Over(_))));
+        assert!(parse("yesterday").expect_err("neither").to_string().contains("expected `1h`"));
+        let kept = serde_json::to_value(parse("2026-01-31T10:00:00Z").expect("a time")).expect("text");
+        assert_eq!(kept, "2026-01-31T10:00:00Z");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::{figure::Figure, labels::Labels, statistics::Distribution};
 /// Labels with more values than this explain by naming nearly every series.
 const VALUES_MAX: usize = 50;
 /// Most groups said.
-const GROUPS_MAX: usize = 8;
+const GROUPS_MAX: usize = 6;
 /// A label that explains less of the differences than this is left out.
 const EXPLAINED_MIN: f64 = 0.05;
 
@@ -25,7 +25,8 @@ pub(crate) struct Grouping {
 pub(crate) fn explain<'a>(series: impl Iterator<Item = (&'a Labels, f64)>) -> Option<Grouping> {
     let mut series: Vec<(&Labels, f64)> = series.filter(|it| it.1.is_finite()).collect();
     series.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let mut names: Vec<&str> = series.iter().take(100).flat_map(|it| it.0.keys()).map(String::as_str).collect();
+    let mut names: Vec<&str> =
+        series.iter().take(100).flat_map(|it| it.0.keys()).map(String::as_str).collect();
     names.sort_unstable();
     names.dedup();
     let explained = names.into_iter().filter_map(|it| Some((explained(it, &series)?, it)));
@@ -59,12 +60,15 @@ fn explained(label: &str, series: &[(&Labels, f64)]) -> Option<f64> {
 
 /// Places of sorted values; equal values share the mean of their places.
 fn ranks<'a>(series: &'a [(&Labels, f64)]) -> impl Iterator<Item = f64> + 'a {
-    series.chunk_by(|a, b| a.1 == b.1).scan(0.0, |before, equal| {
-        let size = equal.len() as f64;
-        let rank = *before + (size - 1.0) / 2.0;
-        *before += size;
-        Some(std::iter::repeat_n(rank, equal.len()))
-    }).flatten()
+    series
+        .chunk_by(|a, b| a.1 == b.1)
+        .scan(0.0, |before, equal| {
+            let size = equal.len() as f64;
+            let rank = *before + (size - 1.0) / 2.0;
+            *before += size;
+            Some(std::iter::repeat_n(rank, equal.len()))
+        })
+        .flatten()
 }
 
 fn describe(label: &str, series: &[(&Labels, f64)]) -> Vec<String> {

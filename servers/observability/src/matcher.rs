@@ -129,7 +129,10 @@ impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for LabelMatchers
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let matchers = Vec::<LabelMatcher>::deserialize(input)?;
         if !(MIN..=MAX).contains(&matchers.len()) {
-            return Err(D::Error::custom(format!("expected {MIN} to {MAX} matchers, got {}", matchers.len())));
+            return Err(D::Error::custom(format!(
+                "expected {MIN} to {MAX} matchers, got {}",
+                matchers.len()
+            )));
         }
         for (at, matcher) in matchers.iter().enumerate() {
             if matchers[..at].contains(matcher) {
@@ -148,8 +151,12 @@ impl<const MIN: usize, const MAX: usize> JsonSchema for LabelMatchers<MIN, MAX> 
         true
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let item = json_schema!({ "type": "string", "maxLength": TEXT_MAX });
-        json_schema!({ "type": "array", "items": item, "minItems": MIN, "maxItems": MAX })
+        // What is paid for on every request: how long one may be is said when it is too long.
+        let items = json_schema!({ "type": "string" });
+        match MIN {
+            0 => json_schema!({ "type": "array", "items": items, "maxItems": MAX }),
+            _ => json_schema!({ "type": "array", "items": items, "minItems": MIN, "maxItems": MAX }),
+        }
     }
 }
 

@@ -37,7 +37,8 @@ impl Summary {
         let (first, last) = (points.first()?.1, points.last()?.1);
         let spread = Distribution::of(points.iter().map(|it| it.1));
         let finite = points.iter().filter(|it| it.1.is_finite()).count();
-        let nothing = Distribution { min: f64::NAN, p50: f64::NAN, p90: 0.0, p99: 0.0, max: f64::NAN, sum: f64::NAN };
+        let nothing =
+            Distribution { min: f64::NAN, p50: f64::NAN, p90: 0.0, p99: 0.0, max: f64::NAN, sum: f64::NAN };
         let spread = spread.unwrap_or(nothing);
         Some(Summary {
             first,

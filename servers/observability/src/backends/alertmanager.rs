@@ -93,7 +93,11 @@ struct Created {
 }
 
 impl Alertmanager {
-    pub(crate) fn new(connection: &Connection, http: &Http, forced: Forced) -> Result<Alertmanager, OutboundError> {
+    pub(crate) fn new(
+        connection: &Connection,
+        http: &Http,
+        forced: Forced,
+    ) -> Result<Alertmanager, OutboundError> {
         let endpoint = Endpoint::new(&connection.name, http)?;
         Ok(Alertmanager { connection: connection.clone(), endpoint, forced, trust_labels: http.trust_labels })
     }

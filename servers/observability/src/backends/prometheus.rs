@@ -30,7 +30,7 @@ const GET_BYTES_MAX: usize = 1_500;
 
 /// Moments at which a query is evaluated.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum When {
+pub(crate) enum Moments {
     /// One.
     At(Timestamp),
     /// Several.
@@ -105,7 +105,11 @@ struct RuleAlerts {
 }
 
 impl Prometheus {
-    pub(crate) fn new(connection: &Connection, http: &Http, forced: Forced) -> Result<Prometheus, OutboundError> {
+    pub(crate) fn new(
+        connection: &Connection,
+        http: &Http,
+        forced: Forced,
+    ) -> Result<Prometheus, OutboundError> {
         let endpoint = Endpoint::new(&connection.name, http)?;
         Ok(Prometheus { connection: connection.clone(), endpoint, forced, timeout_ms: http.timeout_ms })
     }
@@ -124,7 +128,12 @@ impl Prometheus {
     }
 
     /// Evaluates a query that [`Prometheus::confine`] returned: `/api/v1/query` and `/api/v1/query_range`.
-    pub(crate) async fn query(&self, query: &Query, when: When, deadline: Deadline) -> Result<Answered, ToolError> {
+    pub(crate) async fn query(
+        &self,
+        query: &Query,
+        when: Moments,
+        deadline: Deadline,
+    ) -> Result<Answered, ToolError> {
         self.evaluate(query.text(), when, deadline).await
     }
 
@@ -133,18 +142,20 @@ impl Prometheus {
         &self,
         query: &Query,
         selectors: &[Selector],
-        when: When,
+        when: Moments,
         deadline: Deadline,
     ) -> Result<Counts, ToolError> {
         let result = query.count_of_result();
         let counts = selectors.iter().map(|it| format!("count({})", it.text)).chain(result.clone());
-        let named: Vec<String> =
-            counts.enumerate().map(|(at, it)| format!("label_replace({it}, \"part\", \"{at}\", \"\", \"\")")).collect();
+        let named: Vec<String> = counts
+            .enumerate()
+            .map(|(at, it)| format!("label_replace({it}, \"part\", \"{at}\", \"\", \"\")"))
+            .collect();
         let mut counted = vec![0; named.len()];
         if !named.is_empty() {
             let when = match when {
-                When::At(at) => When::At(at),
-                When::Over(grid) => When::Over(grid.sparse()),
+                Moments::At(at) => Moments::At(at),
+                Moments::Over(grid) => Moments::Over(grid.sparse()),
             };
             let outcome = self.evaluate(&named.join(" or "), when, deadline).await?.outcome;
             for (labels, most) in highest(outcome) {
@@ -159,9 +170,14 @@ impl Prometheus {
     }
 
     /// Series of one metric, within the forced matchers, with a sample shortly before `at`.
-    pub(crate) async fn series_of(&self, metric: &str, at: Timestamp, deadline: Deadline) -> Result<u64, ToolError> {
+    pub(crate) async fn series_of(
+        &self,
+        metric: &str,
+        at: Timestamp,
+        deadline: Deadline,
+    ) -> Result<u64, ToolError> {
         let selector = self.forced.selector(&format!("__name__={metric:?}")).unwrap_or_default();
-        let answered = self.evaluate(&format!("count({selector})"), When::At(at), deadline).await?;
+        let answered = self.evaluate(&format!("count({selector})"), Moments::At(at), deadline).await?;
         Ok(highest(answered.outcome).first().map_or(0, |it| it.1))
     }
 
@@ -178,25 +194,26 @@ impl Prometheus {
 
     /// Alerts as the rules evaluate them now, within the forced matchers: `/api/v1/alerts`.
     pub(crate) async fn rule_alerts(&self, deadline: Deadline) -> Result<Vec<RuleAlert>, ToolError> {
-        let found: Envelope<RuleAlerts> = self.endpoint.get_json(&["api", "v1", "alerts"], &[], deadline).await?;
+        let found: Envelope<RuleAlerts> =
+            self.endpoint.get_json(&["api", "v1", "alerts"], &[], deadline).await?;
         // This address takes no matchers, so they are applied here.
         Ok(found.data.alerts.into_iter().filter(|it| self.forced.admits(&it.labels)).collect())
     }
 
-    async fn evaluate(&self, query: &str, when: When, deadline: Deadline) -> Result<Answered, ToolError> {
+    async fn evaluate(&self, query: &str, when: Moments, deadline: Deadline) -> Result<Answered, ToolError> {
         // Lets Prometheus give up when we do.
         let timeout = format!("{}ms", self.timeout_ms);
         let moments: Vec<(&str, String)> = match when {
-            When::At(at) => vec![("time", seconds(at))],
-            When::Over(grid) => vec![
+            Moments::At(at) => vec![("time", seconds(at))],
+            Moments::Over(grid) => vec![
                 ("start", grid.from.to_string()),
                 ("end", grid.to.to_string()),
                 ("step", grid.step.to_string()),
             ],
         };
         let path = match when {
-            When::At(_) => ["api", "v1", "query"],
-            When::Over(_) => ["api", "v1", "query_range"],
+            Moments::At(_) => ["api", "v1", "query"],
+            Moments::Over(_) => ["api", "v1", "query_range"],
         };
         let mut form = vec![("query", query), ("timeout", timeout.as_str())];
         form.extend(moments.iter().map(|(name, value)| (*name, value.as_str())));
@@ -217,7 +234,10 @@ impl Values {
     pub(crate) fn of(alerts: Vec<RuleAlert>) -> Values {
         let mut by_name: HashMap<String, Vec<RuleAlert>> = HashMap::new();
         for alert in alerts {
-            by_name.entry(alert.labels.get("alertname").cloned().unwrap_or_default()).or_default().push(alert);
+            by_name
+                .entry(alert.labels.get("alertname").cloned().unwrap_or_default())
+                .or_default()
+                .push(alert);
         }
         Values(by_name)
     }
@@ -249,13 +269,16 @@ fn points<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Point>, D::Error> {
 
 /// The highest value of each series, as a count.
 fn highest(outcome: Outcome) -> Vec<(Labels, u64)> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts are whole and not negative")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "counts are whole and not negative"
+    )]
     let count = |it: f64| it.max(0.0) as u64;
     match outcome {
-        Outcome::Vector(series) => series
-            .into_iter()
-            .map(|it| (it.metric, it.value.map_or(0, |it| count(it.0.1))))
-            .collect(),
+        Outcome::Vector(series) => {
+            series.into_iter().map(|it| (it.metric, it.value.map_or(0, |it| count(it.0.1)))).collect()
+        }
         Outcome::Matrix(series) => series
             .into_iter()
             .map(|it| (it.metric, it.values.iter().map(|it| count(it.1)).max().unwrap_or(0)))
@@ -276,15 +299,24 @@ mod tests {
     #[test]
     fn every_type_of_result_is_read() {
         let read = |text: &str| serde_json::from_str::<Outcome>(text).expect(text);
-        let vector = read(r#"{"resultType":"vector","result":[{"metric":{"a":"b"},"value":[1.5,"NaN"]},{"metric":{},"histogram":[1,{}]}]}"#);
+        let vector = read(
+            r#"{"resultType":"vector","result":[{"metric":{"a":"b"},"value":[1.5,"NaN"]},{"metric":{},"histogram":[1,{}]}]}"#,
+        );
         let Outcome::Vector(series) = vector else { panic!("a vector") };
         assert!(series[0].value.expect("a value").0.1.is_nan());
         assert!(series[1].value.is_none());
-        let matrix = read(r#"{"resultType":"matrix","result":[{"metric":{},"values":[[1,"+Inf"],[2,"1e3"]]},{"metric":{},"histograms":[]}]}"#);
+        let matrix = read(
+            r#"{"resultType":"matrix","result":[{"metric":{},"values":[[1,"+Inf"],[2,"1e3"]]},{"metric":{},"histograms":[]}]}"#,
+        );
         let Outcome::Matrix(series) = matrix else { panic!("a matrix") };
         assert_eq!(series[0].values, [(1.0, f64::INFINITY), (2.0, 1000.0)]);
-        assert!(matches!(read(r#"{"resultType":"scalar","result":[1,"2"]}"#), Outcome::Scalar(Sample((_, 2.0)))));
-        assert!(matches!(read(r#"{"resultType":"string","result":[1,"x"]}"#), Outcome::String((_, it)) if it == "x"));
+        assert!(matches!(
+            read(r#"{"resultType":"scalar","result":[1,"2"]}"#),
+            Outcome::Scalar(Sample((_, 2.0)))
+        ));
+        assert!(
+            matches!(read(r#"{"resultType":"string","result":[1,"x"]}"#), Outcome::String((_, it)) if it == "x")
+        );
     }
 
     #[test]

@@ -39,7 +39,10 @@ pub(super) fn refuse_outrageous(text: &str) -> Result<(), String> {
         if depth > DEPTH_MAX || unary > DEPTH_MAX {
             return Err(format!("nested more than {DEPTH_MAX} deep at {}", place(text, token.at)));
         }
-        if !token.text.starts_with(['"', '\'', '`']) && digits > DIGITS_MAX && token.text.starts_with(|it: char| it.is_ascii_digit()) {
+        if !token.text.starts_with(['"', '\'', '`'])
+            && digits > DIGITS_MAX
+            && token.text.starts_with(|it: char| it.is_ascii_digit())
+        {
             return Err(format!("number of more than {DIGITS_MAX} digits at {}", place(text, token.at)));
         }
     }
@@ -53,15 +56,29 @@ pub(super) fn guarded(text: &str) -> Result<Expr, String> {
 
 /// What is wrong, where, and what would be right.
 pub(super) fn explain(text: &str, problem: &str) -> String {
-    if problem != SYNTAX {
-        let near = unknown_function(problem).and_then(|it| nearest_function(&it));
-        let hint = near.map(|it| format!("; did you mean `{it}`?")).unwrap_or_default();
-        return format!("not valid PromQL: {problem}{hint}");
-    }
     let tokens = tokens(text);
-    let (at, hint) = unbalanced(&tokens).or_else(|| habit(text, &tokens)).unwrap_or_else(|| {
-        (stuck(text, &tokens), "a selector looks like `metric{label=\"value\"}`, a rate like `rate(metric[5m])`")
-    });
+    if let Some((at, hint)) = unbalanced(&tokens).or_else(|| habit(&tokens)) {
+        return said(text, at, hint);
+    }
+    if problem == SYNTAX {
+        let hint = "a selector looks like `metric{label=\"value\"}`, a rate like `rate(metric[5m])`";
+        return said(text, stuck(text, &tokens), hint);
+    }
+    let hint = match unknown_function(problem).and_then(nearest_function) {
+        Some(near) => format!("{problem}; did you mean `{near}`?"),
+        None if problem.contains("expected type matrix") => {
+            format!("{problem}; give it a range, as in `metric[5m]`")
+        }
+        None => problem.to_owned(),
+    };
+    let named = problem.split('\'').nth(1).and_then(|name| tokens.iter().find(|it| it.text == name));
+    match named {
+        Some(token) => said(text, token.at, &hint),
+        None => format!("not valid PromQL: {hint}"),
+    }
+}
+
+fn said(text: &str, at: usize, hint: &str) -> String {
     let at = at.min(text.len());
     let near: String = text[at..].chars().take(20).collect();
     let near = if near.trim().is_empty() { "the end".to_owned() } else { format!("`{}`", near.trim()) };
@@ -75,7 +92,8 @@ fn unbalanced(tokens: &[Token<'_>]) -> Option<(usize, &'static str)> {
         match token.text {
             "(" | "[" | "{" => open.push(*token),
             ")" | "]" | "}" => {
-                let closes = |it: Token<'_>| matches!((it.text, token.text), ("(", ")") | ("[", "]") | ("{", "}"));
+                let closes =
+                    |it: Token<'_>| matches!((it.text, token.text), ("(", ")") | ("[", "]") | ("{", "}"));
                 if !open.pop().is_some_and(closes) {
                     return Some((token.at, "this bracket closes nothing"));
                 }
@@ -90,7 +108,7 @@ fn unbalanced(tokens: &[Token<'_>]) -> Option<(usize, &'static str)> {
 }
 
 /// What people bring along from other languages.
-fn habit(text: &str, tokens: &[Token<'_>]) -> Option<(usize, &'static str)> {
+fn habit(tokens: &[Token<'_>]) -> Option<(usize, &'static str)> {
     let mut braces = 0_usize;
     for (at, token) in tokens.iter().enumerate() {
         let next = tokens.get(at + 1).map_or("", |it| it.text);
@@ -110,7 +128,10 @@ fn habit(text: &str, tokens: &[Token<'_>]) -> Option<(usize, &'static str)> {
                 "the value of a matcher stands in quotes"
             }
             ("=", _) if braces == 0 => "to compare, use `==`",
-            ("[", it) if text[token.at..].starts_with("[ ") || !it.starts_with(|it: char| it.is_ascii_digit()) => {
+            ("[", it)
+                if it.bytes().all(|it| it.is_ascii_digit())
+                    || !it.starts_with(|it: char| it.is_ascii_digit()) =>
+            {
                 "a range looks like `[5m]`"
             }
             _ => continue,
@@ -199,16 +220,42 @@ fn place(text: &str, at: usize) -> String {
     }
 }
 
-fn unknown_function(problem: &str) -> Option<String> {
-    problem.contains("unknown function").then(|| problem.split('\'').nth(1).map(str::to_owned)).flatten()
+fn unknown_function(problem: &str) -> Option<&str> {
+    problem.contains("unknown function").then(|| problem.split('\'').nth(1)).flatten()
 }
 
 fn nearest_function(name: &str) -> Option<&'static str> {
     const COMMON: [&str; 30] = [
-        "abs", "absent", "avg_over_time", "ceil", "changes", "clamp_max", "clamp_min", "count_over_time", "delta",
-        "deriv", "floor", "histogram_quantile", "hour", "idelta", "increase", "irate", "label_join", "label_replace",
-        "max_over_time", "min_over_time", "predict_linear", "quantile_over_time", "rate", "resets", "round", "scalar",
-        "sort_desc", "stddev_over_time", "sum_over_time", "timestamp",
+        "abs",
+        "absent",
+        "avg_over_time",
+        "ceil",
+        "changes",
+        "clamp_max",
+        "clamp_min",
+        "count_over_time",
+        "delta",
+        "deriv",
+        "floor",
+        "histogram_quantile",
+        "hour",
+        "idelta",
+        "increase",
+        "irate",
+        "label_join",
+        "label_replace",
+        "max_over_time",
+        "min_over_time",
+        "predict_linear",
+        "quantile_over_time",
+        "rate",
+        "resets",
+        "round",
+        "scalar",
+        "sort_desc",
+        "stddev_over_time",
+        "sum_over_time",
+        "timestamp",
     ];
     let near = |it: &&str| strsim::jaro_winkler(it, name);
     COMMON.into_iter().max_by(|a, b| near(a).total_cmp(&near(b))).filter(|it| near(it) > 0.8)
@@ -241,7 +288,33 @@ mod tests {
         .into_iter()
         .map(|it| format!("{it:?}\n  {}", Query::parse(it).expect_err(it)))
         .collect();
-        expect![[r#""#]].assert_eq(&said.join("\n"));
+        expect![[r#"
+            "sum(rate(foo[5m]) by (job)"
+              not valid PromQL at column 4, near `(rate(foo[5m]) by (j`: this bracket is not closed
+            "sum(rate(foo[5m]))) by (job)"
+              not valid PromQL at column 19, near `) by (job)`: this bracket closes nothing
+            "foo{bar=baz}"
+              not valid PromQL at column 8, near `=baz}`: the value of a matcher stands in quotes
+            "foo{bar=\"baz}"
+              not valid PromQL at column 9, near `"baz}`: this quote is not closed
+            "foo = 1"
+              not valid PromQL at column 5, near `= 1`: to compare, use `==`
+            "foo && bar"
+              not valid PromQL at column 5, near `&& bar`: use `and`
+            "rate(foo[5 minutes])"
+              not valid PromQL at column 9, near `[5 minutes])`: a range looks like `[5m]`
+            "rate(foo)"
+              not valid PromQL at column 1, near `rate(foo)`: expected type matrix in call to function 'rate', got vector; give it a range, as in `metric[5m]`
+            "rat(foo[5m])"
+              not valid PromQL at column 1, near `rat(foo[5m])`: unknown function with name 'rat'; did you mean `rate`?
+            "foo + * bar"
+              not valid PromQL at column 5, near `+ * bar`: a selector looks like `metric{label="value"}`, a rate like `rate(metric[5m])`
+            "sum by job (foo)\n  + )"
+              not valid PromQL at line 2, column 5, near `)`: this bracket closes nothing
+            "a\n+ b c"
+              not valid PromQL at line 2, column 5, near `c`: a selector looks like `metric{label="value"}`, a rate like `rate(metric[5m])`
+            "{a=~\".*\"}"
+              not valid PromQL: vector selector must contain at least one non-empty matcher"#]].assert_eq(&said.join("\n"));
     }
 
     #[test]
@@ -261,6 +334,8 @@ mod tests {
                 assert!(!query.text().is_empty(), "{start}");
             }
         }
+        let right = Query::parse(&vec!["a"; 700].join(" ^ ")).expect("deep to the right");
+        assert_eq!(right.clone().selectors().len(), 1);
         let deep = format!("{}a{}", "(".repeat(60), ")".repeat(60));
         assert!(Query::parse(&deep).is_ok());
         let long = vec!["a"; 700].join(" or ");

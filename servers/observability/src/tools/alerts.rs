@@ -70,7 +70,8 @@ pub(super) fn group(
         let known = groups[first..].iter().position(|it| it.target == target && it.severity == severity);
         let at = known.map_or(groups.len(), |it| first + it);
         if known.is_none() {
-            let summary = ["summary", "description", "message"].iter().find_map(|it| alert.annotations.get(*it));
+            let summary =
+                ["summary", "description", "message"].iter().find_map(|it| alert.annotations.get(*it));
             groups.push(Group {
                 target,
                 severity,
@@ -118,10 +119,15 @@ impl Group {
     }
 
     fn state(&self) -> String {
-        let some: Vec<(State, usize)> = State::ALL.into_iter().zip(self.states).filter(|it| it.1 > 0).collect();
+        let some: Vec<(State, usize)> =
+            State::ALL.into_iter().zip(self.states).filter(|it| it.1 > 0).collect();
         match some.as_slice() {
             [(state, _)] => state.word().to_owned(),
-            several => several.iter().map(|(it, count)| format!("{} {count}", it.word())).collect::<Vec<_>>().join(", "),
+            several => several
+                .iter()
+                .map(|(it, count)| format!("{} {count}", it.word()))
+                .collect::<Vec<_>>()
+                .join(", "),
         }
     }
 
@@ -157,7 +163,8 @@ impl Group {
     fn differing(&self, common: &Labels) -> String {
         let names = self.labels[0].keys().filter(|it| !common.contains_key(*it));
         let values = |name: &String| {
-            let mut values: Vec<&str> = self.labels.iter().filter_map(|it| it.get(name)).map(String::as_str).collect();
+            let mut values: Vec<&str> =
+                self.labels.iter().filter_map(|it| it.get(name)).map(String::as_str).collect();
             values.sort_unstable();
             values.dedup();
             values
@@ -206,7 +213,8 @@ mod tests {
     use super::*;
 
     fn alert(labels: &[(&str, &str)], since: &str, silenced: bool) -> Alert {
-        let labels: Labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let labels: Labels =
+            labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let silenced: &[&str] = if silenced { &["id"] } else { &[] };
         serde_json::from_value(json!({
             "labels": labels,

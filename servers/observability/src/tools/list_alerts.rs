@@ -23,13 +23,14 @@ use crate::{
     matcher::LabelMatchers,
 };
 
-/// Firing alerts, grouped by name and severity, critical first; silenced and inhibited ones are shown as such.
+/// Firing alerts by name and severity, critical first; silenced and inhibited ones marked.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListAlerts {
-    /// Which Alertmanager; all if absent.
+    /// Which; else all.
+    #[schemars(with = "Option<String>")]
     connection: Option<Slug>,
-    /// Matchers that must all hold, e.g. `severity="critical"`, `team=~"a|b"`.
+    /// All must hold: `severity="critical"`, `team=~"a|b"`.
     #[serde(default)]
     filter: LabelMatchers<0, 8>,
     /// Which alerts.
@@ -54,6 +55,7 @@ enum Wanted {
 
 /// Where and when was looked. No totals: they would count what policy hides, and the rows say it.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(transform = super::plain)]
 pub(super) struct AlertsFacts {
     connections: Vec<String>,
     /// UTC.
@@ -109,7 +111,8 @@ impl ListAlerts {
             match look {
                 Ok((alerts, values)) => {
                     connections.push(name.clone());
-                    not_looked_at.extend(values.as_ref().err().map(|it| format!("values of {name}'s alerts: {it}")));
+                    not_looked_at
+                        .extend(values.as_ref().err().map(|it| format!("values of {name}'s alerts: {it}")));
                     let value = |it: &Labels| values.as_ref().ok()?.as_ref()?.find(it);
                     alerts::group(alerts, |it| backends.alert_target(alertmanager, it), value, &mut groups);
                 }

@@ -1,11 +1,7 @@
 //! How do many series become few rows?
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
-use tool::{Column, Row, Table, args::Number};
+use tool::{Column, Row, Table};
 
 use crate::{
     backends::prometheus::{InstantSeries, RangeSeries},
@@ -16,34 +12,28 @@ use crate::{
     statistics::{Distribution, Point, Summary, sparkline},
 };
 
-/// Most series shown: 1 to 200, 20 unless told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Limit(u64);
-
 /// Rows, and what they have in common.
 pub(super) struct Shown {
     pub(super) table: Table,
-    pub(super) count: usize,
     pub(super) common: Labels,
-    pub(super) distribution: Option<String>,
-    pub(super) groups: Vec<String>,
     pub(super) notes: Vec<String>,
 }
 
-const LIMIT_MAX: u64 = 200;
+/// More than this many series are summed up as well as shown.
+const PLAIN_MAX: usize = 20;
 /// Of the rows of a long instant answer, this many are its lowest.
 const BOTTOM: usize = 4;
 /// Fewer values need no distribution: they stand there.
-const DISTRIBUTION_MIN: usize = 5;
+const DISTRIBUTION_MIN: usize = 6;
 /// Blocks of a sparkline in a short and in a long table.
 const WIDTHS: (usize, usize) = (24, 12);
 const SHORT_TABLE: usize = 8;
 /// Most points of one series shown.
 const POINTS_MAX: usize = 240;
 
-/// Series at one moment, highest first unless the query orders them itself. When there are more than `limit`, the top and
-/// the bottom are shown and the rest is summed up.
-pub(super) fn instant(found: Vec<InstantSeries>, limit: Limit, ordered: bool) -> Shown {
+/// Series at one moment, highest first unless the query orders them itself. Of many the top and the bottom are
+/// shown and all are summed up.
+pub(super) fn instant(found: Vec<InstantSeries>, most: usize, ordered: bool) -> Shown {
     let all = found.len();
     let mut series: Vec<(Labels, f64)> =
         found.into_iter().filter_map(|it| Some((it.metric, it.value?.0.1))).collect();
@@ -57,15 +47,18 @@ pub(super) fn instant(found: Vec<InstantSeries>, limit: Limit, ordered: bool) ->
     }
     let count = series.len();
     let common = labels::common(series.iter().map(|it| &it.0));
-    let long = count > limit.rows();
-    let (distribution, groups) = spread(series.iter().map(|it| (&it.0, it.1)), long);
+    let long = count > PLAIN_MAX;
+    let summary = if count >= DISTRIBUTION_MIN {
+        spread(series.iter().map(|it| (&it.0, it.1)), "")
+    } else {
+        Vec::new()
+    };
     let mut columns = vec![Column::untrusted("labels"), Column::new("value")];
     let mut rows: Vec<Row> = Vec::new();
-    let bottom = if long && !ordered { BOTTOM.min(limit.rows() / 4) } else { 0 };
-    let top = count.min(limit.rows() - bottom);
-    let cells = |(labels, value): &(Labels, f64)| {
-        vec![json!(labels::text(labels, &common)), Figure(*value).cell()]
-    };
+    let bottom = if long && !ordered { BOTTOM } else { 0 };
+    let top = most.min(count - bottom);
+    let cells =
+        |(labels, value): &(Labels, f64)| vec![json!(labels::text(labels, &common)), Figure(*value).cell()];
     rows.extend(series[..top].iter().map(|it| row(cells(it))));
     if bottom > 0 {
         columns.push(Column::new("end"));
@@ -79,11 +72,11 @@ pub(super) fn instant(found: Vec<InstantSeries>, limit: Limit, ordered: bool) ->
         });
         rows.splice(at..at, lowest.collect::<Vec<_>>());
     }
-    Shown { table: table(columns, rows, count), count, common, distribution, groups, notes }
+    Shown { table: table(columns, rows, count), common, notes: summary.into_iter().chain(notes).collect() }
 }
 
 /// Series over time, what moved most first.
-pub(super) fn range(found: Vec<RangeSeries>, limit: Limit, grid: Option<Grid>, points: bool) -> Shown {
+pub(super) fn range(found: Vec<RangeSeries>, most: usize, grid: Option<Grid>, points: bool) -> Shown {
     let all = found.len();
     let mut series: Vec<(Labels, Vec<Point>, Summary)> = found
         .into_iter()
@@ -106,19 +99,20 @@ pub(super) fn range(found: Vec<RangeSeries>, limit: Limit, grid: Option<Grid>, p
         }
     }
     let common = labels::common(series.iter().map(|it| &it.0));
-    let (distribution, groups) = match count > limit.rows() {
-        true => spread(series.iter().map(|it| (&it.0, it.2.last)), true),
-        false => (None, Vec::new()),
+    let summary = match count > PLAIN_MAX {
+        true => spread(series.iter().map(|it| (&it.0, it.2.last)), "last: "),
+        false => Vec::new(),
     };
-    let kept = &series[..count.min(limit.rows())];
+    let kept = &series[..count.min(most)];
     let (columns, rows) = match points {
         true => in_points(kept, &common, grid),
         false => in_statistics(kept, &common, (from, to)),
     };
     if points && kept.iter().any(|it| it.1.len() > POINTS_MAX) {
-        notes.push(format!("only the newest {POINTS_MAX} points of a series are shown: raise `step_seconds`"));
+        notes
+            .push(format!("only the newest {POINTS_MAX} points of a series are shown: raise `step_seconds`"));
     }
-    Shown { table: table(columns, rows, count), count, common, distribution, groups, notes }
+    Shown { table: table(columns, rows, count), common, notes: summary.into_iter().chain(notes).collect() }
 }
 
 type Summed = (Labels, Vec<Point>, Summary);
@@ -146,7 +140,9 @@ fn in_points(series: &[Summed], common: &Labels, grid: Option<Grid>) -> (Vec<Col
         let first = points.first().map_or(0.0, |it| it.0);
         let values: Vec<Value> = match grid {
             Some(grid) => on_grid(points, grid.step as f64),
-            None => points.iter().map(|it| json!([Figure(it.0 - first).cell(), Figure(it.1).cell()])).collect(),
+            None => {
+                points.iter().map(|it| json!([Figure(it.0 - first).cell(), Figure(it.1).cell()])).collect()
+            }
         };
         vec![json!(labels::text(labels, common)), Figure(first).cell(), json!(values)]
     };
@@ -174,26 +170,30 @@ fn ends(grid: Option<Grid>, series: &[Summed]) -> (f64, f64) {
     }
     let firsts = series.iter().filter_map(|it| it.1.first());
     let lasts = series.iter().filter_map(|it| it.1.last());
-    (firsts.map(|it| it.0).fold(f64::INFINITY, f64::min), lasts.map(|it| it.0).fold(f64::NEG_INFINITY, f64::max))
+    (
+        firsts.map(|it| it.0).fold(f64::INFINITY, f64::min),
+        lasts.map(|it| it.0).fold(f64::NEG_INFINITY, f64::max),
+    )
 }
 
-/// The distribution of many values, and for a table that does not show all of them the label that explains it.
-fn spread<'a>(
-    values: impl Iterator<Item = (&'a Labels, f64)> + Clone,
-    long: bool,
-) -> (Option<String>, Vec<String>) {
-    let numbers = values.clone().map(|it| it.1);
-    let count = numbers.clone().count();
-    let distribution = Distribution::of(numbers).filter(|_| count >= DISTRIBUTION_MIN).map(|it| {
+/// The distribution of many values, and when they are very many the label that explains it.
+fn spread<'a>(values: impl Iterator<Item = (&'a Labels, f64)> + Clone, of: &str) -> Vec<String> {
+    let distribution = Distribution::of(values.clone().map(|it| it.1)).map(|it| {
         let [min, p50, p90, p99, max, sum] = [it.min, it.p50, it.p90, it.p99, it.max, it.sum].map(Figure);
-        format!("min {min}, p50 {p50}, p90 {p90}, p99 {p99}, max {max}, sum {sum}")
+        format!("{of}min {min}, p50 {p50}, p90 {p90}, p99 {p99}, max {max}, sum {sum}")
     });
-    let explained = if long { groups::explain(values) } else { None };
+    let explained = if values.clone().count() > PLAIN_MAX { groups::explain(values) } else { None };
     let groups = explained.map(|found| {
         let label = format!("by {}", found.label);
-        std::iter::once(label).chain(found.groups).collect()
+        std::iter::once(label).chain(found.groups)
     });
-    (distribution, groups.unwrap_or_default())
+    distribution.into_iter().chain(groups.into_iter().flatten()).collect()
+}
+
+/// A scalar or a string.
+pub(super) fn single(value: Value) -> Shown {
+    let columns = vec![Column::untrusted("value")];
+    Shown { table: table(columns, vec![row(vec![value])], 1), common: Labels::new(), notes: Vec::new() }
 }
 
 fn table(columns: Vec<Column>, rows: Vec<Row>, count: usize) -> Table {
@@ -209,46 +209,6 @@ fn descending(a: f64, b: f64) -> std::cmp::Ordering {
     match (a.is_nan(), b.is_nan()) {
         (false, false) => b.total_cmp(&a),
         (a, b) => a.cmp(&b),
-    }
-}
-
-impl Limit {
-    /// The number.
-    pub(super) fn get(self) -> u64 {
-        self.0
-    }
-
-    /// The greatest that can be asked for.
-    pub(super) fn most(self) -> u64 {
-        LIMIT_MAX
-    }
-
-    fn rows(self) -> usize {
-        usize::try_from(self.0).unwrap_or(1)
-    }
-}
-
-impl Default for Limit {
-    fn default() -> Limit {
-        Limit(20)
-    }
-}
-
-impl<'de> Deserialize<'de> for Limit {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        Number::<1, LIMIT_MAX>::deserialize(input).map(|it| Limit(it.get()))
-    }
-}
-
-impl JsonSchema for Limit {
-    fn schema_name() -> Cow<'static, str> {
-        "Limit".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Number::<1, LIMIT_MAX>::json_schema(generator)
     }
 }
 
@@ -271,23 +231,23 @@ mod tests {
 
     #[test]
     fn a_short_answer_shows_every_series_highest_first() {
-        let shown = instant(at_once(&[1.0, f64::NAN, 3.0]), Limit::default(), false);
+        let shown = instant(at_once(&[1.0, f64::NAN, 3.0]), 200, false);
         assert_eq!(cells(&shown), [r#"["pod=p2",3]"#, r#"["pod=p0",1]"#, r#"["pod=p1","NaN"]"#]);
-        assert_eq!((shown.common.len(), shown.distribution), (1, None));
-        let shown = instant(at_once(&[1.0, 3.0]), Limit::default(), true);
+        assert_eq!((shown.common.len(), shown.notes.len()), (1, 0));
+        let shown = instant(at_once(&[1.0, 3.0]), 200, true);
         assert_eq!(cells(&shown)[0], r#"["pod=p0",1]"#, "an order of the query's own is kept");
     }
 
     #[test]
     fn a_long_answer_shows_both_ends_and_sums_up_the_rest() {
         let values: Vec<f64> = (0..100).map(f64::from).collect();
-        let shown = instant(at_once(&values), Limit(8), false);
+        let shown = instant(at_once(&values), 8, false);
         assert_eq!(shown.table.seen, 100);
         let ends: Vec<String> = cells(&shown);
-        assert_eq!(ends.len(), 8);
+        assert_eq!(ends.len(), 8 + BOTTOM);
         assert_eq!(ends[0], r#"["pod=p99",99,"top"]"#);
         assert!(ends.contains(&r#"["pod=p0",0,"bottom"]"#.to_owned()), "{ends:?}");
-        assert_eq!(shown.distribution.expect("many"), "min 0, p50 49, p90 89, p99 98, max 99, sum 4950");
+        assert_eq!(shown.notes[0], "min 0, p50 49, p90 89, p99 98, max 99, sum 4950");
     }
 
     #[test]
@@ -304,10 +264,10 @@ mod tests {
                 over("gone", &[(0, 5.0), (20, 6.0)]),
             ]
         };
-        let shown = range(found(), Limit::default(), Some(grid), false);
-        assert_eq!(cells(&shown)[0], r#"["pod=risen",1,9,1,9,3.667,8,"▁·▁····················█"]"#.replace("▁·▁", "▁·▁"));
+        let shown = range(found(), 200, Some(grid), false);
+        assert_eq!(cells(&shown)[0], r#"["pod=risen",1,9,1,9,3.667,8,"▁·▁····················█"]"#);
         assert_eq!(shown.notes, ["1 series ended before the window did"]);
-        let shown = range(found(), Limit(1), Some(grid), true);
+        let shown = range(found(), 1, Some(grid), true);
         assert_eq!(cells(&shown), [r#"["pod=risen",0,[1,1,null,null,null,null,null,null,null,null,9]]"#]);
         assert_eq!(shown.table.seen, 3);
     }

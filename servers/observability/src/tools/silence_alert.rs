@@ -19,50 +19,48 @@ use crate::{
     matcher::LabelMatchers,
 };
 
-/// Silence an alert for at most 24 hours. It goes on firing, but nobody is told; it comes back by itself.
-///
-/// Try `dry_run` first: it lists what would go unheard.
+/// Silence an alert for at most a day: it goes on firing, nobody is told. Try `dry_run` first.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SilenceAlert {
-    /// Which Alertmanager, if several.
+    /// Which, if several.
+    #[schemars(with = "Option<String>")]
     connection: Option<Slug>,
-    /// What to silence: one is `alertname="NAME"`, more narrow it, e.g. `service=~"a|b"`.
+    /// `alertname="NAME"`, always; more narrow it, e.g. `service=~"a|b"`.
     matchers: LabelMatchers<1, 8>,
     /// How long.
     duration_minutes: Number<1, 1440>,
-    /// Why; people read it in Alertmanager.
+    /// Why.
     reason: Text<10, 500>,
-    /// Only list what it would hide.
+    /// Only list what it hides.
     #[serde(default)]
     dry_run: bool,
 }
 
 /// The silence, or what it would be.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(transform = super::plain)]
 pub(super) struct SilenceFacts {
-    connection: String,
-    /// What was done, or would be.
+    /// What was done or would be, and how to undo it.
     outcome: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     silence: Option<String>,
     /// UTC.
     ends_at: String,
-    matchers: Vec<String>,
     /// Alerts that fire now and match.
     hides: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    undo: Option<String>,
 }
 
 /// What a call would do, as far as reading tells.
 struct Plan {
     matchers: Vec<SilenceMatcher>,
-    shown: Vec<String>,
+    forced: Vec<String>,
     ends: Timestamp,
     hidden: Vec<Alert>,
     existing: Option<(String, Timestamp)>,
 }
+
+const SILENCED: &str = "silenced; to undo, expire the silence in Alertmanager; it ends by itself";
 
 impl Tool for SilenceAlert {
     const NAME: &'static str = "silence_alert";
@@ -122,11 +120,10 @@ impl Tool for SilenceAlert {
         let plan = self.plan(alertmanager, context.now(), deadline).await?;
         match (self.dry_run, context.leave()) {
             (true, _) => Ok(self.rehearse(backends, alertmanager, plan)),
-            (false, Some(leave)) => {
-                self.carry_out(leave, context, backends, alertmanager, plan).await
-            }
+            (false, Some(leave)) => self.carry_out(leave, context, backends, alertmanager, plan).await,
             (false, None) => Err(ToolError::Closed {
-                problem: "a silence needs a recorded intent, and this call has none; use `dry_run`".to_owned(),
+                problem: "a silence needs a recorded intent, and this call has none; use `dry_run`"
+                    .to_owned(),
             }),
         }
     }
@@ -135,14 +132,22 @@ impl Tool for SilenceAlert {
 impl SilenceAlert {
     /// The alert's name, without which a silence could hide everything.
     fn alert(&self) -> Result<&str, ToolError> {
-        self.matchers.as_slice().iter().find_map(|it| it.pins("alertname")).ok_or_else(|| ToolError::Invalid {
-            argument: "matchers",
-            problem: "one must be an equality on the alert's name, e.g. `alertname=\"HighErrorRate\"`".to_owned(),
+        self.matchers.as_slice().iter().find_map(|it| it.pins("alertname")).ok_or_else(|| {
+            ToolError::Invalid {
+                argument: "matchers",
+                problem: "one must be an equality on the alert's name, e.g. `alertname=\"HighErrorRate\"`"
+                    .to_owned(),
+            }
         })
     }
 
     /// Reads what would be hidden, and whether it already is.
-    async fn plan(&self, alertmanager: &Alertmanager, now: Timestamp, deadline: Deadline) -> Result<Plan, ToolError> {
+    async fn plan(
+        &self,
+        alertmanager: &Alertmanager,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Plan, ToolError> {
         self.alert()?;
         let confined = alertmanager.confine(self.matchers.as_slice());
         let matchers: Vec<SilenceMatcher> = confined.iter().map(SilenceMatcher::from).collect();
@@ -158,9 +163,9 @@ impl SilenceAlert {
             alertmanager.alerts(self.matchers.as_slice(), deadline),
             alertmanager.silence_until(&matchers, enough, deadline),
         );
-        let shown = confined.iter().map(ToString::to_string).collect();
+        let forced = confined[self.matchers.as_slice().len()..].iter().map(ToString::to_string).collect();
         let existing = existing?.map(|it| (it.id, it.ends_at));
-        Ok(Plan { matchers, shown, ends, hidden: hidden?, existing })
+        Ok(Plan { matchers, forced, ends, hidden: hidden?, existing })
     }
 
     fn rehearse(&self, backends: &Backends, alertmanager: &Alertmanager, plan: Plan) -> Answer<SilenceFacts> {
@@ -187,7 +192,7 @@ impl SilenceAlert {
         let receipt = format!("{}:{}", leave.intent().log(), leave.intent().index());
         let silence = self.silence(&plan, context.caller(), &receipt, context.now());
         let id = alertmanager.create_silence(leave, &silence, Some(context.deadline())).await?;
-        Ok(Self::told(backends, alertmanager, plan, "silenced".to_owned(), Some(id)))
+        Ok(Self::told(backends, alertmanager, plan, SILENCED.to_owned(), Some(id)))
     }
 
     /// What is sent: who asked for it and where that is recorded stand in it for people who look there.
@@ -211,16 +216,13 @@ impl SilenceAlert {
         let hides = plan.hidden.len();
         alerts::group(plan.hidden, |it| backends.alert_target(alertmanager, it), |_| None, &mut groups);
         alerts::sort(&mut groups);
-        let undo = silence.as_ref().map(|id| format!("expire silence {id} in Alertmanager; it ends by itself"));
-        let facts = SilenceFacts {
-            connection: alertmanager.connection().name.clone(),
-            outcome,
-            silence,
-            ends_at: utc(plan.ends),
-            matchers: plan.shown,
-            hides,
-            undo,
+        let outcome = match plan.forced.is_empty() {
+            true => outcome,
+            false => {
+                format!("{outcome}; only within {}, which this connection forces", plan.forced.join(", "))
+            }
         };
+        let facts = SilenceFacts { outcome, silence, ends_at: utc(plan.ends), hides };
         let seen = groups.len() as u64;
         let (columns, rows) = alerts::table(groups, false);
         Answer::table(facts, tool::Table { columns, rows, seen, noun: "groups of alerts", next: None })

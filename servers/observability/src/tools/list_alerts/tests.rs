@@ -22,18 +22,29 @@ static BACKEND: LazyLock<Backend> = LazyLock::new(|| {
     let mut alerts: Vec<Fired> = (0..480)
         .map(|at| {
             let fired = Fired::new(&format!("Noise{:02}", at % 40)).label("severity", "warning");
-            let fired = fired.label("pod", format!("pod-{at}")).label("team", if at % 2 == 0 { "cart" } else { "x" });
-            fired.annotation("summary", "Something is a little slower than it was yesterday").since("2026-01-31T10:00:00Z")
+            let fired =
+                fired.label("pod", format!("pod-{at}")).label("team", if at % 2 == 0 { "cart" } else { "x" });
+            fired
+                .annotation("summary", "Something is a little slower than it was yesterday")
+                .since("2026-01-31T10:00:00Z")
         })
         .collect();
     alerts.extend((0..12).map(|at| {
-        let fired = Fired::new("HighErrorRate").label("severity", "critical").label("service", "checkout-api");
-        let fired = fired.label("pod", format!("checkout-api-{at}")).annotation("value", format!("0.{}", at + 10));
-        fired.annotation("summary", "More than 5% of requests fail").since(format!("2026-01-31T11:{:02}:00Z", 20 + at))
+        let fired =
+            Fired::new("HighErrorRate").label("severity", "critical").label("service", "checkout-api");
+        let fired =
+            fired.label("pod", format!("checkout-api-{at}")).annotation("value", format!("0.{}", at + 10));
+        fired
+            .annotation("summary", "More than 5% of requests fail")
+            .since(format!("2026-01-31T11:{:02}:00Z", 20 + at))
     }));
     alerts.push(Fired::new("ClusterDown").label("severity", "critical").since("2026-01-31T09:00:00Z"));
-    alerts.extend((0..3).map(|at| Fired::new("PodSlow").label("severity", "info").label("pod", at.to_string())));
-    alerts.extend((0..4).map(|at| Fired::new("DiskFull").label("severity", "critical").label("disk", at.to_string())));
+    alerts.extend(
+        (0..3).map(|at| Fired::new("PodSlow").label("severity", "info").label("pod", at.to_string())),
+    );
+    alerts.extend(
+        (0..4).map(|at| Fired::new("DiskFull").label("severity", "critical").label("disk", at.to_string())),
+    );
     backend.push(&alerts);
     silence(&backend, "DiskFull");
     backend
@@ -88,7 +99,9 @@ async fn silenced_and_inhibited_alerts_are_shown_as_such() {
     let all = ask(json!({})).await;
     assert_eq!(row(&all, "DiskFull")[3], "silenced");
     assert_eq!(row(&all, "PodSlow")[3], "inhibited");
-    for (state, alert, count) in [("silenced", "DiskFull", 1), ("inhibited", "PodSlow", 1), ("active", "Noise00", 42)] {
+    for (state, alert, count) in
+        [("silenced", "DiskFull", 1), ("inhibited", "PodSlow", 1), ("active", "Noise00", 42)]
+    {
         let some = ask(json!({ "state": state })).await;
         assert_eq!(some["seen"], count, "{state}");
         row(&some, alert);
@@ -101,7 +114,9 @@ async fn a_filter_is_applied_and_one_that_is_none_is_refused() {
     assert_eq!((&answer["seen"], &answer["rows"][0][0]), (&json!(1), &json!("HighErrorRate")));
     let answer = ask(json!({ "filter": ["severity=\"nobody\""] })).await;
     assert_eq!(answer["notes"][0], "nothing fires that meets `filter` and `state`");
-    for wrong in [json!({ "filter": ["a=\"b\",c=\"d\""] }), json!({ "state": "loud" }), json!({ "filter": "a=b" })] {
+    for wrong in
+        [json!({ "filter": ["a=\"b\",c=\"d\""] }), json!({ "state": "loud" }), json!({ "filter": "a=b" })]
+    {
         assert!(serde_json::from_value::<ListAlerts>(wrong).is_err());
     }
     let forced = Http { matchers: vec!["team=\"cart\"".to_owned()], ..http(&BACKEND.url()) };
@@ -168,7 +183,10 @@ async fn a_row_carries_what_it_shows_and_a_trusted_team() {
     let tool::Body::Table(table) = answer.body else { panic!("rows") };
     let targets: Vec<_> = table.rows.into_iter().map(|it| it.target.unwrap()).collect();
     assert_eq!(targets.len(), 1, "{targets:?}");
-    assert_eq!((targets[0].id.as_str(), targets[0].team.as_str(), targets[0].kind), ("Noise02", "cart", "alerts"));
+    assert_eq!(
+        (targets[0].id.as_str(), targets[0].team.as_str(), targets[0].kind),
+        ("Noise02", "cart", "alerts")
+    );
     let answer = ask_of(&both, json!({ "filter": ["alertname=\"Noise01\""] })).await.unwrap();
     let tool::Body::Table(table) = answer.body else { panic!("rows") };
     assert_eq!(table.rows[0].target.as_ref().unwrap().team, "platform", "`x` is no known team");

@@ -67,7 +67,8 @@ async fn a_dry_run_lists_what_would_go_unheard_and_posts_nothing() {
 async fn what_is_sent_hides_what_was_said_and_is_found_again() {
     let backend = backend();
     let backends = Backends::new(&[alerts(http(&backend.url()))]).unwrap();
-    let call: SilenceAlert = parse(arguments(json!(["alertname=\"HighErrorRate\"", "service=~\"check.*|cart-.*\""])));
+    let call: SilenceAlert =
+        parse(arguments(json!(["alertname=\"HighErrorRate\"", "service=~\"check.*|cart-.*\""])));
     let alertmanager = backends.alertmanager(None).unwrap();
     let plan = call.plan(alertmanager, now(), None).await.unwrap();
     assert_eq!(plan.hidden.len(), 2);
@@ -85,7 +86,8 @@ async fn what_is_sent_hides_what_was_said_and_is_found_again() {
     });
 
     // In another order, the same; for longer or of others, not.
-    let again: SilenceAlert = parse(arguments(json!(["service=~\"check.*|cart-.*\"", "alertname=\"HighErrorRate\""])));
+    let again: SilenceAlert =
+        parse(arguments(json!(["service=~\"check.*|cart-.*\"", "alertname=\"HighErrorRate\""])));
     let plan = again.plan(alertmanager, now(), None).await.unwrap();
     assert!(plan.existing.is_some());
     let answer = shown(&again.rehearse(&backends, alertmanager, plan));
@@ -108,7 +110,9 @@ fn a_silence_that_is_too_broad_or_too_long_is_refused() {
         json!(["alertname=\"\""]),
     ] {
         let call: SilenceAlert = parse(arguments(broad.clone()));
-        let Err(ToolError::Invalid { argument, problem }) = call.targets(&backends) else { panic!("{broad}") };
+        let Err(ToolError::Invalid { argument, problem }) = call.targets(&backends) else {
+            panic!("{broad}")
+        };
         assert_eq!(argument, "matchers");
         assert!(problem.contains("alertname=\"HighErrorRate\""), "{problem}");
     }
@@ -157,7 +161,7 @@ async fn forced_matchers_bind_a_silence_too() {
     let backends = Backends::new(&[alerts(forced)]).unwrap();
     let call: SilenceAlert = parse(arguments(json!(["alertname=\"HighErrorRate\""])));
     let plan = call.plan(backends.alertmanager(None).unwrap(), now(), None).await.unwrap();
-    assert_eq!(plan.shown, ["alertname=\"HighErrorRate\"", "team=\"cart\""]);
+    assert_eq!(plan.forced, ["team=\"cart\""]);
     assert_eq!(plan.hidden.len(), 1);
     let sent = serde_json::to_value(call.silence(&plan, &caller(None), "r", now())).unwrap();
     assert_eq!(sent["matchers"][1]["name"], "team");
