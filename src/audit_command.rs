@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tool::Window;
 
-use crate::{USAGE, open};
+use crate::{USAGE, open, say};
 
 /// What was done, by whom, allowed by which rule; and whether the log of it is whole
 #[derive(Args)]
@@ -76,7 +76,6 @@ pub(crate) fn run(audit: Audit, config: Option<&Path>) -> anyhow::Result<ExitCod
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the report is what stdout is for")]
 fn verify(state: &Path, keys: &[String], json: bool) -> anyhow::Result<ExitCode> {
     let keys = keys.iter().map(|it| it.trim().parse()).collect::<Result<Vec<VerifyingKey>, _>>();
     let keys = match keys {
@@ -85,17 +84,16 @@ fn verify(state: &Path, keys: &[String], json: bool) -> anyhow::Result<ExitCode>
     };
     let report = audit::verify(state, &keys)?;
     match json {
-        true => println!("{}", serde_json::to_string_pretty(&report)?),
-        false => println!("{report}"),
+        true => say::json(&report)?,
+        false => say::line(&report.to_string())?,
     }
     Ok(ExitCode::from(report.exit_code()))
 }
 
-#[expect(clippy::print_stdout, reason = "the record is what stdout is for")]
 fn show(state: &Path, selector: &str) -> anyhow::Result<ExitCode> {
     match audit::show(state, selector) {
         Ok(record) => {
-            println!("{}", serde_json::to_string_pretty(&record)?);
+            say::json(&record)?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error @ audit::AuditError::NoRecord { .. }) => Ok(usage(&error.to_string())),
@@ -135,13 +133,11 @@ fn since(text: &str) -> Result<Timestamp, String> {
     Window::parse(text)?.at(Timestamp::now()).map(|span| span.from)
 }
 
-#[expect(clippy::print_stdout, reason = "records are what stdout is for")]
 fn print(record: &Record, json: bool) -> anyhow::Result<()> {
     match json {
-        true => println!("{}", serde_json::to_string(record)?),
-        false => println!("{}", line(record)),
+        true => say::line(&serde_json::to_string(record)?),
+        false => say::line(&line(record)),
     }
-    Ok(())
 }
 
 /// When, where, what, by whom, how it was decided and by which rule, how it ended.

@@ -8,11 +8,12 @@ use gate::{Refusal, Reply, Request};
 use policy::Channel;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
+use tool::ToolError;
 
 use crate::{
     UNUSABLE, USAGE,
     family::{self, Server},
-    open,
+    open, say,
 };
 
 /// Call one tool: data on stdout as JSON, text for people on stderr
@@ -72,6 +73,9 @@ fn exit_code(reply: &Reply) -> u8 {
     match &reply.refusal {
         None => 0,
         Some(Refusal::UnknownTool { .. } | Refusal::Arguments(_)) => USAGE,
+        Some(Refusal::Unresolved(ToolError::Invalid { .. }) | Refusal::Failed(ToolError::Invalid { .. })) => {
+            USAGE
+        }
         Some(Refusal::Denied(_)) => 3,
         Some(Refusal::NeedsApproval(_)) => 4,
         Some(Refusal::Unrecorded(_) | Refusal::OutcomeUnrecorded { .. }) => UNUSABLE,
@@ -79,11 +83,10 @@ fn exit_code(reply: &Reply) -> u8 {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the result is what stdout is for")]
 fn print(reply: &Reply) -> anyhow::Result<()> {
     let part = if reply.refusal.is_some() { "error" } else { "result" };
     let whole = json!({ part: reply.shaped.structured, "receipt": reply.receipt, "untrusted": reply.shaped.untrusted });
-    println!("{}", serde_json::to_string_pretty(&whole)?);
+    say::json(&whole)?;
     eprintln!("{}", reply.shaped.text);
     if let Some(receipt) = &reply.receipt {
         eprintln!("receipt: {} #{}", receipt.log(), receipt.index());

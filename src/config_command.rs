@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use crate::say;
+
 /// What may stand in bailiwick.toml
 #[derive(Args)]
 pub(crate) struct Config {
@@ -17,10 +19,9 @@ enum ConfigCommand {
     Schema,
 }
 
-#[expect(clippy::print_stdout, reason = "the schema is what stdout is for")]
 pub(crate) fn run(config: &Config) -> anyhow::Result<ExitCode> {
     match config.command {
-        ConfigCommand::Schema => println!("{}", serde_json::to_string_pretty(&config::json_schema())?),
+        ConfigCommand::Schema => say::json(&config::json_schema())?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@ mod family;
 mod init;
 mod open;
 mod policy_command;
+mod say;
 mod serve;
 mod tools;
 mod trust;

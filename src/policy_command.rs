@@ -1,6 +1,10 @@
 //! `bailiwick policy`: check it, ask it why, see what it may speak of.
 
-use std::{path::{Path, PathBuf}, process::ExitCode, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -10,7 +14,7 @@ use serde_json::json;
 use crate::{
     USAGE,
     call::{self, Call},
-    family, open,
+    family, open, say,
 };
 
 /// Check the policy, ask it why, see what it may speak of
@@ -49,7 +53,6 @@ pub(crate) fn run(policy: Policy, config: Option<&Path>) -> anyhow::Result<ExitC
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the rules are what stdout is for")]
 fn check(files: &[PathBuf], as_json: bool, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let config = open::configuration(config)?;
     let rules = match files {
@@ -73,7 +76,7 @@ fn check(files: &[PathBuf], as_json: bool, config: Option<&Path>) -> anyhow::Res
     let lines = rules.rules();
     let digest = hex(&rules.digest());
     if as_json {
-        println!("{}", serde_json::to_string_pretty(&json!({ "digest": digest, "rules": lines }))?);
+        say::json(&json!({ "digest": digest, "rules": lines }))?;
         return Ok(ExitCode::SUCCESS);
     }
     for line in &lines {
@@ -81,14 +84,13 @@ fn check(files: &[PathBuf], as_json: bool, config: Option<&Path>) -> anyhow::Res
             policy::RuleEffect::Permit => "permit",
             policy::RuleEffect::Forbid => "forbid",
         };
-        let reason = line.reason.as_deref().unwrap_or_default();
-        println!("{effect}  {:<32} {:<32} {reason}", line.id, line.place);
+        let reason = config::clean(line.reason.as_deref().unwrap_or_default());
+        say::line(&format!("{effect}  {:<32} {:<32} {reason}", line.id, line.place))?;
     }
-    println!("{} rules hold; policy sha256 {digest}", lines.len());
+    say::line(&format!("{} rules hold; policy sha256 {digest}", lines.len()))?;
     Ok(ExitCode::SUCCESS)
 }
 
-#[expect(clippy::print_stdout, reason = "the answer is what stdout is for")]
 fn explain(call: &Call, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let config = open::configuration(config)?;
     let rules = Arc::new(open::policy(&config)?);
@@ -108,12 +110,8 @@ fn explain(call: &Call, config: Option<&Path>) -> anyhow::Result<ExitCode> {
         }
     };
     let caller = open::caller(&config);
-    let circumstances = Circumstances {
-        channel: Channel::Cli,
-        now: jiff::Timestamp::now(),
-        approvals: 0,
-        confirmed: false,
-    };
+    let circumstances =
+        Circumstances { channel: Channel::Cli, now: jiff::Timestamp::now(), approvals: 0, confirmed: false };
     let question = Question {
         caller: &caller,
         tool: &call.tool,
@@ -123,9 +121,9 @@ fn explain(call: &Call, config: Option<&Path>) -> anyhow::Result<ExitCode> {
         circumstances,
     };
     let explanation = rules.explain(&question);
-    println!("{}", serde_json::to_string_pretty(&json!({
+    say::json(&json!({
         "caller": caller, "tool": call.tool, "input": input, "targets": targets, "explanation": explanation,
-    }))?);
+    }))?;
     Ok(ExitCode::from(match explanation.answer {
         Verdict::Permitted => 0,
         Verdict::Denied(_) => 3,
@@ -133,9 +131,8 @@ fn explain(call: &Call, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     }))
 }
 
-#[expect(clippy::print_stdout, reason = "the schema is what stdout is for")]
 fn schema(config: Option<&Path>) -> anyhow::Result<ExitCode> {
-    print!("{}", open::policy(&open::configuration(config)?)?.schema_text());
+    say::line(open::policy(&open::configuration(config)?)?.schema_text().trim_end())?;
     Ok(ExitCode::SUCCESS)
 }
 

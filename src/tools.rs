@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::family;
+use crate::{family, say};
 
 /// List every tool, with its effect and what its definition costs in tokens
 #[derive(Args)]
-#[command(after_help = "Examples:\n  bailiwick tools\n  bailiwick tools --tokens\n  bailiwick tools --json | jq '.[].name'")]
+#[command(
+    after_help = "Examples:\n  bailiwick tools\n  bailiwick tools --tokens\n  bailiwick tools --json | jq '.[].name'"
+)]
 pub(crate) struct Tools {
     /// Definitions as clients get them
     #[arg(long)]
@@ -19,7 +21,6 @@ pub(crate) struct Tools {
     tokens: bool,
 }
 
-#[expect(clippy::print_stdout, reason = "the list is what stdout is for")]
 pub(crate) fn run(arguments: &Tools) -> anyhow::Result<ExitCode> {
     let tools = family::all();
     let wire = |tool: &tool::Definition| serde_json::to_value(mcp::describe(tool));
@@ -31,7 +32,7 @@ pub(crate) fn run(arguments: &Tools) -> anyhow::Result<ExitCode> {
             value["examples"] = json!(tool.examples);
             anyhow::Ok(value)
         });
-        println!("{}", serde_json::to_string_pretty(&listed.collect::<anyhow::Result<Vec<Value>>>()?)?);
+        say::json(&listed.collect::<anyhow::Result<Vec<Value>>>()?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut total = 0;
@@ -40,10 +41,10 @@ pub(crate) fn run(arguments: &Tools) -> anyhow::Result<ExitCode> {
         let cost = gate::upper_bound(&wire(tool)?.to_string());
         total += cost;
         let tokens = if arguments.tokens { format!("{cost:>5}  ") } else { String::new() };
-        println!("{tokens}{server:<14} {:<16} {:<9} {first}", tool.name, tool.effect.word());
+        say::line(&format!("{tokens}{server:<14} {:<16} {:<9} {first}", tool.name, tool.effect.word()))?;
     }
     if arguments.tokens {
-        println!("{total:>5}  at most, for all {} definitions", tools.len());
+        say::line(&format!("{total:>5}  at most, for all {} definitions", tools.len()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,7 +12,9 @@ fn home(config: &str) -> (Home, GitRepository) {
 #[test]
 fn a_call_that_is_done_exits_with_0_and_prints_json_with_its_receipt() {
     let (home, _shop) = home("");
-    let ended = home.run(["call", "code", "list_commits", "window=400d"]).expect(0);
+    let ended = home
+        .run(["call", "code", "list_commits", "window=2026-01-01T00:00:00Z/2026-03-01T00:00:00Z"])
+        .expect(0);
     let said = ended.json();
     assert!(said["result"]["seen"].as_u64().expect("a count") > 0, "{said}");
     assert_eq!(said["receipt"]["index"], 1, "after the start record");
@@ -58,7 +60,7 @@ fn a_denied_call_exits_with_3_and_names_the_rule_and_the_way_forward() {
     assert_eq!(error["policy"], "team.no-files");
     assert_eq!(error["reason"], "files stay closed here");
     assert_eq!(error["instead"], "ask the platform team");
-    home.run(["call", "code", "list_commits", "window=400d"]).expect(0);
+    home.run(["call", "code", "list_commits", "window=2026-01-01T00:00:00Z/2026-03-01T00:00:00Z"]).expect(0);
 }
 
 #[test]
@@ -96,25 +98,30 @@ fn a_configuration_or_policy_that_does_not_load_exits_with_5_and_says_where() {
 #[test]
 fn a_log_that_cannot_be_written_exits_with_5_and_nothing_leaves() {
     let (home, _shop) = home("");
-    home.run(["call", "code", "list_commits", "window=400d"]).expect(0);
+    home.run(["call", "code", "list_commits", "window=2026-01-01T00:00:00Z/2026-03-01T00:00:00Z"]).expect(0);
     // Root writes where permissions forbid it: what it cannot do is make a folder of a file.
     std::fs::remove_dir_all(home.state().join("logs")).expect("ours");
     std::fs::write(home.state().join("logs"), "in the way").expect("ours");
-    let ended = home.run(["call", "code", "list_commits", "window=400d"]).expect(5);
+    let ended = home
+        .run(["call", "code", "list_commits", "window=2026-01-01T00:00:00Z/2026-03-01T00:00:00Z"])
+        .expect(5);
     assert!(ended.stdout.is_empty(), "{}", ended.stdout);
 }
 
 #[test]
 fn what_was_done_can_be_shown_and_verified() {
     let (home, _shop) = home("");
-    home.run(["call", "code", "list_commits", "window=400d"]).expect(0);
+    home.run(["call", "code", "list_commits", "window=2026-01-01T00:00:00Z/2026-03-01T00:00:00Z"]).expect(0);
     home.run(["call", "code", "read_file", "path=nope"]).expect(1);
     let tail = home.run(["audit", "tail"]).expect(0).stdout;
     assert!(tail.contains("list_commits  permitted  ok"), "{tail}");
     assert!(tail.contains("read_file  permitted  tool_failed"), "{tail}");
     assert!(tail.contains("rule=read-only:reads"), "{tail}");
     let record = home.run(["audit", "show", "code/0:1"]).expect(0).json();
-    assert_eq!(record["payload"]["content"]["arguments"]["window"], "400d", "{record}");
+    assert_eq!(
+        record["payload"]["content"]["arguments"]["window"], "2026-01-01T00:00:00Z/2026-03-01T00:00:00Z",
+        "{record}"
+    );
     home.run(["audit", "show", "code/0:99"]).expect(2);
     home.run(["audit", "verify"]).expect(0);
     let journal = home.state().join("logs/code/0/journal");

@@ -14,7 +14,7 @@ async def main() -> None:
     async with stdio_client(server) as (read, write), ClientSession(read, write) as session:
         await session.initialize()
         tools = (await session.list_tools()).tools
-        done = await session.call_tool("list_commits", {"window": "400d"})
+        done = await session.call_tool("list_commits", {"window": "2026-01-01T00:00:00Z/2026-03-01T00:00:00Z"})
         denied = await session.call_tool("read_file", {"path": "checkout/pay.rs"})
         asked = await session.call_tool(
             "silence_alert",

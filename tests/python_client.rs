@@ -32,7 +32,7 @@ fn the_python_client_lists_calls_and_understands_refusals() {
     let done = &said["done"];
     assert_eq!(done["isError"], false, "{done}");
     assert!(done["structuredContent"]["rows"].as_array().is_some_and(|it| !it.is_empty()), "{done}");
-    assert_eq!(said["denied"]["structuredContent"]["policy"], "deny:read_file");
+    assert_eq!(said["denied"]["structuredContent"]["policy"], "deny:read_file", "{}", said["denied"]);
     let asked = &said["asked"];
     assert_eq!(asked["isError"], true);
     assert_eq!(asked["structuredContent"]["error"], "approval_required", "{asked}");

@@ -28,22 +28,21 @@ impl Policy {
         }
         let about: Vec<usize> =
             self.index.about(tool).into_iter().filter(|it| covers(&self.rules[*it], caller)).collect();
-        if !about.iter().any(|it| !self.rules[*it].forbids()) {
-            return Err(nobody());
-        }
+        // A rule that forbids says more than that none permits: it is named first.
         for target in targets {
-            let is = |at: &usize, forbids: bool, cover: fn(Cover) -> bool| {
-                let rule = &self.rules[*at];
-                rule.forbids() == forbids && cover(covered(&rule.resource, target))
+            let certain = |it: &&usize| {
+                let rule = &self.rules[**it];
+                let always = covered(&rule.resource, target) == Cover::Always;
+                rule.forbids() && rule.condition.is_none() && always
             };
-            if !about.iter().any(|it| is(it, false, |it| it != Cover::Never)) {
-                return Err(nobody());
-            }
-            let certain =
-                |it: &&usize| self.rules[**it].condition.is_none() && is(it, true, |it| it == Cover::Always);
             if let Some(at) = about.iter().find(certain) {
                 return Err(self.denial(Finding::Forbidden(*at)));
             }
+        }
+        let permits = || about.iter().map(|it| &self.rules[*it]).filter(|it| !it.forbids());
+        let reached = |target: &Target| permits().any(|it| covered(&it.resource, target) != Cover::Never);
+        if permits().next().is_none() || !targets.iter().all(reached) {
+            return Err(nobody());
         }
         Ok(())
     }

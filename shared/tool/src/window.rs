@@ -77,8 +77,8 @@ impl Window {
         };
         match to.as_second() - from.as_second() {
             ..=0 => Err(format!("`{}` ends before it starts", self.text)),
-            SECONDS_MAX.. => Err(format!("`{}` is longer than 400 days", self.text)),
-            _ => Ok(Span { from, to }),
+            1..=SECONDS_MAX => Ok(Span { from, to }),
+            _ => Err(format!("`{}` is longer than 400 days", self.text)),
         }
     }
 }
@@ -183,6 +183,7 @@ mod tests {
         assert_eq!(at("2026-01-31T12:00:00+01:00/2026-01-31T12:00:00Z"), hour);
         assert_eq!(at("around=2026-01-31T11:30:00Z±30m"), hour);
         assert_eq!(at("around=2026-01-31T11:30:00Z+-30m"), hour);
+        assert!(at("400d").is_ok(), "the longest there is");
         assert_eq!(at("1h30m"), Ok("2026-01-31T10:30:00Z/2026-01-31T12:00:00Z".to_owned()));
     }
 
