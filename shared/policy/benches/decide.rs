@@ -7,8 +7,8 @@ use std::{collections::BTreeSet, hint::black_box, time::Duration};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use policy::{
-    Assurance, Caller, Channel, Circumstances, FAMILY_SCHEMA, Lists, Policy, Question, Scope, Setup, Source,
-    Target, Vocabulary,
+    Assurance, Caller, Channel, Circumstances, Effect, Lists, Policy, Question, Scope, Setup, Source, Target,
+    ToolShape, Vocabulary, emit_schema,
 };
 use serde_json::json;
 
@@ -75,6 +75,28 @@ fn rules(count: usize, mix: Mix) -> String {
     text
 }
 
+/// Six tools with arguments of the usual kind, so that the figures do not move with the real family.
+fn family() -> String {
+    let input = json!({
+        "type": "object",
+        "properties": {
+            "query": { "type": "string" },
+            "window": { "type": "string" },
+            "max_tokens": { "type": "integer", "default": 2000 },
+            "points": { "type": "boolean", "default": false },
+        },
+        "required": ["query"],
+    });
+    let input = input.as_object().cloned().expect("an object");
+    let tools = TOOLS.map(|name| ToolShape {
+        name: name.to_owned(),
+        server: "bench".to_owned(),
+        effect: if name == "silence_alert" { Effect::Mitigate } else { Effect::Read },
+        input: input.clone(),
+    });
+    emit_schema(&tools).expect("it has a schema")
+}
+
 fn policy(count: usize, mix: Mix) -> Policy {
     let text = rules(count, mix);
     let vocabulary = Vocabulary {
@@ -84,7 +106,7 @@ fn policy(count: usize, mix: Mix) -> Policy {
     };
     let sources = [Source { name: "bench.cedar".to_owned(), text, scope: Scope::Full }];
     let setup = Setup {
-        family: FAMILY_SCHEMA,
+        family: &family(),
         sources: &sources,
         lists: &Lists::default(),
         vocabulary: &vocabulary,

@@ -4,6 +4,7 @@
 mod common;
 
 mod agreement;
+mod entries;
 mod reach;
 mod text;
 mod words;
