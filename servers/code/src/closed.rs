@@ -77,7 +77,7 @@ pub(crate) fn by_name(path: &str) -> Option<Rule> {
     let (last, folders) = components.split_last()?;
     let name = without_copies(last);
     let is_example = [".example", ".sample", ".template"].iter().any(|it| name.ends_with(it));
-    let in_folder = |wanted: &str| folders.iter().any(|it| *it == wanted);
+    let in_folder = |wanted| folders.contains(&wanted);
     let ends = |endings: &[&str]| endings.iter().any(|it| name.ends_with(it));
     if !is_example && (components.iter().any(|it| it.starts_with(".env")) || name.ends_with(".env")) {
         return Some(ENVIRONMENT);

@@ -3,6 +3,8 @@
 mod list_commits;
 mod read_file;
 
+use schemars::Schema;
+use serde_json::Value;
 use tool::{Listing, define};
 
 use crate::Backends;
@@ -10,6 +12,17 @@ use crate::Backends;
 /// The list. A new tool is a file, a `mod` above and a line here.
 pub fn all() -> Vec<Listing<Backends>> {
     vec![define::<list_commits::ListCommits>(), define::<read_file::ReadFile>()]
+}
+
+/// Leaves out of a schema of facts what no reader needs and every request pays for: which facts are always there, and
+/// that a count is not negative.
+fn plain(schema: &mut Schema) {
+    schema.remove("required");
+    if let Some(Value::Object(facts)) = schema.get_mut("properties") {
+        facts.values_mut().filter_map(Value::as_object_mut).for_each(|it| {
+            it.remove("minimum");
+        });
+    }
 }
 
 #[cfg(test)]

@@ -37,6 +37,8 @@ pub(crate) struct Budget {
 }
 
 const FILES_COUNTED_MAX: u64 = 20_000;
+/// Folders count here too: a few small trees that hold each other can stand for billions of empty folders.
+const ENTRIES_MAX: u64 = 100_000;
 /// Files whose lines are counted and whose paths are kept, per commit.
 const FILES_MAX: usize = 500;
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -71,8 +73,14 @@ impl Opened<'_> {
         let (old, new) = (before.map_or_else(|| Some(self.git.empty_tree()), tree)?, tree(after)?);
         let entries = |it: &gix::Tree<'_>| it.data.clone();
         let (old, new) = (entries(&old), entries(&new));
-        let mut visit =
-            Visiting { paths: Recorder::default(), touched: Vec::new(), files: 0, is_more: false, stop };
+        let mut visit = Visiting {
+            paths: Recorder::default(),
+            touched: Vec::new(),
+            files: 0,
+            entries: 0,
+            is_more: false,
+            stop,
+        };
         let kind = self.git.object_hash();
         let ended = gix::diff::tree(
             TreeRefIter::from_bytes(&old, kind),
@@ -197,6 +205,8 @@ struct Visiting<'a> {
     paths: Recorder,
     touched: Vec<Touched>,
     files: u64,
+    /// Files and folders.
+    entries: u64,
     is_more: bool,
     stop: &'a Stop,
 }
@@ -224,7 +234,8 @@ impl Visit for Visiting<'_> {
             Visited::Deletion { oid, .. } => (Some(oid), None),
             Visited::Modification { previous_oid, oid, .. } => (Some(previous_oid), Some(oid)),
         };
-        if self.files >= FILES_COUNTED_MAX || self.stop.is_reached() {
+        self.entries += 1;
+        if self.files >= FILES_COUNTED_MAX || self.entries >= ENTRIES_MAX || self.stop.is_reached() {
             self.is_more = true;
             return ControlFlow::Break(());
         }

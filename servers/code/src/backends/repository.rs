@@ -155,7 +155,7 @@ fn refuse_odd_files(path: &Path) -> Result<(), String> {
 
 fn refuse_odd(path: &Path, folder_will_do: bool) -> Result<(), String> {
     match fs::metadata(path) {
-        Ok(it) if !it.is_file() && !(folder_will_do && it.is_dir()) => {
+        Ok(it) if !(it.is_file() || (folder_will_do && it.is_dir())) => {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             Err(format!("its `{name}` is no plain file"))
         }

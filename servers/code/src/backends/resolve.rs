@@ -44,12 +44,17 @@ impl Opened<'_> {
                 Step::Parent(number) => (1, number),
             };
             for _ in 0..times {
+                if stop.is_reached() {
+                    return Err(self.repository.unavailable("the time of the call was used up"));
+                }
                 let parents = self.commit(commit)?.parents;
-                let next = parents.get(parent as usize - 1).filter(|_| !stop.is_reached());
-                commit = *next.ok_or_else(|| ToolError::NotFound {
-                    kind: "revision",
-                    name: format!("{revision}: {} has {} parents", self.short(commit), parents.len()),
-                    suggestions: vec![self.suggest(self.short(commit))],
+                commit = *parents.get((parent as usize).wrapping_sub(1)).ok_or_else(|| {
+                    let short = self.short(commit);
+                    ToolError::NotFound {
+                        kind: "revision",
+                        name: format!("{revision}: {short} has {} parents", parents.len()),
+                        suggestions: vec![self.suggest(short)],
+                    }
                 })?;
             }
         }

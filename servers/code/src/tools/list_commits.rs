@@ -19,26 +19,28 @@ use crate::{
     owners::Owners,
 };
 
-/// Commits of a git repository, newest first: who changed what, how much, whose code it is.
+/// Git commits, newest first: who changed what, how much, whose code it is.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListCommits {
-    /// Which repository, if several.
+    /// Which, if several.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     connection: Option<Slug>,
-    /// Branch, tag, sha, or `v1.2..main`; else HEAD.
+    /// `main`, `v1.2..main`, sha; else HEAD.
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<RevisionRange>,
-    /// `6h`, `now-3h/now-1h`, `FROM/TO` or `around=TIME±30m`; else 7d, or all of a range.
+    /// `6h`, `FROM/TO`, `around=TIME±30m`; else 7d, of a range all.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     window: Option<Window>,
     /// File or folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<RepositoryPath>,
-    /// Part of name or e-mail.
+    /// Name or e-mail.
     #[serde(skip_serializing_if = "Option::is_none")]
     author: Option<Part>,
-    /// Sha to continue after.
+    /// After this sha.
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<Sha>,
     /// Of the answer.
@@ -48,21 +50,14 @@ pub(crate) struct ListCommits {
 
 /// What was looked at.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(transform = super::plain)]
 pub(crate) struct History {
-    repository: String,
-    /// The commit it starts from, or `since..until`.
+    /// The commit it starts from and its branch, or `since..until`.
     revision: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    branch: Option<String>,
     /// In UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     window: Option<String>,
     authors: u64,
-    /// Commits read to find these.
-    walked: u64,
-    /// The last match before the window.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    before: Option<String>,
 }
 
 /// When neither a window nor a range is given.
@@ -122,15 +117,18 @@ impl ListCommits {
             None
         });
         let first = self.first(&walked)?;
+        if let Some(last) = walked.before.filter(|_| walked.listed.is_empty()) {
+            let last = last.describe(opened);
+            walked.not_looked_at.push(format!("before the window, where the last match is {last}"));
+        }
         let pinned = Pinned { since: since.map(|it| it.commit), until: until.commit, span };
         let facts = History {
-            repository: opened.repository.name().to_owned(),
-            revision: pinned.revision(),
-            branch: until.branch,
+            revision: match &until.branch {
+                Some(branch) if pinned.since.is_none() => format!("{} {branch}", until.commit),
+                _ => pinned.revision(),
+            },
             window: span.map(|it| it.to_string()),
             authors: walked.authors,
-            walked: walked.read,
-            before: walked.before.filter(|_| walked.listed.is_empty()).map(|it| it.describe(opened)),
         };
         let rest = walked.listed.get(first..).unwrap_or_default();
         let shown = &rest[..rest.len().min(self.rows_max())];

@@ -22,8 +22,9 @@ use text::{Content, Decoded};
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReadFile {
-    /// Which repository, if several.
+    /// Which, if several.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     connection: Option<Slug>,
     /// From the repository's root: `src/main.rs`.
     path: RepositoryPath,
@@ -40,8 +41,8 @@ pub(crate) struct ReadFile {
 
 /// What the file is.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(transform = super::plain)]
 pub(crate) struct FileFacts {
-    repository: String,
     /// Commit it was read at.
     revision: String,
     size_bytes: u64,
@@ -115,7 +116,6 @@ impl ReadFile {
             None
         });
         let mut facts = FileFacts {
-            repository: opened.repository.name().to_owned(),
             revision: at.commit.to_string(),
             size_bytes: entry.size_bytes,
             kind,
