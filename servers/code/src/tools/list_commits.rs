@@ -19,28 +19,28 @@ use crate::{
     owners::Owners,
 };
 
-/// Git commits, newest first: who changed what, how much, whose code it is.
+/// Commits of a git repository, newest first: who changed what, how much, whose code it is.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListCommits {
-    /// Which, if several.
+    /// Which repository, if several.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     connection: Option<Slug>,
-    /// `main`, `v1.2..main`, sha; else HEAD.
+    /// Branch, tag, sha or `v1.2..main`; else HEAD.
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<RevisionRange>,
-    /// `6h`, `FROM/TO`, `around=TIME±30m`; else 7d, of a range all.
+    /// `6h`, `FROM/TO`, `around=TIME±30m`; else 7d, or all of a range.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     window: Option<Window>,
-    /// File or folder.
+    /// File or folder that changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<RepositoryPath>,
-    /// Name or e-mail.
+    /// Part of the author's name or e-mail.
     #[serde(skip_serializing_if = "Option::is_none")]
     author: Option<Part>,
-    /// After this sha.
+    /// Continue after this sha.
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<Sha>,
     /// Of the answer.
@@ -72,6 +72,7 @@ const OWNERS_MAX: usize = 4;
 impl Tool for ListCommits {
     const NAME: &'static str = "list_commits";
     const EFFECT: Effect = Effect::Read;
+    const UNTRUSTED_FACTS: &'static [&'static str] = &["revision"];
     type Backends = Backends;
     type Facts = History;
 

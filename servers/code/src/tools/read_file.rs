@@ -22,7 +22,7 @@ use text::{Content, Decoded};
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReadFile {
-    /// Which, if several.
+    /// Which repository, if several.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     connection: Option<Slug>,
@@ -65,6 +65,7 @@ const HISTORY_MAX: u64 = 1_000;
 impl Tool for ReadFile {
     const NAME: &'static str = "read_file";
     const EFFECT: Effect = Effect::Read;
+    const UNTRUSTED_FACTS: &'static [&'static str] = &["owners"];
     type Backends = Backends;
     type Facts = FileFacts;
 
