@@ -1,7 +1,13 @@
 //! When is something durable? Once [`Journal::append`] returns. Room is reserved ahead, so that a full disk is noticed
 //! before a commit is begun, and what is kept back lets reads and outcomes still be recorded.
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::PathBuf};
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use rustix::{
     fs::{FallocateFlags, fallocate},
@@ -11,6 +17,9 @@ use rustix::{
 /// Last part of the reserve, kept for the checkpoint and the stop record.
 const STOP_BYTES: u64 = 16 * 1024;
 
+/// How long a full disk is left alone before it is asked for room again.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 /// A journal that one process appends to.
 pub(crate) struct Journal {
     file: File,
@@ -18,6 +27,8 @@ pub(crate) struct Journal {
     end: u64,
     room: u64,
     ahead: Ahead,
+    /// When the disk had no room.
+    refused: Option<Instant>,
 }
 
 /// How much room is reserved ahead.
@@ -46,7 +57,7 @@ impl Journal {
     /// Goes on after `end`; what stands behind it must be zeros.
     pub(crate) fn new(file: File, path: PathBuf, end: u64, ahead: Ahead) -> io::Result<Journal> {
         let room = file.metadata()?.len();
-        Ok(Journal { file, path, end, room, ahead })
+        Ok(Journal { file, path, end, room, ahead, refused: None })
     }
 
     pub(crate) fn file(&self) -> &File {
@@ -67,16 +78,20 @@ impl Journal {
         if self.room >= wanted {
             return Ok(true);
         }
+        if self.refused.is_some_and(|it| it.elapsed() < PATIENCE) {
+            return Ok(false);
+        }
         for goal in [wanted + self.ahead.chunk, wanted] {
             match extend(&self.file, self.room, goal) {
                 Ok(()) => {
-                    self.room = goal;
+                    (self.room, self.refused) = (goal, None);
                     return Ok(true);
                 }
                 Err(error) if is_full(&error) => {}
                 Err(error) => return Err(error),
             }
         }
+        self.refused = Some(Instant::now());
         Ok(false)
     }
 

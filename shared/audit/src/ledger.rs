@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
     io,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -59,7 +59,8 @@ impl Ledger {
     ) -> Result<Ledger, AuditError> {
         let path = folder.join(HEAD);
         let mut options = File::options();
-        let head = options.write(true).create(true).truncate(false).open(&path).at("open", &path)?;
+        let head =
+            options.write(true).create(true).truncate(false).mode(0o600).open(&path).at("open", &path)?;
         Ok(Ledger { origin, keys, journal, head, tree, open })
     }
 
@@ -113,7 +114,8 @@ impl Ledger {
 
     /// Whether the next record of this use would fit if it were small.
     pub(crate) fn has_room(&mut self, for_what: Use) -> io::Result<bool> {
-        self.fits(&self.begin(), &Draft::own(Word::Heartbeat, Facts::default()), for_what)
+        let bound = if for_what == Use::Effect { EFFECT_BYTES_MAX } else { OVERHEAD_BYTES_MAX };
+        self.fits_bytes(bound as u64, for_what)
     }
 
     /// Adds a record to a group. An error leaves the group as it was.

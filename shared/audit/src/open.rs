@@ -53,9 +53,11 @@ pub(crate) fn open(
     let journal = Journal::new(file, path.clone(), found.end, ahead).at("read", &path)?;
     let mut ledger = Ledger::new(&place.folder, origin.clone(), keys, journal, found.tree, found.open)?;
     start(&mut ledger, version, taken_over, &cut, &unknown, &siblings.heads)?;
-    // A record behind a name that a crash takes away would be lost with it.
-    for folder in place.folder.ancestors().take(if created { 4 } else { 0 }) {
-        sync_folder(folder)?;
+    if created {
+        // A record behind a name that a crash takes away would be lost with it.
+        place.folder.ancestors().take(4).try_for_each(sync_folder)?;
+        // The state folder's own name is somebody else's business where we may not even look.
+        let _ = state.parent().map(sync_folder);
     }
     write_siblings(&place.folder, &seen, ledger.keys())?;
     let key = VerifyingKey::new(&origin, ledger.keys().signing().verifying_key()).to_string();

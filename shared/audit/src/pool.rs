@@ -101,7 +101,9 @@ pub(crate) fn places(state: &Path) -> Result<Vec<Place>, AuditError> {
 pub(crate) fn siblings(state: &Path, ours: &Place, keys: &Keys) -> Result<Siblings, AuditError> {
     let mut it = Siblings { heads: Vec::new(), claims: Vec::new() };
     for place in places(state)?.into_iter().filter(|it| it != ours) {
-        let head = match Head::read(&place.folder, keys)? {
+        // Read while its writer overwrites it, a head is spoilt for a moment.
+        let head = (0..3).find_map(|_| Head::read(&place.folder, keys).transpose()).transpose()?;
+        let head = match head {
             Some((_, checkpoint)) => Some(checkpoint),
             None => last_checkpoint(&place, keys)?,
         };

@@ -300,3 +300,40 @@ fn bounded(payload: Vec<u8>, bytes_max: usize) -> (Vec<u8>, Option<u64>) {
     let mark = json!({ "omitted": { "bytes": bytes, "sha256": hex::encode(digest(&payload)) } });
     (canonical(&mark).expect("integers and text only"), Some(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leaf() -> Leaf {
+        let facts = Facts { tool: Some("list_commits".to_owned()), intent: Some(3), ..Facts::default() };
+        Leaf { v: 1, index: 5, time: Timestamp::UNIX_EPOCH, event: Word::Outcome, facts }
+    }
+
+    #[test]
+    fn a_leaf_reads_back_from_its_canonical_bytes() {
+        let bytes = leaf().bytes().unwrap();
+        let text = r#"{"event":"outcome","index":5,"intent":3,"time":"1970-01-01T00:00:00Z","tool":"list_commits","v":1}"#;
+        assert_eq!(String::from_utf8(bytes.clone()).unwrap(), text);
+        assert_eq!(Leaf::parse(&bytes), Some(leaf()));
+    }
+
+    #[test]
+    fn a_leaf_of_another_format_or_spelling_is_none() {
+        let text = String::from_utf8(leaf().bytes().unwrap()).unwrap();
+        let others = [
+            text.replace("\"v\":1", "\"v\":2"),
+            text.replace("\"v\":1", "\"v\":1,\"w\":1"),
+            text.replace("\"tool\"", " \"tool\""),
+            text.replace("outcome", "income"),
+        ];
+        assert!(others.iter().all(|it| Leaf::parse(it.as_bytes()).is_none()));
+    }
+
+    #[test]
+    fn a_leaf_over_the_bound_is_refused() {
+        let seen = Seen { origin: "x".repeat(100), size: 1, root: "0".repeat(64) };
+        let facts = Facts { siblings: Some(vec![seen; 400]), ..Facts::default() };
+        assert!(matches!(Leaf { facts, ..leaf() }.bytes(), Err(AuditError::Malformed { .. })));
+    }
+}

@@ -70,6 +70,15 @@ impl Shared {
     }
 }
 
+impl Drop for Writer {
+    /// However the writer ends, nobody may take the log for open after it.
+    fn drop(&mut self) {
+        if !matches!(self.standing.get(), Standing::Closed { .. }) {
+            self.standing.set(Standing::Closed { why: "its writer ended; start again".to_owned() });
+        }
+    }
+}
+
 impl Writer {
     pub(crate) fn new(ledger: Ledger, queue: mpsc::Receiver<Request>, standing: Shared) -> Writer {
         Writer { ledger, queue, standing, poisoned: None }

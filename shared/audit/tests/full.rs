@@ -1,5 +1,7 @@
 //! A disk that fills up, and one that fails. A limit on the size of files stands in for the end of the disk.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::time::{Duration, Instant};

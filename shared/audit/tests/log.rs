@@ -1,5 +1,7 @@
 //! A log from the outside: what was acknowledged is there, whatever happened in between.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use audit::{AuditError, Event, Log, Options, Standing};

@@ -1,5 +1,7 @@
 //! Logs in several processes, some of them killed.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::{
@@ -58,25 +60,22 @@ fn sixteen_first_starts_at_once_make_one_key_and_sixteen_logs() {
 async fn writes() {
     let Some(state) = running_as("writes") else { return };
     let (log, _) = open(&state);
-    let tasks: Vec<_> = (0..8)
-        .map(|_| {
-            let log = log.clone();
-            tokio::spawn(async move {
-                loop {
-                    let read = log.record(entry(Event::Read)).await.unwrap();
-                    say(&format!("read {}", read.index()));
-                    let admission = log.admit_effect([1; 32], intent()).await.unwrap();
-                    let intent = admission.intent().unwrap().index();
-                    say(&format!("intent {intent}"));
-                    let outcome = log.record(entry(Event::Outcome { intent })).await.unwrap();
-                    say(&format!("outcome {}", outcome.index()));
-                }
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let log = log.clone();
+        tasks.spawn(async move {
+            loop {
+                let read = log.record(entry(Event::Read)).await.unwrap();
+                say(&format!("read {}", read.index()));
+                let admission = log.admit_effect([1; 32], intent()).await.unwrap();
+                let intent = admission.intent().unwrap().index();
+                say(&format!("intent {intent}"));
+                let outcome = log.record(entry(Event::Outcome { intent })).await.unwrap();
+                say(&format!("outcome {}", outcome.index()));
+            }
+        });
     }
+    while tasks.join_next().await.is_some() {}
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What the verifier says of a log that somebody laid hands on.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::{fs, os::unix::fs::FileExt, path::Path};
@@ -44,12 +46,12 @@ async fn flipping_any_byte_is_noticed() {
     let bytes = fs::read(journal(state.path())).unwrap();
     let end = bytes.iter().rposition(|it| *it != 0).unwrap() + 1;
     let file = fs::File::options().write(true).open(journal(state.path())).unwrap();
-    for at in 0..end + 3 {
-        file.write_all_at(&[bytes[at] ^ 1], at as u64).unwrap();
+    for (at, byte) in bytes.iter().enumerate().take(end + 3) {
+        file.write_all_at(&[byte ^ 1], at as u64).unwrap();
         let report = verify(state.path(), &[]).unwrap();
         let expected = if at < end { 1 } else { 3 };
         assert_eq!(report.exit_code(), expected, "byte {at}: {report}");
-        file.write_all_at(&[bytes[at]], at as u64).unwrap();
+        file.write_all_at(&[*byte], at as u64).unwrap();
     }
     assert_eq!(verify(state.path(), &[]).unwrap().exit_code(), 0);
 }
