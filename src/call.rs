@@ -21,7 +21,8 @@ use crate::{
 #[command(after_help = "Examples:\n  \
                         bailiwick call code list_commits window=7d path=src\n  \
                         bailiwick call observability query_metrics query='up == 0'\n  \
-                        bailiwick call observability silence_alert --json '{\"matchers\": [\"alertname=Noise\"], …}'\n  \
+                        bailiwick call observability silence_alert dry_run=true matchers='[\"alertname=\\\"Noise\\\"\"]' \
+                        duration_minutes=60 reason='noise during the move'\n  \
                         bailiwick call code read_file path=README.md | jq -r .result.text\n\n\
                         Exit codes: 0 done, 1 tool failed, 2 bad usage or arguments, 3 denied, 4 approval required,\n\
                         5 not recorded or server unusable.")]

@@ -18,7 +18,7 @@ async def main() -> None:
         denied = await session.call_tool("read_file", {"path": "checkout/pay.rs"})
         asked = await session.call_tool(
             "silence_alert",
-            {"matchers": ["alertname=Noise"], "duration": "1h", "reason": "the test needs quiet"},
+            {"matchers": ['alertname="Noise"'], "duration_minutes": 60, "reason": "the test needs quiet"},
         )
         wrong = await session.call_tool("list_commits", {"windw": "7d"})
     results = {"done": done, "denied": denied, "asked": asked, "wrong": wrong}

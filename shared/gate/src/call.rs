@@ -259,7 +259,12 @@ impl Gate {
         let frame =
             Frame { tool: &trail.request.tool, max_tokens: trail.max_tokens, shows: &shows, reveal_pii };
         match ended {
-            Ok(answer) => (shape(answer, &frame), None),
+            Ok(answer) => {
+                let mut shaped = shape(answer, &frame);
+                let there = trail.untrusted_facts.iter().filter(|it| shaped.structured.contains_key(**it));
+                shaped.untrusted.extend(there.map(|it| (*it).to_owned()));
+                (shaped, None)
+            }
             Err(refusal) => (refuse(refusal.text(), &frame), Some(refusal)),
         }
     }

@@ -23,6 +23,7 @@ pub(crate) struct Trail {
     server: String,
     tool: Option<(&'static str, Effect)>,
     dry_run: bool,
+    pub(crate) untrusted_facts: &'static [&'static str],
     permitted_by: Vec<String>,
     policy: Digest,
 }
@@ -44,6 +45,7 @@ impl Trail {
             server: String::new(),
             tool: None,
             dry_run: false,
+            untrusted_facts: &[],
             permitted_by: Vec::new(),
             policy,
         }
@@ -52,6 +54,7 @@ impl Trail {
     pub(crate) fn found(&mut self, server: &str, definition: &Definition) {
         self.server = server.to_owned();
         self.tool = Some((definition.name, definition.effect));
+        self.untrusted_facts = definition.untrusted_facts;
     }
 
     pub(crate) fn parsed(&mut self, call: &dyn Call) {

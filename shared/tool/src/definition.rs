@@ -24,6 +24,8 @@ pub struct Definition {
     pub output: Map<String, Value>,
     /// Arguments worth showing.
     pub examples: Vec<Value>,
+    /// See [`Tool::UNTRUSTED_FACTS`].
+    pub untrusted_facts: &'static [&'static str],
 }
 
 /// A tool in its server's list, not yet bound to the systems behind it.
@@ -90,6 +92,7 @@ pub fn define<T: Tool>() -> Listing<T::Backends> {
         input,
         output: schema::output::<T::Facts>(),
         examples: T::examples(),
+        untrusted_facts: T::UNTRUSTED_FACTS,
     };
     Listing { definition, bind: |backends| Box::new(Parser::<T> { backends, tool: PhantomData }) }
 }

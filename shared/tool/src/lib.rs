@@ -45,6 +45,9 @@ pub trait Tool: DeserializeOwned + Serialize + JsonSchema + Send + Sync + 'stati
     /// How what it did can be undone; for [`Effect::Mitigate`] only.
     const UNDO: Option<Undo> = None;
 
+    /// Facts that may quote outsiders (labels, remarks), so that they are marked like untrusted columns.
+    const UNTRUSTED_FACTS: &'static [&'static str] = &[];
+
     /// What the tools of this server share: one client per system behind it.
     type Backends: Send + Sync + 'static;
 

@@ -19,12 +19,17 @@ pub(super) fn page(server: &str, definitions: &[&Definition]) -> String {
     let mut page =
         format!("# {server}\n\nTools: {}; tokens of their definitions: {total}.\n", definitions.len());
     for definition in definitions {
-        let Definition { name, description, effect, undo, input, output, examples } = definition;
+        let Definition { name, description, effect, undo, input, output, examples, untrusted_facts } =
+            definition;
         let undo = undo.map(|it| format!(", undo: {}", it.word())).unwrap_or_default();
         let about = format!("{}{undo}, {} tokens", effect.word(), cost(definition));
         add(&mut page, format_args!("\n## {name}\n\n*{about}*\n\n{}\n", description.trim()));
         arguments(&mut page, input);
         answer(&mut page, output);
+        if !untrusted_facts.is_empty() {
+            let names = untrusted_facts.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ");
+            add(&mut page, format_args!("\nOutsiders may have written: {names}.\n"));
+        }
         page.push_str("\nExamples:\n\n```json\n");
         for example in examples {
             add(&mut page, format_args!("{example}\n"));
