@@ -66,6 +66,8 @@ struct Ready {
 impl Gate {
     /// Longest wait for one call.
     pub const DEADLINE: Duration = Duration::from_secs(30);
+    /// Longest wait for the record of a call that was given up.
+    const GRACE: Duration = Duration::from_secs(10);
 
     /// Puts a policy and a log around tools, each with its server's name.
     pub fn new(tools: Vec<(String, Bound)>, policy: Arc<Policy>, log: Log) -> Gate {
@@ -111,6 +113,8 @@ impl Gate {
                 let intent = intent.clone().expect("waited for it");
                 Reply::not_waited_for(intent)
             }
+            // Only a disk that hangs keeps a line this long; an effect that is admitted after this does not start.
+            () = tokio::time::sleep(Self::GRACE) => Reply::of(Refusal::TimedOut(self.deadline), None, false),
         }
     }
 
@@ -147,6 +151,11 @@ impl Gate {
     ) -> Reply {
         let mut trail = Trail::new(request, self.policy.digest());
         let ended = match self.prepare(&mut trail, &stop, deadline).await {
+            Ok(ready) if trail.acts() && stop.is_cancelled() => {
+                // Its caller left while the intent was being written: it has not begun, and does not begin.
+                trail.admitted(&ready.admission);
+                Err(self.gave_up(deadline))
+            }
             Ok(ready) => {
                 intent.send_replace(ready.admission.intent().cloned());
                 self.perform(ready, &mut trail, &stop, deadline).await
