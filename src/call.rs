@@ -89,6 +89,9 @@ fn print(reply: &Reply) -> anyhow::Result<()> {
     let whole = json!({ part: reply.shaped.structured, "receipt": reply.receipt, "untrusted": reply.shaped.untrusted });
     say::json(&whole)?;
     eprintln!("{}", reply.shaped.text);
+    if let Some(warning) = &reply.warning {
+        eprintln!("warning: {warning}");
+    }
     if let Some(receipt) = &reply.receipt {
         eprintln!("receipt: {} #{}", receipt.log(), receipt.index());
     }

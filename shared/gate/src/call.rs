@@ -2,7 +2,7 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use audit::{Admission, Log, Receipt};
+use audit::{Admission, Log, Receipt, Standing};
 use futures::FutureExt;
 use policy::{Caller, Channel, Circumstances, Permit, Policy, Question, Target};
 use serde_json::{Map, Value};
@@ -54,6 +54,8 @@ pub struct Reply {
     pub receipt: Option<Receipt>,
     /// Whether the receipt is that of an effect.
     pub effect: bool,
+    /// What a person should look at soon: the log takes no effects any more.
+    pub warning: Option<String>,
 }
 
 /// What the steps before the decision found out.
@@ -282,10 +284,23 @@ impl Gate {
     async fn record(&self, (shaped, refusal): (Shaped, Option<Refusal>), trail: Trail) -> Reply {
         let effect = trail.intent.is_some();
         match self.log.record(trail.outcome(&shaped, refusal.as_ref())).await {
-            Ok(receipt) => Reply { shaped, refusal, receipt: Some(receipt), effect },
+            Ok(receipt) => {
+                let warning = self.warning();
+                Reply { shaped, refusal, receipt: Some(receipt), effect, warning }
+            }
             Err(error) => {
                 tracing::error!(%error, "the outcome of a call could not be recorded");
                 Reply::unrecorded(error, trail.intent)
+            }
+        }
+    }
+
+    /// When the disk fills, effects stop first and reads go on; whoever reads is told.
+    fn warning(&self) -> Option<String> {
+        match self.log.standing() {
+            Standing::Open => None,
+            standing => {
+                Some(format!("the log is nearly full ({standing}): no effect will run until there is room"))
             }
         }
     }
@@ -321,7 +336,13 @@ fn bounded(targets: Vec<Target>) -> Vec<Target> {
 impl Reply {
     fn of(refusal: Refusal, receipt: Option<Receipt>, effect: bool) -> Reply {
         let frame = Frame { tool: "", max_tokens: 2000, shows: &|_| false, reveal_pii: false };
-        Reply { shaped: refuse(refusal.text(), &frame), refusal: Some(refusal), receipt, effect }
+        Reply {
+            shaped: refuse(refusal.text(), &frame),
+            refusal: Some(refusal),
+            receipt,
+            effect,
+            warning: None,
+        }
     }
 
     fn crashed() -> Reply {

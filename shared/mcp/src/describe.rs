@@ -40,6 +40,9 @@ pub(crate) fn respond(reply: Reply) -> Result<CallToolResponse, ErrorData> {
     if let (true, Some(receipt)) = (reply.effect, &reply.receipt) {
         text.push_str(&format!("\nreceipt: {} #{}", receipt.log(), receipt.index()));
     }
+    if let Some(warning) = &reply.warning {
+        text.push_str(&format!("\nwarning: {warning}"));
+    }
     let mut result = match failed {
         false => CallToolResult::success(vec![ContentBlock::text(text)]),
         true => CallToolResult::error(vec![ContentBlock::text(text)]),
@@ -59,6 +62,9 @@ fn meta(reply: &Reply) -> Option<Value> {
     }
     if !reply.shaped.untrusted.is_empty() {
         about["io.bailiwick/untrusted"] = json!(reply.shaped.untrusted);
+    }
+    if let Some(warning) = &reply.warning {
+        about["io.bailiwick/warning"] = json!(warning);
     }
     about.as_object().is_some_and(|it| !it.is_empty()).then_some(about)
 }
