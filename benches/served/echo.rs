@@ -20,15 +20,15 @@ pub(crate) struct EchoText {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Echoed {
     /// The same.
-    pub(crate) text: String,
+    pub(crate) said: String,
     /// Its length in bytes.
     pub(crate) bytes: u64,
 }
 
 impl EchoText {
     pub(crate) fn echoed(&self) -> Echoed {
-        let text = self.text.to_string();
-        Echoed { bytes: text.len() as u64, text }
+        let said = self.text.to_string();
+        Echoed { bytes: said.len() as u64, said }
     }
 }
 
