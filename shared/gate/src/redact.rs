@@ -153,8 +153,9 @@ impl Redactor {
             after = before;
             let scan = |spans: &mut Vec<Span>, text: &str| {
                 after.scan(text, spans);
-                rules::scan(text, spans);
-                assigned::scan(text, spans);
+                if rules::scan(text, spans) {
+                    assigned::scan(text, spans);
+                }
                 if !self.reveal_pii {
                     personal::scan(text, spans);
                 }

@@ -2,6 +2,8 @@
 //! and word of everything that was left out. Every result and every refusal becomes a page, and a page becomes both what a
 //! program reads and what a person reads, because some clients show a model only the one and some only the other.
 
+mod cut;
+mod draft;
 mod listing;
 mod outlet;
 mod page;
@@ -11,9 +13,10 @@ use serde_json::{Map, Value, json};
 use tool::{RawAnswer, Suggestion};
 
 use crate::Masked;
+use draft::Draft;
 use listing::Listing;
 use outlet::Outlet;
-use page::{Draft, Page};
+use page::Page;
 
 /// What a caller is told, as structure and as text: the same facts in both.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -71,8 +74,15 @@ pub(crate) fn shape(answer: RawAnswer, frame: &Frame) -> Shaped {
     let mut outlet = Outlet::new(frame.reveal_pii);
     let facts = outlet.fields(answer.facts);
     let not_looked_at = answer.not_looked_at.into_iter().map(|it| outlet.text(it).into()).collect();
-    let draft =
-        Draft { facts, hidden, not_looked_at, listing, tool: frame.tool, max_tokens: frame.max_tokens };
+    let draft = Draft {
+        facts,
+        hidden,
+        not_looked_at,
+        listing,
+        next: None,
+        tool: frame.tool,
+        max_tokens: frame.max_tokens,
+    };
     Shaped { hidden, ..finish(draft.page(&mut outlet), outlet) }
 }
 
@@ -83,6 +93,7 @@ pub(crate) fn refuse(refusal: RefusalText, frame: &Frame) -> Shaped {
     fields.insert("error".to_owned(), refusal.code.into());
     fields.insert("message".to_owned(), refusal.message.into());
     fields.extend(refusal.fields);
+    let next = fields.shift_remove("next");
     let shown = refusal.suggestions.into_iter().filter(|it| it.target.as_ref().is_none_or(frame.shows));
     let suggestions: Vec<String> = shown.map(|it| it.text).collect();
     if !suggestions.is_empty() {
@@ -90,7 +101,7 @@ pub(crate) fn refuse(refusal: RefusalText, frame: &Frame) -> Shaped {
     }
     let facts = outlet.fields(fields);
     let (tool, max_tokens) = (frame.tool, frame.max_tokens);
-    let draft = Draft { facts, hidden: 0, not_looked_at: Vec::new(), listing: None, tool, max_tokens };
+    let draft = Draft { facts, hidden: 0, not_looked_at: Vec::new(), listing: None, next, tool, max_tokens };
     let mut shaped = finish(draft.page(&mut outlet), outlet);
     shaped.is_error = true;
     if refusal.untrusted {
@@ -105,7 +116,7 @@ fn finish(page: Page, outlet: Outlet) -> Shaped {
         text: page.text(),
         structured: page.structured(),
         untrusted: page.untrusted(),
-        omitted: page.omitted(),
+        omitted: page.left_out,
         cleaned: outlet.cleaned,
         masked: outlet.masked(),
         hidden: 0,

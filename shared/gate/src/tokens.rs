@@ -31,6 +31,8 @@ mod price {
     pub(super) const LINE_FEED_MORE: u64 = 31;
     pub(super) const TAB: u64 = 130;
     pub(super) const BYTE: u64 = 100;
+    /// Of dashes, quotation marks, boxes and bars, which are two tokens at most.
+    pub(super) const DRAWING: u64 = 200;
 }
 
 /// Frequent words and parts of words, one a line.
@@ -43,8 +45,12 @@ const PAIRS: &[u8] =
 
 /// At least as many tokens as common byte-pair tokenizers make of the text.
 pub fn upper_bound(text: &str) -> u64 {
-    let hundredths: u64 = Prices::of(text).map(|(_, price)| price).sum();
-    (price::TEXT + hundredths).div_ceil(100)
+    (price::TEXT + hundredths(text)).div_ceil(100)
+}
+
+/// The price of a text as a part of another.
+pub(crate) fn hundredths(text: &str) -> u64 {
+    Prices::of(text).map(|(_, price)| price).sum()
 }
 
 /// How many bytes from the start take at most so many tokens more than no text takes, to one token.
@@ -98,7 +104,11 @@ impl<'a> Prices<'a> {
                 _ if PAIRS.windows(2).any(|pair| pair == [last, it]) => price::MARK_OF_PAIR,
                 _ => price::MARK_OTHER,
             },
-            _ => price::BYTE,
+            _ => match [self.before[0], last, it, self.bytes.get(self.at + 1).copied().unwrap_or_default()] {
+                [_, _, 0xE2, next] if draws(next) => price::DRAWING,
+                [_, 0xE2, it, _] | [0xE2, it, ..] if draws(it) => 0,
+                _ => price::BYTE,
+            },
         }
     }
 
@@ -131,6 +141,11 @@ impl Iterator for Prices<'_> {
         self.at += 1;
         Some(priced)
     }
+}
+
+/// Whether a character starts with 0xE2 and this: U+2000 to U+203F, U+2500 to U+25FF.
+fn draws(it: u8) -> bool {
+    matches!(it, 0x80 | 0x94..=0x97)
 }
 
 const fn triples(words: &[u8]) -> [u64; 308] {

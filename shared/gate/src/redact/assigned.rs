@@ -28,13 +28,11 @@ enum Written {
     OwnLine,
 }
 
-/// Finds values under names that say they are secret.
+/// One of them is in every name that [`NAMES`] finds.
+pub(super) const NAME_STEMS: [&str; 6] = ["pass", "pwd", "secret", "token", "key", "credential"];
+
+/// Finds values under names that say they are secret; for texts that have one of [`NAME_STEMS`].
 pub(super) fn scan(text: &str, spans: &mut Vec<Span>) {
-    // Nearly every text has none of these, and is not searched further.
-    let stems = ["pass", "pwd", "secret", "token", "key", "credential"];
-    if !stems.iter().any(|it| contains_ignoring_case(text, it)) {
-        return;
-    }
     let bytes = text.as_bytes();
     let mut from = 0;
     while let Some(found) = NAMES.captures_at(bytes, from) {
@@ -71,54 +69,13 @@ pub(super) fn holds_secret(name: &str, value: &str) -> Option<&'static str> {
     found.and_then(|_| judged(stem, value.trim(), Written::Apart))
 }
 
+/// Words that stand where a secret goes.
+const PLACEHOLDERS: &str = "null none nil undefined true false yes no string str &str text bool int integer number bytes object any \
+    required optional changeme change_me example redacted masked hidden removed secret password passwd token username \
+     default empty missing invalid expired unset todo n/a env value";
+
 /// Whether a value says that a real one goes there.
 pub(super) fn is_placeholder(value: &str) -> bool {
-    const WORDS: [&str; 44] = [
-        "",
-        "null",
-        "none",
-        "nil",
-        "undefined",
-        "true",
-        "false",
-        "yes",
-        "no",
-        "string",
-        "str",
-        "&str",
-        "text",
-        "bool",
-        "int",
-        "integer",
-        "number",
-        "bytes",
-        "object",
-        "any",
-        "required",
-        "optional",
-        "changeme",
-        "change_me",
-        "example",
-        "redacted",
-        "masked",
-        "hidden",
-        "removed",
-        "secret",
-        "password",
-        "passwd",
-        "token",
-        "username",
-        "default",
-        "empty",
-        "missing",
-        "invalid",
-        "expired",
-        "unset",
-        "todo",
-        "n/a",
-        "env",
-        "value",
-    ];
     let bare =
         value.trim_matches(|it: char| it.is_ascii_punctuation() && !matches!(it, '$' | '{' | '<' | '%'));
     let first = bare.chars().next();
@@ -128,7 +85,8 @@ pub(super) fn is_placeholder(value: &str) -> bool {
         it.starts_with('$') && name.chars().all(|it| it.is_ascii_alphanumeric() || "_.-:/ ".contains(it))
     };
     let lower = bare.to_ascii_lowercase();
-    WORDS.contains(&lower.as_str())
+    bare.is_empty()
+        || PLACEHOLDERS.split_ascii_whitespace().any(|it| it == lower)
         || repeated(bare)
         || variable(bare)
         || lower.starts_with("your")
@@ -241,10 +199,4 @@ fn is_word(it: u8) -> bool {
 
 fn is_name(it: u8) -> bool {
     is_word(it) || matches!(it, b'.' | b'-')
-}
-
-fn contains_ignoring_case(text: &str, word: &str) -> bool {
-    let (bytes, word) = (text.as_bytes(), word.as_bytes());
-    let first = word[0];
-    bytes.windows(word.len()).any(|it| it[0].eq_ignore_ascii_case(&first) && it.eq_ignore_ascii_case(word))
 }

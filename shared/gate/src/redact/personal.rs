@@ -139,5 +139,5 @@ fn luhn(digits: &[u32]) -> bool {
     let doubled = |it: u32| if it > 4 { it * 2 - 9 } else { it * 2 };
     let sum: u32 =
         digits.iter().rev().enumerate().map(|(at, it)| if at % 2 == 1 { doubled(*it) } else { *it }).sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }

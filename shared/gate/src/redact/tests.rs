@@ -45,7 +45,9 @@ fn secrets() -> Vec<(&'static str, String)> {
 #[test]
 fn every_known_form_is_masked_and_named_wherever_it_stands() {
     for (kind, secret) in secrets() {
-        for (before, after) in [("", ""), ("got ", " from env"), ("x=\"", "\","), ("(", ")."), ("https://x/?q=", "&y=1")] {
+        for (before, after) in
+            [("", ""), ("got ", " from env"), ("x=\"", "\","), ("(", ")."), ("https://x/?q=", "&y=1")]
+        {
             let text = format!("{before}{secret}{after}");
             assert_eq!(masked(&text), format!("{before}[secret: {kind}]{after}"), "{text}");
             let (_, counts) = redact(&text, true);
@@ -61,11 +63,20 @@ fn secrets_with_a_telling_neighbour_are_masked() {
     for (text, right) in [
         (format!("aws_secret_access_key = {aws}"), "aws_secret_access_key = [secret: aws secret key]"),
         (format!("\"SecretAccessKey\": \"{aws}\""), "\"SecretAccessKey\": \"[secret: aws secret key]\""),
-        (format!("AccountName=x;AccountKey={azure};Suffix=y"), "AccountName=x;AccountKey=[secret: azure key];Suffix=y"),
+        (
+            format!("AccountName=x;AccountKey={azure};Suffix=y"),
+            "AccountName=x;AccountKey=[secret: azure key];Suffix=y",
+        ),
         ("Authorization: Bearer abc.def-123_xyz".into(), "Authorization: Bearer [secret: authorization]"),
         ("authorization: basic dXNlcjpwYXNz".into(), "authorization: basic [secret: authorization]"),
-        ("curl -H 'AUTHORIZATION: token 0a1b2c3d4e'".into(), "curl -H 'AUTHORIZATION: token [secret: authorization]'"),
-        ("postgres://app:hunter2@db.internal:5432/shop".into(), "postgres://app:[secret: password]@db.internal:5432/shop"),
+        (
+            "curl -H 'AUTHORIZATION: token 0a1b2c3d4e'".into(),
+            "curl -H 'AUTHORIZATION: token [secret: authorization]'",
+        ),
+        (
+            "postgres://app:hunter2@db.internal:5432/shop".into(),
+            "postgres://app:[secret: password]@db.internal:5432/shop",
+        ),
         ("redis://:s3cr3t!@cache/0".into(), "redis://:[secret: password]@cache/0"),
         ("https://u:p@ss@host/x".into(), "https://u:[secret: password]@host/x"),
         ("password=hunter2&next=1".into(), "password=[secret: password]&next=1"),
@@ -164,7 +175,10 @@ fn a_private_key_is_masked_whole_in_one_text() {
         let lines = format!("{begin}\n{}\n{end}", body.join("\n"));
         assert_eq!(masked(&format!("before\n{lines}\nafter")), "before\n[secret: private key]\nafter");
         let escaped = lines.replace('\n', "\\n");
-        assert_eq!(masked(&format!("{{\"private_key\": \"{escaped}\", \"a\": 1}}")), "{\"private_key\": \"[secret: private key]\", \"a\": 1}");
+        assert_eq!(
+            masked(&format!("{{\"private_key\": \"{escaped}\", \"a\": 1}}")),
+            "{\"private_key\": \"[secret: private key]\", \"a\": 1}"
+        );
         assert_eq!(masked(&format!("a\n{begin}\n{}", body.join("\n"))), "a\n[secret: private key]");
         let indented: String = lines.lines().map(|it| format!("+    {it}\n")).collect();
         assert!(!masked(&indented).contains("MIIE"), "{}", masked(&indented));
@@ -183,7 +197,8 @@ fn a_private_key_is_masked_line_by_line_forwards_backwards_and_among_other_lines
     let (begin, body, end) = key("RSA PRIVATE KEY");
     let forwards: Vec<String> = [begin].into_iter().chain(body).chain([end]).collect();
     let backwards: Vec<String> = forwards.iter().rev().cloned().collect();
-    let among: Vec<String> = forwards.iter().flat_map(|it| [format!("12:00 app: {it}"), "GET /healthz 200".to_owned()]).collect();
+    let among: Vec<String> =
+        forwards.iter().flat_map(|it| [format!("12:00 app: {it}"), "GET /healthz 200".to_owned()]).collect();
     for lines in [forwards, backwards, among] {
         let mut redactor = Redactor::new(false);
         let told: Vec<String> = lines.iter().map(|it| redactor.text(it).into_owned()).collect();
@@ -235,15 +250,49 @@ fn values_are_masked_at_every_depth_under_telling_names_and_in_keys() {
 
 /// Text that is dense in what the rules look for.
 fn dense() -> impl Strategy<Value = String> {
-    let parts: Vec<String> = secrets().into_iter().map(|it| it.1).chain(
-        [
-            "password=", "token: ", "\"secret\": \"", "://u:", "@", "host.org", "Bearer ", "Authorization: ", "\n", " ", "\\n", "%40",
-            "\\\"", "\\", "&quot;", "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "4111 1111 1111 1111", "[secret: x]",
-            "[email]", "\u{200b}", "hunter2", "é", "漢", "=", "\"", "'", "Cookie: a=", "aws_secret_key=", "eyJ", "sk-", ".",
-        ]
-        .map(str::to_owned),
-    ).collect();
-    prop::collection::vec(prop_oneof![3 => prop::sample::select(parts), 1 => "[ -~]{0,12}"], 0..14).prop_map(|it| it.concat())
+    let parts: Vec<String> = secrets()
+        .into_iter()
+        .map(|it| it.1)
+        .chain(
+            [
+                "password=",
+                "token: ",
+                "\"secret\": \"",
+                "://u:",
+                "@",
+                "host.org",
+                "Bearer ",
+                "Authorization: ",
+                "\n",
+                " ",
+                "\\n",
+                "%40",
+                "\\\"",
+                "\\",
+                "&quot;",
+                "-----BEGIN PRIVATE KEY-----",
+                "-----END PRIVATE KEY-----",
+                "4111 1111 1111 1111",
+                "[secret: x]",
+                "[email]",
+                "\u{200b}",
+                "hunter2",
+                "é",
+                "漢",
+                "=",
+                "\"",
+                "'",
+                "Cookie: a=",
+                "aws_secret_key=",
+                "eyJ",
+                "sk-",
+                ".",
+            ]
+            .map(str::to_owned),
+        )
+        .collect();
+    prop::collection::vec(prop_oneof![3 => prop::sample::select(parts), 1 => "[ -~]{0,12}"], 0..14)
+        .prop_map(|it| it.concat())
 }
 
 proptest! {

@@ -15,7 +15,10 @@ fn answer(facts: Value, body: Body) -> RawAnswer {
 
 fn commits(count: usize) -> Table {
     let row = |number: usize| Row {
-        cells: vec![json!(format!("{number:07x}")), json!(format!("Subject number {number} | of many\nand a body"))],
+        cells: vec![
+            json!(format!("{number:07x}")),
+            json!(format!("Subject number {number} | of many\nand a body")),
+        ],
         target: None,
     };
     Table {
@@ -85,7 +88,10 @@ fn rows_beyond_those_given_are_told_apart_from_those_left_out() {
     let table = Table { seen: 900, ..commits(100) };
     let shaped = shape(answer(json!({}), Body::Table(table)), &Frame { max_tokens: 400, ..EVERYTHING });
     let shown = shaped.structured["shown"].as_u64().expect("a count");
-    let right = format!("{} commits left out to stay within 400 tokens, 800 more beyond what one call lists", 100 - shown);
+    let right = format!(
+        "{} commits left out to stay within 400 tokens, 800 more beyond what one call lists",
+        100 - shown
+    );
     assert_eq!(shaped.structured["omitted"], right);
     assert_eq!(shaped.structured["seen"], 900);
 }
@@ -110,7 +116,8 @@ fn one_enormous_cell_or_line_is_shortened_and_says_by_how_much() {
 
 #[test]
 fn facts_that_would_leave_no_room_are_shortened_or_left_out_aloud() {
-    let shaped = shape(answer(json!({ "a": 1, "big": "y ".repeat(9000) }), Body::Table(commits(9))), &EVERYTHING);
+    let shaped =
+        shape(answer(json!({ "a": 1, "big": "y ".repeat(9000) }), Body::Table(commits(9))), &EVERYTHING);
     assert_eq!(shaped.structured["shown"], 9);
     assert_eq!(shaped.structured["omitted"], "1 long fact shortened");
     let many: Map<String, Value> = (0..2000).map(|it| (format!("fact_{it}"), json!(it))).collect();
@@ -150,7 +157,8 @@ fn a_call_to_continue_that_would_be_changed_is_not_offered() {
 #[test]
 fn a_private_key_in_a_file_is_masked_line_by_line() {
     let body = "MIIEpAIBAAKCAQEA1x5Qm3Vh8cT0yZpLk2WnR7uJdE4sFgHbNqXoCvPiAaBtYwMz";
-    let text = format!("a: |\n  -----BEGIN PRIVATE KEY-----\n  {body}\n  {body}\n  -----END PRIVATE KEY-----\nb: 1");
+    let text =
+        format!("a: |\n  -----BEGIN PRIVATE KEY-----\n  {body}\n  {body}\n  -----END PRIVATE KEY-----\nb: 1");
     let lines: Vec<String> = text.lines().map(str::to_owned).collect();
     for from in 0..4 {
         let lines = Lines { lines: lines[from..].to_vec(), first: from as u64 + 1, seen: 6, next: None };
