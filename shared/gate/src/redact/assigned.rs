@@ -45,7 +45,8 @@ pub(super) fn scan(text: &str, spans: &mut Vec<Span>) {
         let allowed = match separator {
             None => name.starts_with(b"--"),
             Some(it) if it.ends_with(b">") && !it.contains(&b'=') => bytes[..named].ends_with(b"<"),
-            Some(_) => true,
+            // `Token::Bearer` is a path of names.
+            Some(it) => !(it.ends_with(b":") && bytes.get(whole.end) == Some(&b':')),
         };
         let name = String::from_utf8_lossy(name);
         if let (true, Some((start, end, written))) = (allowed, value(bytes, named, whole.end, separator)) {
@@ -170,8 +171,13 @@ fn is_position(name: &str) -> bool {
         .any(|it| name.contains(it))
 }
 
-/// Lower-case words and numbers joined by hyphens, underscores, dots or slashes, as objects are named.
+/// Lower-case words and numbers joined by hyphens, underscores, dots or slashes, as objects are named, or the name of a
+/// constant.
 fn is_label(value: &str) -> bool {
+    let constant = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_uppercase()) || it.len() <= 2;
+    if value.contains('_') && value.split('_').all(constant) {
+        return true;
+    }
     let parts = || value.split(['-', '_', '.', '/', ':']);
     value.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || b"-_./:".contains(&it))
         && parts().count() > 1

@@ -94,7 +94,7 @@ static RULES: [Rule; 49] = [
     rule("private key", Limit::None, &["ls0tls1crudjti"], r"LS0tLS1CRUdJTi(?:BSU0Eg|BQUklW|BFQy|BPUEVO|BFTkNS|BEU0Eg|BQR1Ag)[A-Za-z0-9+/=]{16,}"),
     rule("private key", Limit::None, &["private-lines:"], r"(?i)private-lines:[ \t]*[0-9]+\r?\n([a-z0-9+/=\r\n]{20,})"),
     rule("authorization", Limit::Real, &["authorization"], r#"(?i)authorization["'\]\\]{0,3}[ \t]*[:=,][ \t"'\\\[]*(?:(?:bearer|basic|token|apikey|negotiate|digest|bot|splunk|genie-?key|aws4-hmac-sha256)[ \t]+)([^ \t\r\n"'\\,;<>\])]{4,})"#),
-    rule("authorization", Limit::Real, &["authorization"], r#"(?i)authorization["'\]\\]{0,3}[ \t]*[:=][ \t"'\\\[]*([^ \t\r\n"'\\,;<>\])\[(:]{16,})"#),
+    rule("authorization", Limit::Random, &["authorization"], r#"(?i)authorization["'\]\\]{0,3}[ \t]*[:=][ \t"'\\\[]*([^ \t\r\n"'\\,;<>\])\[(:]{16,})"#),
     rule("authorization", Limit::Random, &["bearer"], r"(?i)bearer[ \t]+([a-z0-9._~+/=-]{16,})"),
     rule("cookie", Limit::Real, &["cookie"], r#"(?i)(?:set-)?cookie["'\]\\]{0,3}[ \t]*[:=][ \t"'\\\[]*([^ \t\r\n"'\\;<>\]=]{1,64}=[^\r\n"'\\<>\]]{6,})"#),
     rule("password", Limit::Real, &["://"], r#"(?i)[a-z][a-z0-9+.-]*://[^ \t\r\n/?#"'<>@:\[\]]*:([^ \t\r\n/?#"'<>]+)@"#),

@@ -128,6 +128,8 @@ fn what_only_looks_like_a_secret_stays() {
         "https://example.com:8080/a?b=c@d http://[::1]:9090/ ssh://git@host/x",
         "starts with -----BEGIN CERTIFICATE----- and sk-learn, task-force-one-two-three-four-five",
         "sha512-z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg/SpIdNs6c5H0NE8XYXysP+DGNKHfuwvY7kxvUdBeoGlODJ6+SfaPg==",
+        "credentials = Some(RequestCredentials::Basic1(x)); let authorization = request1.headers().get(name)",
+        "ClientSecret => \"CLIENT_TRAFFIC_SECRET_0\", authorization = authorize(\"Basic authentication\")",
         "the password is incorrect; Invalid token: expired; secret not found",
         "Basic authentication and bearer authentication-required are both refused",
     ] {
