@@ -63,7 +63,8 @@ impl Server {
                 code::all().into_iter().map(|it| it.bind(backends.clone())).collect()
             }
             Server::Observability => {
-                let backends = Arc::new(observability::Backends::new(connections)?);
+                let backends = observability::Backends::new(connections)?;
+                let backends = Arc::new(backends.knowing_teams(&config.vocabulary.teams));
                 observability::tools::all().into_iter().map(|it| it.bind(backends.clone())).collect()
             }
         })

@@ -66,6 +66,13 @@ impl Backends {
         Ok(backends)
     }
 
+    /// The same, knowing every team that policies may name and not only those of connections: a rule about a team whose
+    /// labels did not count would hold for nothing.
+    pub fn knowing_teams<'a>(mut self, teams: impl IntoIterator<Item = &'a String>) -> Backends {
+        self.teams.extend(teams.into_iter().filter(|it| *it != UNKNOWN).cloned());
+        self
+    }
+
     /// The Prometheus that an argument means.
     pub(crate) fn prometheus(&self, wanted: Option<&Slug>) -> Result<&Prometheus, ToolError> {
         pick(&self.prometheus, wanted, "prometheus", |it| it.connection().whole("metrics"))
@@ -151,6 +158,17 @@ mod tests {
             let backends = Backends::new(&all).expect("connections");
             let target = backends.alert_target(&backends.alertmanagers[0], &labels(label));
             assert_eq!(target.team, expected, "{label}");
+        }
+    }
+
+    #[test]
+    fn a_team_that_policies_may_name_needs_no_connection_of_its_own() {
+        let words = ["checkout".to_owned(), UNKNOWN.to_owned()];
+        let backends = Backends::new(&[connection("a", "platform", true, true)]).expect("connections");
+        let backends = backends.knowing_teams(&words);
+        for (label, expected) in [("checkout", "checkout"), ("made-up", "platform"), (UNKNOWN, "platform")] {
+            let labels = Labels::from([("team".to_owned(), label.to_owned())]);
+            assert_eq!(backends.alert_target(&backends.alertmanagers[0], &labels).team, expected, "{label}");
         }
     }
 
