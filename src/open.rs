@@ -56,6 +56,10 @@ pub(crate) fn gate(config: &Config, servers: &[Server], channel: Channel) -> any
         audit::Options { version: env!("CARGO_PKG_VERSION").to_owned(), ..audit::Options::default() };
     let (log, opened) = Log::open(&config.state, &name, options)
         .with_context(|| format!("the log under {} cannot be opened", config.state.display()))?;
-    tracing::info!(%opened, "log open");
+    // Nobody should hear of a lost or cut log only when they happen to look for it.
+    match opened.taken_over || !opened.cut.is_empty() || !opened.warnings.is_empty() {
+        true => tracing::warn!(%opened, "log open"),
+        false => tracing::info!(%opened, "log open"),
+    }
     Ok(Arc::new(Gate::new(tools, policy, log)))
 }
