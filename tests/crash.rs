@@ -33,7 +33,7 @@ fn over_alerts() -> (Home, Alertmanager, Recorder) {
     let recorder = Recorder::before(alerts.address());
     let home = Home::new(env!("CARGO_BIN_EXE_bailiwick")).config(&format!(
         "[policy]\nallow = [\"list_alerts\", \"silence_alert\"]\n\
-         [connections.alerts]\nkind = \"alertmanager\"\nurl = \"{}\"\n",
+         [connections.alerts]\nkind = \"alertmanager\"\nurl = \"{}\"\ntimeout_ms = 60000\n",
         recorder.url()
     ));
     (home, alerts, recorder)
@@ -125,7 +125,14 @@ fn a_write_outlives_the_client_that_asked_for_it() {
     let hold = recorder.hold("POST", SILENCES);
     start_silence(&mut session);
     hold.wait_arrived(DEADLINE);
+    let waiting = recorder.hold("GET", "/");
+    session.start_call("list_alerts", json!({}));
+    waiting.wait_arrived(DEADLINE);
     session.close_stdin();
+    // A read is given up once the client has left, and says so; the write is still on its way.
+    let given_up = || of_event(&records(&home), "read").first().map(|it| it["leaf"]["outcome"].clone());
+    assert_eq!(wait_until("the end of the read", DEADLINE, given_up), "cancelled");
+    assert_eq!(of_event(&records(&home), "outcome").len(), 0);
     hold.release();
     assert!(session.wait().success(), "{}", session.errors());
     let records = records(&home);
