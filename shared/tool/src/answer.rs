@@ -38,7 +38,8 @@ pub struct Table {
     pub next: Option<Next>,
 }
 
-/// Makes the arguments of the call that continues after the first `n` rows or lines shown; none when nothing would.
+/// Makes the arguments of the call that continues after the first `n` rows or lines shown; none when nothing would. They
+/// depend on `n` alone or on rows without targets: the `n`th row given may be one that policy hides.
 pub type Next = Box<dyn Fn(usize) -> Option<Value> + Send>;
 
 /// One column.

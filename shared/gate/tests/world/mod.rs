@@ -22,7 +22,7 @@ use tool::{Answer, Context, Tool, ToolError, Undo, args::Text, define};
 
 /// What the tools leave behind.
 #[derive(Default)]
-pub struct Things {
+pub(crate) struct Things {
     reads: AtomicU64,
     restarts: AtomicU64,
     dropped: AtomicBool,
@@ -172,16 +172,16 @@ impl Tool for RestartThing {
 }
 
 /// A gate, its tools and its log.
-pub struct World {
-    pub gate: Arc<Gate>,
+pub(crate) struct World {
+    pub(crate) gate: Arc<Gate>,
     /// Index of the first record of a call.
-    pub first: u64,
+    pub(crate) first: u64,
     things: Arc<Things>,
     state: tempfile::TempDir,
 }
 
 /// One way to be refused each: the tool, its arguments, the code.
-pub fn expected() -> Vec<(&'static str, Value, &'static str)> {
+pub(crate) fn expected() -> Vec<(&'static str, Value, &'static str)> {
     let restart = |environment: &str| json!({ "mood": "fine", "environment": environment });
     vec![
         ("no_such_tool", json!({}), "unknown_tool"),
@@ -194,16 +194,16 @@ pub fn expected() -> Vec<(&'static str, Value, &'static str)> {
     ]
 }
 
-pub fn code(reply: &Reply) -> &'static str {
+pub(crate) fn code(reply: &Reply) -> &'static str {
     reply.refusal.as_ref().map_or("ok", gate::Refusal::code)
 }
 
 impl World {
-    pub fn open() -> World {
+    pub(crate) fn open() -> World {
         World::with_deadline(Gate::DEADLINE)
     }
 
-    pub fn with_deadline(deadline: Duration) -> World {
+    pub(crate) fn with_deadline(deadline: Duration) -> World {
         let state = tempfile::tempdir().expect("a folder");
         let (log, opened) = Log::open(state.path(), "things", audit::Options::default()).expect("a log");
         let things = Arc::new(Things::default());
@@ -224,11 +224,11 @@ impl World {
         World { gate: Arc::new(gate), first: opened.size, things, state }
     }
 
-    pub async fn call(&self, tool: &str, arguments: Value) -> Reply {
+    pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Reply {
         self.gate.call(self.request(tool, arguments, CancellationToken::new())).await
     }
 
-    pub fn request(&self, tool: &str, arguments: Value, cancelled: CancellationToken) -> Request {
+    pub(crate) fn request(&self, tool: &str, arguments: Value, cancelled: CancellationToken) -> Request {
         let Value::Object(arguments) = arguments else { panic!("an object") };
         let caller = Caller {
             agent: "tester".to_owned(),
@@ -240,28 +240,28 @@ impl World {
     }
 
     /// Waits until a tool is at work.
-    pub async fn started(&self) {
+    pub(crate) async fn started(&self) {
         tokio::time::timeout(Duration::from_secs(10), self.things.started.notified()).await.expect("starts");
     }
 
     /// Lets a tool that is stuck go on.
-    pub fn let_go(&self) {
+    pub(crate) fn let_go(&self) {
         self.things.go_on.notify_one();
     }
 
-    pub fn reads(&self) -> u64 {
+    pub(crate) fn reads(&self) -> u64 {
         self.things.reads.load(Ordering::SeqCst)
     }
 
-    pub fn restarts(&self) -> u64 {
+    pub(crate) fn restarts(&self) -> u64 {
         self.things.restarts.load(Ordering::SeqCst)
     }
 
-    pub fn was_dropped(&self) -> bool {
+    pub(crate) fn was_dropped(&self) -> bool {
         self.things.dropped.load(Ordering::SeqCst)
     }
 
-    pub fn assert_verifies_without_open_intents(&self) {
+    pub(crate) fn assert_verifies_without_open_intents(&self) {
         let report = audit::verify(self.state.path(), &[]).expect("readable");
         assert_eq!(report.verdict, audit::Verdict::Intact, "{report}");
         assert!(!report.to_string().contains("open intent"), "{report}");
