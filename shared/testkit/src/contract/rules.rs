@@ -185,6 +185,7 @@ pub(super) mod tests {
             })),
             output: object(json!({ "type": "object", "properties": {} })),
             examples: vec![json!({ "reason": "it hangs" })],
+            untrusted_facts: &[],
         }
     }
 
