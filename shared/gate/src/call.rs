@@ -99,7 +99,8 @@ impl Gate {
         // A transport that drops this future gives up too.
         let _dropped = give_up.clone().drop_guard();
         let deadline = Instant::now() + self.deadline;
-        let stop = CancellationToken::new();
+        // Fires with it, also when nobody is left here to pass it on.
+        let stop = give_up.child_token();
         let span = tracing::info_span!("call", tool = %request.tool, ended = tracing::field::Empty);
         let line = self.clone().line(request, intent, stop.clone(), deadline).instrument(span);
         let mut line = self.tasks.spawn(line);
@@ -110,6 +111,8 @@ impl Gate {
         }
         stop.cancel();
         tokio::select! {
+            // What is known is told before what is not.
+            biased;
             reply = line => reply.unwrap_or_else(|_| Reply::crashed()),
             Ok(intent) = begun.wait_for(Option::is_some) => {
                 let intent = intent.clone().expect("waited for it");

@@ -111,6 +111,42 @@ async fn no_log_no_effect_and_no_result() {
         let reply = world.call(tool, json!({ "mood": "fine" })).await;
         assert_eq!(code(&reply), "not_recorded");
         assert!(reply.receipt.is_none());
+#[tokio::test]
+async fn a_caller_who_drops_a_read_stops_it() {
+    let world = World::open();
+    let request = world.request("show_thing", json!({ "mood": "stuck" }), CancellationToken::new());
+    let gate = world.gate.clone();
+    let call = tokio::spawn(async move { gate.call(request).await });
+    world.started().await;
+    call.abort();
+    assert!(call.await.expect_err("aborted").is_cancelled());
+    world.gate.drain(Duration::from_secs(10)).await;
+    assert!(world.was_dropped(), "nobody waits for it");
+    world.assert_verifies_without_open_intents();
+}
+
+#[tokio::test]
+async fn a_long_name_pushes_nothing_out_of_a_record() {
+    let world = World::open();
+    let long = "x".repeat(300 * 1024);
+    let mut request = world.request("restart_thing", json!({ "mood": "fine" }), CancellationToken::new());
+    request.client = Some(long.clone());
+    assert_eq!(code(&world.gate.call(request).await), "ok");
+    let mut unknown_argument = serde_json::Map::new();
+    unknown_argument.insert(long.clone(), json!(1));
+    let reply = world.call("show_thing", unknown_argument.into()).await;
+    assert_eq!(code(&reply), "invalid_arguments");
+    let reply = world.call(&long, json!({})).await;
+    assert_eq!(code(&reply), "unknown_tool");
+    assert!(reply.refusal.expect("refused").to_string().len() < 1024);
+    for (at, tool) in [(0, "restart_thing"), (1, "restart_thing"), (2, "show_thing"), (3, "xxx")] {
+        let payload = world.payload(world.first + at);
+        assert!(payload["tool"].as_str().is_some_and(|it| it.starts_with(tool)), "{payload}");
+        assert_eq!(payload["caller"]["agent"], "tester", "{payload}");
+    }
+    assert_eq!(world.payload(world.first)["arguments"]["mood"], "fine");
+}
+
         assert!(!reply.shaped.structured.contains_key("acted"), "nothing leaves");
     }
     assert_eq!(world.restarts(), 0);
