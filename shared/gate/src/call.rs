@@ -14,7 +14,7 @@ use tracing::Instrument;
 use crate::{
     ending::Refusal,
     shape::{Frame, Shaped, refuse, shape},
-    trail::Trail,
+    trail::{NAME_BYTES_MAX, Trail, bounded},
 };
 
 /// Everything that calls share: tools, the policy in front of them and the log behind them.
@@ -204,7 +204,7 @@ impl Gate {
 
     /// Policy on what configuration alone knows, so that a call it certainly denies asks no backend. Pure.
     fn screen(&self, call: &dyn Call, trail: &mut Trail) -> Result<(), Refusal> {
-        trail.targets = bounded(call.targets().map_err(Refusal::Unresolved)?);
+        trail.targets = listable(call.targets().map_err(Refusal::Unresolved)?);
         let tool = trail.tool_name();
         self.policy.screen(&trail.request.caller, tool, &trail.targets).map_err(Refusal::Denied)
     }
@@ -310,7 +310,7 @@ impl Gate {
 
     fn unknown_tool(&self, name: &str) -> Refusal {
         let known = self.tools.iter().map(|(_, tool)| tool.definition.name).collect();
-        Refusal::UnknownTool { name: name.to_owned(), known }
+        Refusal::UnknownTool { name: bounded(name, NAME_BYTES_MAX), known }
     }
 
     fn gave_up(&self, deadline: Instant) -> Refusal {
@@ -322,7 +322,7 @@ impl Gate {
 }
 
 /// More than a policy can be asked about one by one is the whole connection.
-fn bounded(targets: Vec<Target>) -> Vec<Target> {
+fn listable(targets: Vec<Target>) -> Vec<Target> {
     if targets.len() <= Target::MAX {
         return targets;
     }

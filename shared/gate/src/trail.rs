@@ -28,8 +28,11 @@ pub(crate) struct Trail {
     policy: Digest,
 }
 
-/// Most bytes of unparsed arguments that a record keeps.
+/// Most bytes of unparsed arguments, and of a message that may quote them, that a record keeps.
 const RAW_BYTES_MAX: usize = 4096;
+/// Most bytes of a name that a client chose. Without a bound a long one would push the rest out of the record, which
+/// keeps only the digest of a payload that is too long.
+pub(crate) const NAME_BYTES_MAX: usize = 256;
 
 impl Trail {
     pub(crate) fn new(request: Request, policy: Digest) -> Trail {
@@ -120,7 +123,7 @@ impl Trail {
             }),
         );
         if let Some(refusal) = refusal {
-            let mut facts = json!({ "code": refusal.code(), "message": refusal.to_string() });
+            let mut facts = json!({ "code": refusal.code(), "message": bounded(&refusal.to_string(), RAW_BYTES_MAX) });
             if let Refusal::Denied(denial) = refusal {
                 facts["policy"] = json!(denial.policy);
             }
@@ -157,8 +160,9 @@ impl Trail {
     fn payload(&self) -> Map<String, Value> {
         let mut payload = Map::new();
         payload.insert("caller".to_owned(), json!(self.request.caller));
-        payload.insert("client".to_owned(), json!(self.request.client));
-        payload.insert("tool".to_owned(), json!(self.request.tool));
+        let client = self.request.client.as_deref().map(|it| bounded(it, NAME_BYTES_MAX));
+        payload.insert("client".to_owned(), json!(client));
+        payload.insert("tool".to_owned(), bounded(&self.request.tool, NAME_BYTES_MAX).into());
         match self.input.is_empty() {
             false => payload.insert("arguments".to_owned(), Value::Object(self.input.clone())),
             // What did not parse may hold anything, floats among it: it is kept as text, and bounded.
@@ -171,17 +175,7 @@ impl Trail {
     }
 
     fn raw(&self) -> String {
-        let mut text = Value::Object(self.request.arguments.clone()).to_string();
-        let length = text.len();
-        if length > RAW_BYTES_MAX {
-            let mut end = RAW_BYTES_MAX;
-            while !text.is_char_boundary(end) {
-                end -= 1;
-            }
-            text.truncate(end);
-            text.push_str(&format!("…[{} of {length} bytes left out]", length - end));
-        }
-        text
+        bounded(&Value::Object(self.request.arguments.clone()).to_string(), RAW_BYTES_MAX)
     }
 
     fn entry(
@@ -210,6 +204,15 @@ impl Trail {
             outcome,
             payload,
         }
+    }
+}
+
+/// The start of a text that is too long, and how much is left out.
+pub(crate) fn bounded(text: &str, most: usize) -> String {
+    let end = text.floor_char_boundary(most);
+    match &text[end..] {
+        "" => text.to_owned(),
+        rest => format!("{}…[{} of {} bytes left out]", &text[..end], rest.len(), text.len()),
     }
 }
 

@@ -56,6 +56,14 @@ async fn a_read_past_its_deadline_stops_and_says_so() {
 }
 
 #[tokio::test]
+async fn what_a_system_says_when_it_fails_is_marked() {
+    let world = World::open();
+    let reply = world.call("show_thing", json!({ "mood": "fails" })).await;
+    assert_eq!(code(&reply), "unavailable");
+    assert_eq!(reply.shaped.untrusted, ["message"]);
+}
+
+#[tokio::test]
 async fn a_cancelled_read_stops_and_is_recorded() {
     let world = World::open();
     let cancelled = CancellationToken::new();
@@ -104,14 +112,6 @@ async fn a_caller_who_drops_the_call_ends_the_wait_and_not_the_write() {
 }
 
 #[tokio::test]
-async fn no_log_no_effect_and_no_result() {
-    let world = World::open();
-    world.gate.log().close("test").await.expect("closes");
-    for tool in ["show_thing", "restart_thing"] {
-        let reply = world.call(tool, json!({ "mood": "fine" })).await;
-        assert_eq!(code(&reply), "not_recorded");
-        assert!(reply.receipt.is_none());
-#[tokio::test]
 async fn a_caller_who_drops_a_read_stops_it() {
     let world = World::open();
     let request = world.request("show_thing", json!({ "mood": "stuck" }), CancellationToken::new());
@@ -147,6 +147,14 @@ async fn a_long_name_pushes_nothing_out_of_a_record() {
     assert_eq!(world.payload(world.first)["arguments"]["mood"], "fine");
 }
 
+#[tokio::test]
+async fn no_log_no_effect_and_no_result() {
+    let world = World::open();
+    world.gate.log().close("test").await.expect("closes");
+    for tool in ["show_thing", "restart_thing"] {
+        let reply = world.call(tool, json!({ "mood": "fine" })).await;
+        assert_eq!(code(&reply), "not_recorded");
+        assert!(reply.receipt.is_none());
         assert!(!reply.shaped.structured.contains_key("acted"), "nothing leaves");
     }
     assert_eq!(world.restarts(), 0);

@@ -261,6 +261,15 @@ impl World {
         self.things.dropped.load(Ordering::SeqCst)
     }
 
+    /// What a record keeps beside the tree.
+    pub(crate) fn payload(&self, index: u64) -> Value {
+        let record = audit::show(self.state.path(), &format!("things/0:{index}")).expect("a record");
+        match record.payload {
+            audit::Payload::Opened(payload) => payload,
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub(crate) fn assert_verifies_without_open_intents(&self) {
         let report = audit::verify(self.state.path(), &[]).expect("readable");
         assert_eq!(report.verdict, audit::Verdict::Intact, "{report}");
