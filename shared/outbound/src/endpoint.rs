@@ -187,11 +187,13 @@ impl Endpoint {
         failure::unavailable(&self.name, format!("{problem}; a person must correct the configuration"))
     }
 
-    /// The configured address with segments appended. `.` and `..` would climb out of the configured path: dropped.
+    /// The configured address with segments appended. `.` and `..` would climb out of the configured path: dropped, also
+    /// when they become such only because an address leaves out tabs and line ends.
     fn address(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
         let mut address = self.base.clone();
+        let climbs = |it: &str| matches!(it.replace(['\t', '\n', '\r'], "").as_str(), "." | "..");
         if let Ok(mut segments) = address.path_segments_mut() {
-            segments.pop_if_empty().extend(path.iter().filter(|it| !matches!(**it, "." | "..")));
+            segments.pop_if_empty().extend(path.iter().filter(|it| !climbs(it)));
         }
         if !query.is_empty() {
             address.query_pairs_mut().extend_pairs(query);

@@ -57,11 +57,11 @@ fn said(result: Result<Value, ToolError>) -> String {
 async fn an_argument_stays_one_segment_of_the_path_or_one_value_of_the_query() {
     let peer = Peer::start(json("200 OK", "{\"a\":1}")).await;
     let endpoint = endpoint(&format!("{}/prefix/", peer.url()));
-    let path = ["api", "..", "a/../../b?c#d"];
+    let path = ["api", "..", ".\t.", "\n..", "%2e%2e", "a/../../b?c#d"];
     let answer: Value = endpoint.get_json(&path, &[("query", "a&b=c")], None).await.unwrap();
     assert_eq!(answer, value!({ "a": 1 }));
     let line = peer.asked()[0].lines().next().unwrap().to_owned();
-    assert_eq!(line, "GET /prefix/api/a%2F..%2F..%2Fb%3Fc%23d?query=a%26b%3Dc HTTP/1.1");
+    assert_eq!(line, "GET /prefix/api/%252e%252e/a%2F..%2F..%2Fb%3Fc%23d?query=a%26b%3Dc HTTP/1.1");
 
     let _: Value = endpoint.post_form_read(&["api"], &[("query", "a&b")], None).await.unwrap();
     assert!(peer.asked()[1].ends_with("query=a%26b"), "{}", peer.asked()[1]);
