@@ -145,6 +145,7 @@ impl Reading<'_, '_> {
             regions: table.regions.into_iter().collect(),
             teams: table.teams.into_iter().chain(identity.teams.iter().cloned()).collect(),
             tiers: table.tiers.into_iter().collect(),
+            ..Vocabulary::default()
         };
         add_words(&mut vocabulary, connections);
         Ok(vocabulary)
@@ -301,8 +302,13 @@ impl Reading<'_, '_> {
     }
 }
 
-/// Adds the words of connections; `unknown` always is one.
+/// What `show_authority` touches: it is about every connection and behind none.
+const OURSELVES: &str = "bailiwick";
+
+/// Adds the names of connections and their words; `unknown` always is one.
 pub(crate) fn add_words(vocabulary: &mut Vocabulary, connections: &[Connection]) {
+    let names = connections.iter().map(|it| it.name.clone());
+    vocabulary.connections.extend(names.chain([OURSELVES.to_owned()]));
     for connection in connections {
         vocabulary.environments.insert(connection.environment.clone());
         vocabulary.regions.insert(connection.region.clone());

@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 use config::{Auth, Config, Origin, Pin, Secret, System};
 use estate::estate;
 use expect_test::expect;
-use policy::{FAMILY_SCHEMA, Policy, Scope, Setup};
+use policy::{FAMILY_SCHEMA, Lists, Policy, Scope, Setup, Source};
 
 fn names(config: &Config) -> Vec<&str> {
     config.connections.iter().map(|it| it.name.as_str()).collect()
@@ -42,6 +42,31 @@ fn the_sample_loads_with_everything_it_says() {
     let Auth::Basic { password: Secret::File(path), .. } = &http.auth else { panic!("no password") };
     assert_eq!(*path, folder.join("secrets/am"));
     assert_eq!(config.connections[2].environment, "unknown");
+}
+
+#[test]
+fn policies_can_name_every_connection_and_no_other() {
+    let it = estate();
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sample/bailiwick.toml");
+    let config = Config::load(Some(&sample), &it.surroundings).unwrap();
+    let named: Vec<_> = config.vocabulary.connections.iter().map(String::as_str).collect();
+    assert_eq!(named, ["bailiwick", "prod-eu", "prod-eu-alerts", "shop"]);
+    let load = |connection: &str| {
+        let rule = format!(
+            "@id(\"a\") forbid (principal, action in Action::\"call\", resource) when {{ resource.connection == \"{connection}\" }};"
+        );
+        let rule = Source { name: "a.cedar".to_owned(), text: rule, scope: Scope::Full };
+        let setup = Setup {
+            family: FAMILY_SCHEMA,
+            sources: &[rule],
+            lists: &Lists::default(),
+            vocabulary: &config.vocabulary,
+            zone: config.policy.zone.clone(),
+        };
+        Policy::load(setup).map(drop).map_err(|it| it.problems[0].hint.clone())
+    };
+    assert_eq!(load("prod-eu"), Ok(()));
+    assert_eq!(load("prdo-eu"), Err(Some("did you mean `prod-eu`?".to_owned())));
 }
 
 #[test]
@@ -129,6 +154,7 @@ fn nothing_is_discovered_beside_a_file() {
     it.stand_in("work/Web Shop");
     let config = it.load().unwrap();
     assert!(config.connections.is_empty());
+    assert!(config.vocabulary.connections.iter().eq(["bailiwick"]), "so that names are checked all the same");
     expect!["not used, since DIR/home/.config/bailiwick/bailiwick.toml says which connections there are: PROMETHEUS_URL, the repository DIR/work/Web Shop"].assert_eq(&it.notes(&config));
 }
 

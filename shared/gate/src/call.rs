@@ -268,7 +268,8 @@ impl Gate {
     /// Rows that policy hides dropped, secrets masked, text cleaned, the rest bounded and counted. Nothing is cut silently.
     fn shape(&self, ended: Result<RawAnswer, Refusal>, trail: &mut Trail) -> (Shaped, Option<Refusal>) {
         let question = trail.asked.then(|| trail.question());
-        let shows = |target: &Target| question.as_ref().is_some_and(|it| self.policy.shows(it, target));
+        let viewer = question.as_ref().map(|it| self.policy.viewer(it));
+        let shows = |target: &Target| viewer.as_ref().is_some_and(|it| it.shows(target));
         let reveal_pii = self.policy.reveals(&trail.request.caller, &trail.circumstances(), "pii");
         let frame =
             Frame { tool: &trail.request.tool, max_tokens: trail.max_tokens, shows: &shows, reveal_pii };

@@ -78,12 +78,6 @@ impl Policy {
         }
     }
 
-    /// Whether a row about a target may be shown in the answer to a question. The question's own targets do not matter.
-    pub fn shows(&self, question: &Question<'_>, target: &Target) -> bool {
-        let asked = Asked::new(self, question);
-        asked.is_ok_and(|asked| asked.permits(target))
-    }
-
     pub(crate) fn denial(&self, finding: Finding) -> Denial {
         let (at, default) = match finding {
             Finding::Forbidden(at) => (at, "this rule forbids it"),
@@ -139,10 +133,8 @@ impl<'a> Asked<'a> {
     }
 
     /// Whether a target is permitted as the call stands.
-    pub(crate) fn permits(&self, target: &Target) -> bool {
-        let Ok(slice) = self.slice(target) else { return false };
-        let Ok(scene) = Scene::new(self, &slice, target) else { return false };
-        matches!(scene.finding(), Finding::Permitted(_))
+    pub(crate) fn permits(&self, slice: &Slice, target: &Target) -> bool {
+        Scene::new(self, slice, target).is_ok_and(|it| matches!(it.finding(), Finding::Permitted(_)))
     }
 
     /// Every rule of a slice that holds, or whose evaluation fails.

@@ -10,11 +10,14 @@
 //! * **Invariant:** more approvals, or a confirmation, never turn a permit into anything else.
 //! * **Invariant:** only [`Policy::decide`] makes a [`Permit`].
 //! * **Invariant:** [`Policy::screen`] refuses nothing that [`Policy::decide`] could permit once the targets are narrowed.
+//! * **Invariant:** [`Viewer::shows`] shows a row only if [`Policy::decide`] would permit the call with that target alone.
+//! * **Invariant:** a rule that names a tool, argument, place, team or connection that there is not does not load.
 //! * **Invariant:** a policy loads whole or not at all: one problem anywhere, and there is no [`Policy`].
 //! * **Invariant:** this crate does no I/O, reads no clock and does not know MCP: the same question has the same answer.
 
 mod answer;
 mod asked;
+mod connections;
 mod decide;
 mod explain;
 mod family;
@@ -35,6 +38,7 @@ mod slice;
 mod source;
 mod standing;
 mod syntax;
+mod viewer;
 mod vocabulary;
 mod walk;
 
@@ -45,6 +49,7 @@ pub use question::{Assurance, Caller, Channel, Circumstances, Digest, Effect, Qu
 pub use report::{Explanation, RuleEffect, RuleLine, Standing, Verdict};
 pub use schema::{SchemaError, ToolShape, emit_schema};
 pub use setup::{ListEntry, Lists, Scope, Setup, Source, Vocabulary};
+pub use viewer::Viewer;
 
 /// Schema of the whole family, generated from the tools' definitions and held equal to them by a test.
 pub const FAMILY_SCHEMA: &str = include_str!("../family.cedarschema");

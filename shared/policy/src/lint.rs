@@ -8,7 +8,7 @@ use cedar_policy::{
 };
 
 use crate::{
-    Scope, Vocabulary,
+    Scope, Vocabulary, connections,
     family::{Action, Family, Field, Kind},
     problem::{Problem, did_you_mean},
     rule,
@@ -29,6 +29,7 @@ pub(crate) fn check(draft: &Draft<'_>, family: &Family, vocabulary: &Vocabulary)
     found.extend(lint.scope());
     found.extend(lint.action_scope(actions.is_empty()));
     found.extend(lint.approve(&reached));
+    found.extend(connections::check(draft, vocabulary));
     if !actions.is_empty() {
         for (when, expr) in draft.clauses.iter().map(walk::sides) {
             found.extend(lint.mentions(expr, &actions));
@@ -257,7 +258,7 @@ impl Lint<'_> {
 
     fn pattern(&self, path: &[&str], pattern: &[PatternElem], actions: &[&Action]) -> Option<Problem> {
         let words = words(path, actions)?;
-        if words.iter().any(|it| like(pattern, &it.chars().collect::<Vec<_>>())) {
+        if words.iter().any(|it| walk::like(pattern, it)) {
             return None;
         }
         let message = format!("`context.{}` is never like this", path.join("."));
@@ -302,15 +303,4 @@ fn names_at<'a>(action: &'a Action, parent: &[&str]) -> BTreeSet<&'a str> {
         },
     };
     record.into_iter().flat_map(|it| it.keys().map(String::as_str)).collect()
-}
-
-fn like(pattern: &[PatternElem], text: &[char]) -> bool {
-    match (pattern.split_first(), text.split_first()) {
-        (None, None) => true,
-        (Some((PatternElem::Wildcard, rest)), _) => {
-            like(rest, text) || text.split_first().is_some_and(|(_, after)| like(pattern, after))
-        }
-        (Some((PatternElem::Char(one), rest)), Some((other, after))) => one == other && like(rest, after),
-        _ => false,
-    }
 }

@@ -67,7 +67,7 @@ entity Agent in [User, Team];
 entity Target in [Environment, Region, Team, Tier] = {
   kind: String, // what it is, e.g. "repository"
   id: String, // which one within its connection
-  connection: String, // the configured system of record
+  connection: String, // the configured system of record; a rule that names another does not load
 };
 
 // Every call of every tool.

@@ -17,7 +17,7 @@ pub struct Setup<'a> {
     pub zone: jiff::tz::TimeZone,
 }
 
-/// Words that policies may use for environments, regions, teams and tiers; `unknown` is always one.
+/// Words that policies may use. For environments, regions, teams and tiers `unknown` is always one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vocabulary {
     /// E.g. `production`.
@@ -28,6 +28,9 @@ pub struct Vocabulary {
     pub teams: BTreeSet<String>,
     /// E.g. `1`.
     pub tiers: BTreeSet<String>,
+    /// Every connection that a target can name, e.g. `prod-eu`. With none at all, as where nothing is configured in a
+    /// test, names of connections are not checked.
+    pub connections: BTreeSet<String>,
 }
 
 /// One file of Cedar policies, already read.

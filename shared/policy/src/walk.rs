@@ -1,6 +1,6 @@
 //! What does a condition look at? Walks Cedar's syntax trees.
 
-use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, Var};
+use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, PatternElem, Var};
 
 /// What the conditions of a rule depend on beside its scope.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -173,5 +173,52 @@ pub(crate) fn text(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Literal(Literal::String(text)) => Some(text),
         _ => None,
+    }
+}
+
+/// Whether `like` holds.
+pub(crate) fn like(pattern: &[PatternElem], text: &str) -> bool {
+    // Which beginnings of the text, by their length, are like the pattern so far: no pattern takes long.
+    let mut alike = vec![false; text.chars().count() + 1];
+    alike[0] = true;
+    for element in pattern {
+        match element {
+            PatternElem::Wildcard => {
+                let mut reached = false;
+                for it in &mut alike {
+                    reached |= *it;
+                    *it = reached;
+                }
+            }
+            PatternElem::Char(one) => {
+                let longer = text.chars().zip(&alike).map(|(letter, before)| *before && letter == *one);
+                alike = std::iter::once(false).chain(longer).collect();
+            }
+        }
+    }
+    alike.ends_with(&[true])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_is_like_any_letters_or_none() {
+        let like = |pattern: &str, text: &str| {
+            let element = |it| if it == '*' { PatternElem::Wildcard } else { PatternElem::Char(it) };
+            super::like(&pattern.chars().map(element).collect::<Vec<_>>(), text)
+        };
+        for (pattern, text) in
+            [("", ""), ("*", ""), ("*", "a"), ("a*", "a"), ("*b*", "abc"), ("a*c", "abbc"), ("é", "é")]
+        {
+            assert!(like(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in
+            [("", "a"), ("a", ""), ("a", "ab"), ("a*c", "ab"), ("*b", "abc"), ("b*", "abc")]
+        {
+            assert!(!like(pattern, text), "{pattern} {text}");
+        }
+        assert!(!like(&"*a".repeat(40), &"a".repeat(39)));
     }
 }

@@ -72,8 +72,22 @@ fn one_denied_target_denies_the_call() {
     };
     let denied = "denied by deny:query_metrics environment:production: the configuration denies it";
     assert_eq!(say(&policy.decide(&question)), denied);
-    assert!(policy.shows(&question, &targets[0]));
-    assert!(!policy.shows(&question, &targets[1]));
+    let viewer = policy.viewer(&question);
+    assert!(viewer.shows(&targets[0]));
+    assert!(!viewer.shows(&targets[1]));
+}
+
+#[test]
+fn nothing_is_shown_to_who_may_not_even_ask() {
+    let policy = listed(&["query_metrics"], &[], &[], &[]);
+    let (caller, circumstances) = (caller(), circumstances());
+    for (tool, input) in
+        [("nothing", input("query_metrics")), ("query_metrics", object(json!({ "mode": 1 })))]
+    {
+        let question =
+            Question { caller: &caller, tool, input: &input, targets: &[], digest: [7; 32], circumstances };
+        assert!(!policy.viewer(&question).shows(&target("staging")), "{tool}");
+    }
 }
 
 #[test]

@@ -84,5 +84,6 @@ fn vocabulary(tools: &[Bound], tool: &str, arguments: &Map<String, Value>) -> Vo
         regions: words(|it| &it.region),
         teams: words(|it| &it.team),
         tiers: words(|it| &it.tier),
+        connections: words(|it| &it.connection),
     }
 }

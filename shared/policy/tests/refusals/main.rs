@@ -4,6 +4,7 @@
 mod common;
 
 mod agreement;
+mod connections;
 mod entries;
 mod reach;
 mod text;
