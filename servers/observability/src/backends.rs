@@ -13,7 +13,7 @@ use tool::{ToolError, args::Slug, pick};
 use alertmanager::Alertmanager;
 use prometheus::Prometheus;
 
-use crate::{labels::Labels, promql::Forced};
+use crate::{labels::Labels, matcher::LabelMatcher, promql::Forced};
 
 /// What the tools of this server share.
 #[derive(Debug)]
@@ -113,6 +113,18 @@ impl Backends {
             target.team = team.to_owned();
         }
         target
+    }
+
+    /// The known teams whose alerts may have labels that meet all matchers and the forced ones, where labels are trusted.
+    pub(crate) fn teams_within(
+        &self,
+        of: &Alertmanager,
+        matchers: &[LabelMatcher],
+    ) -> impl Iterator<Item = &String> {
+        let trusted = of.trusts_labels();
+        let mut within = of.confine(matchers);
+        within.retain(|it| it.name == "team");
+        self.teams.iter().filter(move |team| trusted && within.iter().all(|it| it.may_match(team)))
     }
 
     /// The team that a label names, where labels are trusted.

@@ -92,6 +92,17 @@ impl LabelMatcher {
         Matcher::new_matcher(self.relation.token(), self.name.clone(), self.value.clone())
     }
 
+    /// Whether it may hold for a value. Of expressions only the plainest are judged: what is in brackets or escaped may
+    /// mean less here (`[a-z&&x]`) than to the system that is sent it.
+    pub(crate) fn may_match(&self, value: &str) -> bool {
+        let plain = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-' | '.' | '*' | '+' | '|');
+        let judged = match self.relation {
+            Relation::Equal | Relation::NotEqual => true,
+            Relation::Matches | Relation::MatchesNot => self.value.chars().all(plain),
+        };
+        !judged || self.compiled().is_ok_and(|it| it.is_match(value))
+    }
+
     /// Whether it holds only for one value of the label, and that is not the absence of the label.
     pub(crate) fn pins(&self, label: &str) -> Option<&str> {
         (self.relation == Relation::Equal && self.name == label && !self.value.is_empty())
@@ -177,6 +188,24 @@ mod tests {
             ("gone=", r#"gone="""#),
         ] {
             assert_eq!(LabelMatcher::parse(given).expect(given).to_string(), canonical);
+        }
+    }
+
+    #[test]
+    fn an_expression_that_systems_read_differently_is_taken_to_match() {
+        for (text, may) in [
+            ("team=cart", true),
+            ("team=checkout", false),
+            ("team!=cart", false),
+            ("team=~\"cart|checkout\"", true),
+            ("team=~\"check.*\"", false),
+            ("team=~\"car\"", false),
+            ("team!~\"c.*\"", false),
+            ("team=~\"[a-z&&x]art\"", true),
+            ("team=~\"(?i)CART\"", true),
+            ("team!~\"[c]art\"", true),
+        ] {
+            assert_eq!(LabelMatcher::parse(text).expect(text).may_match("cart"), may, "{text}");
         }
     }
 

@@ -70,8 +70,8 @@ impl Tool for SilenceAlert {
     type Backends = Backends;
     type Facts = SilenceFacts;
 
-    /// The alert that the matchers name. Alerts that will begin to fire are hidden as well, so this holds whatever fires
-    /// now.
+    /// The alert that the matchers name, of every team that they let through where labels are trusted to name teams.
+    /// Alerts that will begin to fire are hidden as well, so this holds whatever fires now.
     fn targets(&self, backends: &Backends) -> Result<Vec<Target>, ToolError> {
         let alertmanager = backends.alertmanager(self.connection.as_ref())?;
         let mut target = alertmanager.connection().target("alerts", self.alert()?);
@@ -79,10 +79,23 @@ impl Tool for SilenceAlert {
         if let Some(team) = backends.trusted_team(alertmanager, team) {
             target.team = team.to_owned();
         }
-        Ok(vec![target])
+        let teams = backends.teams_within(alertmanager, self.matchers.as_slice());
+        let others =
+            teams.filter(|it| **it != target.team).map(|it| Target { team: it.clone(), ..target.clone() });
+        let targets: Vec<Target> = std::iter::once(target.clone()).chain(others).collect();
+        match targets.len() > Target::MAX {
+            true => Err(ToolError::Invalid {
+                argument: "matchers",
+                problem: format!(
+                    "they reach the alerts of more than {} teams: say whose, e.g. `team=\"NAME\"`",
+                    Target::MAX
+                ),
+            }),
+            false => Ok(targets),
+        }
     }
 
-    /// Adds the teams whose alerts fire and match, where labels are trusted to name them.
+    /// Adds what fires and matches, as Alertmanager itself reads the matchers.
     async fn resolve(&self, backends: &Backends) -> Result<Option<Vec<Target>>, ToolError> {
         let alertmanager = backends.alertmanager(self.connection.as_ref())?;
         let mut targets = self.targets(backends)?;

@@ -154,6 +154,36 @@ async fn targets_are_the_alert_and_every_known_team_whose_alerts_match() {
     assert_eq!(one, ["cart"]);
 }
 
+#[test]
+fn a_silence_is_of_every_team_it_may_reach_though_none_of_their_alerts_fires() {
+    let teams = |matchers: Value, forced: &[&str], trust_labels: bool| {
+        let forced = forced.iter().map(|it| (*it).to_owned()).collect();
+        let settings = Http { trust_labels, matchers: forced, ..http("http://127.0.0.1:9") };
+        let words = ["checkout".to_owned(), "cart".to_owned()];
+        let backends = Backends::new(&[alerts(settings)]).unwrap().knowing_teams(&words);
+        let call: SilenceAlert = parse(arguments(matchers));
+        call.targets(&backends).unwrap().into_iter().map(|it| it.team).collect::<Vec<_>>()
+    };
+    let down = "alertname=\"Down\"";
+    assert_eq!(teams(json!([down]), &[], true), ["platform", "cart", "checkout"]);
+    assert_eq!(teams(json!([down, "team=\"cart\""]), &[], true), ["cart"]);
+    assert_eq!(teams(json!([down, "team!=\"cart\""]), &[], true), ["platform", "checkout"]);
+    assert_eq!(teams(json!([down, "team=~\"[a-z&&x]art\""]), &[], true), ["platform", "cart", "checkout"]);
+    assert_eq!(teams(json!([down]), &["team=\"cart\""], true), ["platform", "cart"]);
+    assert_eq!(teams(json!([down]), &[], false), ["platform"], "labels that are not trusted say nothing");
+}
+
+#[test]
+fn a_silence_that_reaches_more_teams_than_policy_is_asked_about_says_whose() {
+    let settings = Http { trust_labels: true, ..http("http://127.0.0.1:9") };
+    let words: Vec<String> = (0..Target::MAX).map(|it| format!("team-{it}")).collect();
+    let backends = Backends::new(&[alerts(settings)]).unwrap().knowing_teams(&words);
+    let call: SilenceAlert = parse(arguments(json!(["alertname=\"Down\""])));
+    assert_eq!(call.targets(&backends).expect_err("too many").code(), "invalid_argument");
+    let call: SilenceAlert = parse(arguments(json!(["alertname=\"Down\"", "team=\"team-7\""])));
+    assert_eq!(call.targets(&backends).unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn forced_matchers_bind_a_silence_too() {
     let backend = backend();
