@@ -4,7 +4,7 @@ use crate::promql::Selector;
 
 /// Most series that a query may touch at one moment.
 const SELECTED_MAX: u64 = 500_000;
-/// Most series times points that a query may evaluate.
+/// Most series times points, times the steps of subqueries, that a query may evaluate.
 const EVALUATED_MAX: u64 = 5_000_000;
 /// Most series in the answer to an instant query; summarised, but all of them travel.
 const INSTANT_MAX: u64 = 50_000;
@@ -24,6 +24,8 @@ pub(crate) struct Cost<'a> {
     pub(crate) result: u64,
     /// Points per series; 1 at one moment.
     pub(crate) points: u64,
+    /// Evaluations for each point; 1 without subqueries.
+    pub(crate) evaluations: u64,
 }
 
 /// Why a query is refused, and what to send instead.
@@ -69,6 +71,14 @@ impl Cost<'_> {
             );
             return refuse(problem, top);
         }
+        let evaluations = self.evaluations;
+        if evaluations > 1 && all.saturating_mul(points).saturating_mul(evaluations) > EVALUATED_MAX {
+            let problem = format!(
+                "would evaluate {all} series × {points} points × {evaluations} steps of subqueries; at most \
+                 {EVALUATED_MAX}: shorten the subquery or raise its step"
+            );
+            return refuse(problem, None);
+        }
         if all.saturating_mul(points) > EVALUATED_MAX {
             let problem = format!(
                 "would evaluate {all} series × {points} points; at most {EVALUATED_MAX}: add matchers or raise \
@@ -95,7 +105,7 @@ mod tests {
         let selectors = parsed.selectors();
         assert_eq!(selectors.len(), counts.len());
         let selected = selectors.iter().zip(counts.iter().copied()).collect();
-        Cost { selected, result, points }.excess(query)
+        Cost { selected, result, points, evaluations: parsed.evaluations() }.excess(query)
     }
 
     #[test]
@@ -125,5 +135,8 @@ mod tests {
         assert!(excess("sum(a)", &[60_000], 1, 121).is_some());
         assert!(excess("sum(a)", &[u64::MAX / 2], u64::MAX, u64::MAX).is_some());
         assert_eq!(excess("1 + 1", &[], 1, 121), None);
+        assert_eq!(excess("max_over_time(a[1d:1m])", &[1_000], 1_000, 1), None);
+        let refused = excess("sum(max_over_time(a[30d:1s]))", &[2], 1, 1).expect("refused");
+        assert!(refused.problem.contains("× 2592000 steps of subqueries"), "{}", refused.problem);
     }
 }

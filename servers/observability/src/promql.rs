@@ -6,6 +6,8 @@ mod forced;
 mod trouble;
 mod unit;
 
+use std::time::Duration;
+
 use promql_parser::{
     label::{METRIC_NAME, MatchOp},
     parser::{Expr, VectorSelector, value::ValueType},
@@ -38,7 +40,8 @@ impl Query {
     pub(crate) fn parse(text: &str) -> Result<Query, String> {
         trouble::refuse_outrageous(text)?;
         let expr = trouble::guarded(text).map_err(|problem| trouble::explain(text, &problem))?;
-        Ok(Query { text: text.trim().to_owned(), expr })
+        // A comment at the end would take in what is written behind the query, such as a bracket.
+        Ok(Query { text: text[..trouble::end(text)].trim().to_owned(), expr })
     }
 
     /// As it is sent.
@@ -76,6 +79,11 @@ impl Query {
             }
         });
         found
+    }
+
+    /// How often its innermost part is evaluated for one point of the result: once, but for subqueries.
+    pub(crate) fn evaluations(&self) -> u64 {
+        evaluations(&self.expr)
     }
 
     /// An expression that counts the series of the result; none when there is one value at most.
@@ -128,6 +136,28 @@ fn each_selector<'a>(expr: &'a Expr, aggregated: bool, visit: &mut impl FnMut(&'
     }
 }
 
+fn evaluations(expr: &Expr) -> u64 {
+    /// Step of a subquery that names none: how often Prometheus evaluates rules, unless it is told otherwise.
+    const STEP: Duration = Duration::from_secs(60);
+    match expr {
+        Expr::Subquery(subquery) => {
+            let step = subquery.step.unwrap_or(STEP).as_millis().max(1);
+            let steps = u64::try_from(subquery.range.as_millis() / step).unwrap_or(u64::MAX).max(1);
+            steps.saturating_mul(evaluations(&subquery.expr))
+        }
+        Expr::Aggregate(it) => it.param.as_ref().map_or(1, |it| evaluations(it)).max(evaluations(&it.expr)),
+        Expr::Unary(it) => evaluations(&it.expr),
+        Expr::Binary(it) => evaluations(&it.lhs).max(evaluations(&it.rhs)),
+        Expr::Paren(it) => evaluations(&it.expr),
+        Expr::Call(it) => it.args.args.iter().map(|it| evaluations(it)).max().unwrap_or(1),
+        Expr::NumberLiteral(_)
+        | Expr::StringLiteral(_)
+        | Expr::VectorSelector(_)
+        | Expr::MatrixSelector(_)
+        | Expr::Extension(_) => 1,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,11 +187,26 @@ mod tests {
     }
 
     #[test]
+    fn subqueries_within_subqueries_multiply() {
+        let evaluations = |text: &str| Query::parse(text).expect(text).evaluations();
+        assert_eq!(evaluations("sum(rate(a[5m]))"), 1);
+        assert_eq!(evaluations("max_over_time(rate(a[5m])[1h:])"), 60);
+        assert_eq!(evaluations("b / max_over_time((min_over_time(a[1h:1m]))[1d:1h])"), 24 * 60);
+        assert_eq!(evaluations("max_over_time(rate(a[5m])[365d:1s])"), 365 * 86_400);
+    }
+
+    #[test]
     fn only_what_can_have_many_series_is_counted() {
         let count = |text: &str| Query::parse(text).expect(text).count_of_result();
         assert_eq!(count("up").as_deref(), Some("count(up)"));
         assert_eq!(count("up[5m]").as_deref(), Some("count(up)"));
         assert_eq!(count("sum by (a) (up)").as_deref(), Some("count(sum by (a) (up))"));
+        assert_eq!(
+            count("up # all of them").as_deref(),
+            Some("count(up)"),
+            "a comment does not take in the bracket"
+        );
+        assert_eq!(count("a{b=\"#c\"} #\n + d # e").as_deref(), Some("count(a{b=\"#c\"} #\n + d)"));
         assert_eq!(count("sum(up)"), None);
         assert_eq!(count("1 + 1"), None);
         assert_eq!(count("time()"), None);

@@ -49,6 +49,11 @@ pub(super) fn refuse_outrageous(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Where the last token ends; what follows is space and comments.
+pub(super) fn end(text: &str) -> usize {
+    tokens(text).last().map_or(0, |it| it.at + it.text.len())
+}
+
 /// The parser, which panics on some input: a panic is a refusal like any other.
 pub(super) fn guarded(text: &str) -> Result<Expr, String> {
     std::panic::catch_unwind(|| parser::parse(text)).unwrap_or_else(|_| Err(SYNTAX.to_owned()))

@@ -101,6 +101,9 @@ impl QueryMetrics {
         let query = prometheus.confine(query).map_err(invalid("query"))?;
         let when = self.moments(now)?;
         let selectors = query.selectors();
+        // Counting evaluates the query too: what is too much for a single series is refused before.
+        let least = Counts { selected: vec![1; selectors.len()], result: Some(1) };
+        self.refuse_costly(&query, &selectors, &least, when)?;
         let counts = prometheus.count(&query, &selectors, when, deadline).await?;
         self.refuse_costly(&query, &selectors, &counts, when)?;
         let answered = prometheus.query(&query, when, deadline).await?;
@@ -142,7 +145,8 @@ impl QueryMetrics {
             Moments::Over(grid) => (grid.points(), Timestamp::from_second(grid.to).unwrap_or_default()),
         };
         let selected = selectors.iter().zip(counts.selected.iter().copied()).collect();
-        let cost = Cost { selected, result: counts.result.unwrap_or(1), points };
+        let cost =
+            Cost { selected, result: counts.result.unwrap_or(1), points, evaluations: query.evaluations() };
         let Some(excess) = cost.excess(query.text()) else { return Ok(()) };
         let next = excess.instead.filter(|it| it.chars().count() <= 4096).map(|cheaper| {
             let mut arguments = json!({ "query": cheaper, "window": utc(end) });

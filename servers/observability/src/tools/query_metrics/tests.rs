@@ -69,6 +69,21 @@ async fn what_is_not_promql_never_leaves() {
 }
 
 #[tokio::test]
+async fn a_comment_at_the_end_does_not_take_in_what_the_count_writes_behind_it() {
+    let answer = ask(json!({ "query": "jobs_waiting # of every team" })).await.unwrap();
+    assert_eq!(answer["seen"], 2, "{answer}");
+}
+
+#[tokio::test]
+async fn a_subquery_of_too_many_steps_is_refused_before_anything_is_evaluated() {
+    let recorder = Recorder::before(BACKEND.address());
+    let query = json!({ "query": "sum(max_over_time(jobs_waiting[365d:1s]))" });
+    let error = ask_with(http(&recorder.url()), query).await.err().unwrap();
+    assert_eq!(error.code(), "too_costly");
+    assert_eq!(recorder.requests().len(), 0);
+}
+
+#[tokio::test]
 async fn seven_thousand_series_fit_with_what_matters_in_them() {
     let answer = ask(json!({ "query": "connections_open" })).await.unwrap();
     let told = within(&answer, 1_000);
