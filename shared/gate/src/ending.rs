@@ -118,7 +118,10 @@ impl Refusal {
         }
         // All three may end in a system's own words.
         let quotes = |it: &ToolError| {
-            matches!(it, ToolError::Rejected { .. } | ToolError::Unavailable { .. } | ToolError::Unknown { .. })
+            matches!(
+                it,
+                ToolError::Rejected { .. } | ToolError::Unavailable { .. } | ToolError::Unknown { .. }
+            )
         };
         let untrusted = matches!(self, Refusal::Unresolved(error) | Refusal::Failed(error) if quotes(error));
         RefusalText { code: self.code(), message: self.to_string(), fields, suggestions, untrusted }

@@ -123,7 +123,8 @@ impl Trail {
             }),
         );
         if let Some(refusal) = refusal {
-            let mut facts = json!({ "code": refusal.code(), "message": bounded(&refusal.to_string(), RAW_BYTES_MAX) });
+            let mut facts =
+                json!({ "code": refusal.code(), "message": bounded(&refusal.to_string(), RAW_BYTES_MAX) });
             if let Refusal::Denied(denial) = refusal {
                 facts["policy"] = json!(denial.policy);
             }
