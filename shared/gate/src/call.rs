@@ -238,7 +238,10 @@ impl Gate {
             false => self.log.admit_read(trail.digest),
             true => self.log.admit_effect(trail.digest, trail.intent()).await,
         };
-        admitted.map_err(Refusal::Unrecorded)
+        admitted.map_err(|error| {
+            tracing::error!(%error, "a call could not be admitted");
+            Refusal::Unrecorded(error)
+        })
     }
 
     /// The only place where a tool runs. A read stops when its caller gives up; an effect runs to its end.
@@ -304,7 +307,8 @@ impl Gate {
         match self.log.standing() {
             Standing::Open => None,
             standing => {
-                Some(format!("the log is nearly full ({standing}): no effect will run until there is room"))
+                tracing::warn!(%standing, "the log takes no effects");
+                Some("the log's disk is nearly full: no effect will run until there is room".to_owned())
             }
         }
     }

@@ -33,7 +33,7 @@ pub enum Refusal {
     #[error("approval required{}", .0.reason.as_deref().map(|it| format!(": {it}")).unwrap_or_default())]
     NeedsApproval(NeedsApproval),
     /// The log cannot take it: nothing ran, or nothing leaves.
-    #[error("not recorded, so refused: {0}")]
+    #[error("not recorded, so refused: {}", told(.0))]
     Unrecorded(AuditError),
     /// The tool ran and failed.
     #[error("{0}")]
@@ -57,7 +57,8 @@ pub enum Refusal {
     },
     /// The effect ended and the log could not take its outcome.
     #[error(
-        "the effect may have happened, but its outcome could not be recorded (intent {intent}): {error}. No further effect will run"
+        "the effect may have happened, but its outcome could not be recorded (intent {intent}): {}. No further effect will run",
+        told(error)
     )]
     OutcomeUnrecorded {
         /// Index of the intent in the log.
@@ -150,6 +151,17 @@ fn approval(needed: &NeedsApproval) -> Map<String, Value> {
         }
     }
     fields
+}
+
+/// What a caller may know of a log that failed; paths and system errors stay with the operator.
+fn told(error: &AuditError) -> &'static str {
+    match error {
+        AuditError::ReadsOnly { .. } => {
+            "the log takes no effects, its disk is full; `bailiwick doctor` says more"
+        }
+        AuditError::NotCanonical(_) | AuditError::Malformed { .. } => "the record would be malformed",
+        _ => "the log takes nothing; `bailiwick doctor` says more",
+    }
 }
 
 fn object(value: Value) -> Map<String, Value> {
