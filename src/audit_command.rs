@@ -85,7 +85,7 @@ fn verify(state: &Path, keys: &[String], json: bool) -> anyhow::Result<ExitCode>
     let report = audit::verify(state, &keys)?;
     match json {
         true => say::json(&report)?,
-        false => say::line(&report.to_string())?,
+        false => say::line(&say::clean(&report.to_string()))?,
     }
     Ok(ExitCode::from(report.exit_code()))
 }
@@ -135,8 +135,8 @@ fn since(text: &str) -> Result<Timestamp, String> {
 
 fn print(record: &Record, json: bool) -> anyhow::Result<()> {
     match json {
-        true => say::line(&serde_json::to_string(record)?),
-        false => say::line(&line(record)),
+        true => say::line(&say::escaped(&serde_json::to_string(record)?)),
+        false => say::line(&say::clean(&line(record))),
     }
 }
 

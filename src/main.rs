@@ -74,7 +74,7 @@ fn main() -> ExitCode {
         Command::Doctor(it) => doctor::run(&it, config),
     };
     ended.unwrap_or_else(|error| {
-        eprintln!("bailiwick: {error:#}");
+        eprintln!("bailiwick: {}", say::clean(&format!("{error:#}")));
         ExitCode::from(UNUSABLE)
     })
 }

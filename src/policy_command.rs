@@ -85,7 +85,7 @@ fn check(files: &[PathBuf], as_json: bool, config: Option<&Path>) -> anyhow::Res
             policy::RuleEffect::Forbid => "forbid",
         };
         let reason = config::clean(line.reason.as_deref().unwrap_or_default());
-        say::line(&format!("{effect}  {:<32} {:<32} {reason}", line.id, line.place))?;
+        say::line(&format!("{effect}  {:<32} {:<32} {reason}", config::clean(&line.id), line.place))?;
     }
     say::line(&format!("{} rules hold; policy sha256 {digest}", lines.len()))?;
     Ok(ExitCode::SUCCESS)

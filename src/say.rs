@@ -13,5 +13,45 @@ pub(crate) fn line(text: &str) -> anyhow::Result<()> {
 
 /// Writes a value as indented JSON.
 pub(crate) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    line(&serde_json::to_string_pretty(value)?)
+    line(&escaped(&serde_json::to_string_pretty(value)?))
+}
+
+/// The same JSON without what would move a terminal's cursor or hide letters: an agent may have written what a person reads
+/// here, and JSON itself escapes only the first of the control characters.
+pub(crate) fn escaped(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for letter in json.chars() {
+        match letter != '\n' && config::hides(letter) {
+            true => letter.encode_utf16(&mut [0; 2]).iter().for_each(|it| escaped += &format!("\\u{it:04x}")),
+            false => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+/// Several lines that may quote what others wrote, as a terminal may see them.
+pub(crate) fn clean(text: &str) -> String {
+    let line = |it: &str| it.split('\t').map(config::clean).collect::<Vec<_>>().join("\t");
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_that_a_person_reads_moves_no_cursor_and_says_the_same() {
+        let value = serde_json::json!({ "a\u{9b}31m\u{7f}": "\u{202e}x\u{e0041}\u{1b}ü🙂\n" });
+        let told = escaped(&serde_json::to_string_pretty(&value).expect("plain data"));
+        assert!(!told.chars().any(|it| it != '\n' && config::hides(it)), "{told:?}");
+        assert!(
+            told.contains("\\u009b31m\\u007f") && told.contains("\\udb40\\udc41") && told.contains("ü🙂")
+        );
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&told).expect("JSON"), value);
+    }
+
+    #[test]
+    fn lines_and_tabs_stay_where_they_are() {
+        assert_eq!(clean("a\tb\n\u{1b}[1mc"), "a\tb\n\\u{1b}[1mc");
+    }
 }

@@ -170,3 +170,30 @@ fn authority_is_told_per_connection_with_rule_and_way_forward() {
     assert_eq!(row("denied")[4], "deny:read_file");
     assert_eq!(row("allowed")[3], "list_commits (read)");
 }
+
+#[test]
+fn what_a_caller_or_a_repository_wrote_cannot_move_a_terminal() {
+    let (home, _shop) = home("");
+    let hostile = "{\"path\": \"a\", \"\u{9b}31m\u{202e}\": 1}";
+    home.run(["call", "code", "read_file", "--json", hostile]).expect(2);
+    let hidden =
+        |it: char| matches!(it, '\u{0}'..='\u{9}' | '\u{b}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{202e}');
+    let shown = home.run(["audit", "show", "code/0:1"]).expect(0);
+    assert!(
+        shown.stdout.contains("\\u009b31m\\u202e") && !shown.stdout.contains(hidden),
+        "{:?}",
+        shown.stdout
+    );
+    let line = home.run(["audit", "tail", "--json"]).expect(0);
+    assert!(line.stdout.contains("\\u009b31m\\u202e") && !line.stdout.contains(hidden), "{:?}", line.stdout);
+
+    let forbid = r#"@id("a") forbid (principal, action == Action::"\u{1b}]0;x\u{7}\u{202e}", resource);"#;
+    home.file("freeze.cedar", forbid);
+    let path = home.config_path().with_file_name("freeze.cedar");
+    let ended = home.run(["trust", path.to_str().expect("UTF-8")]).expect(5);
+    assert!(
+        ended.stderr.contains("no tool or group") && !ended.stderr.contains(hidden),
+        "{:?}",
+        ended.stderr
+    );
+}

@@ -37,4 +37,4 @@ pub use schema::json_schema;
 pub use secret::Secret;
 pub use surroundings::Surroundings;
 pub use trust::Pin;
-pub use words::clean;
+pub use words::{clean, hides};

@@ -32,7 +32,7 @@ pub(crate) fn path(path: &Path) -> String {
 pub fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for letter in text.chars() {
-        match letter.is_control() || is_invisible(letter) {
+        match hides(letter) {
             true => clean.extend(letter.escape_unicode()),
             false => clean.push(letter),
         }
@@ -40,8 +40,11 @@ pub fn clean(text: &str) -> String {
     clean
 }
 
-fn is_invisible(letter: char) -> bool {
-    matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+/// Whether a letter moves a terminal's cursor, is not seen, or changes how others are seen. Line feed and tab do too.
+pub fn hides(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(letter, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Whether a text is a connection's name: 1 to 63 of `a-z`, `0-9` and `-`.
