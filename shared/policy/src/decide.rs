@@ -56,12 +56,16 @@ impl Policy {
         let mut seen: Vec<Arc<Slice>> = Vec::new();
         for target in targets {
             let slice = asked.slice(target)?;
-            // The same rules, and none looks at the target itself: the answer is known.
+            // The same rules, and none looks at the target itself: it is permitted too. Where people must agree, who may
+            // can still differ.
             if !slice.resource && seen.iter().any(|it| Arc::ptr_eq(it, &slice)) {
                 continue;
             }
             match asked.answer(&slice, target) {
-                Ok(permit) => permits.push(permit),
+                Ok(permit) => {
+                    permits.push(permit);
+                    seen.push(slice);
+                }
                 Err(Refusal::NeedsApproval(more)) => {
                     needs = Some(match needs {
                         Some(before) => both(before, more),
@@ -70,7 +74,6 @@ impl Policy {
                 }
                 Err(refusal) => return Err(refusal),
             }
-            seen.push(slice);
         }
         match needs {
             Some(needs) => Err(Refusal::NeedsApproval(needs)),

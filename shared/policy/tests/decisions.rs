@@ -289,23 +289,6 @@ fn a_denial_says_rule_reason_and_alternative() {
 }
 
 #[test]
-fn approvers_are_whom_the_rules_on_approve_name() {
-    let policy = cedar(
-        "@id(\"silence\") permit (principal, action == Action::\"silence_alert\", resource);
-         @id(\"four-eyes\") forbid (principal, action == Action::\"silence_alert\", resource)
-         unless { context.approvals >= 1 };
-         @id(\"bob\") permit (principal == User::\"bob\", action == Action::\"approve\", resource);
-         @id(\"leads\") permit (principal is User in Team::\"platform\", action == Action::\"approve\",
-           resource in Environment::\"production\");
-         @id(\"not-oneself\") forbid (principal, action == Action::\"approve\", resource)
-         when { context has on_behalf_of && principal == context.on_behalf_of };",
-    );
-    assert_eq!(ask(&policy, "silence_alert", "staging"), "needs 1 approvals by four-eyes from [bob]");
-    let production = ask(&policy, "silence_alert", "production");
-    assert_eq!(production, "needs 1 approvals by four-eyes from [bob, team platform]");
-}
-
-#[test]
 fn time_is_told_in_the_configured_zone() {
     let text = "@id(\"sunday-night\") permit (principal, action == Action::\"list_alerts\", resource)
         when { context.weekday == \"sunday\" && context.minute_of_day == 150
@@ -329,17 +312,6 @@ fn time_is_told_in_the_configured_zone() {
         ask(&policy(jiff::tz::TimeZone::UTC), "list_alerts", "staging"),
         "denied by nothing: no rule permits it"
     );
-}
-
-#[test]
-fn only_what_a_rule_reveals_is_shown() {
-    let none = listed(&["query_metrics"], &[], &[], &[]);
-    assert!(!none.reveals(&caller(), &circumstances(), "pii"));
-    let some =
-        cedar("@id(\"pii\") permit (principal in User::\"alice\", action == Action::\"reveal\", resource);");
-    assert!(some.reveals(&caller(), &circumstances(), "pii"));
-    assert!(!some.reveals(&caller(), &circumstances(), "secret"));
-    assert!(!some.reveals(&Caller { on_behalf_of: None, ..caller() }, &circumstances(), "pii"));
 }
 
 #[test]
