@@ -3,7 +3,7 @@
 mod common;
 
 use common::{ask, ask_with, caller, cedar, circumstances, input, listed, load_all, object, say, target};
-use policy::{Caller, Circumstances, ListEntry, Lists, Policy, Question, Standing, Target};
+use policy::{Circumstances, ListEntry, Lists, Policy, Question, Standing, Target};
 use serde_json::json;
 
 #[test]
