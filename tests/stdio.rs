@@ -66,6 +66,20 @@ fn a_line_that_is_no_message_is_answered_and_recorded() {
 }
 
 #[test]
+fn a_last_line_without_an_end_is_answered_and_recorded_too() {
+    let (home, _shop) = home();
+    let hello = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "initialize",
+        "params": { "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } },
+    });
+    let input = format!("{hello}\n{{\"jsonrpc\": \"2.0\", \"id\": 2, \"meth");
+    let ended = testkit::cli::run(&mut home.command(["serve", "code"]), input.as_bytes()).expect(0);
+    assert!(ended.stdout.contains("-32700"), "{ended:?}");
+    let tail = home.run(["audit", "tail"]).expect(0).stdout;
+    assert!(tail.contains("rejected  invalid  by local for "), "{tail}");
+}
+
+#[test]
 fn a_line_that_is_too_long_is_refused_without_being_kept() {
     let (home, _shop) = home();
     let mut session = home.serve(&["code"], Version::V2025_11_25);

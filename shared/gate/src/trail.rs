@@ -154,7 +154,10 @@ impl Trail {
             cancelled: Default::default(),
         };
         let trail = Trail::new(request, policy);
-        let payload = Map::from_iter([("problem".to_owned(), Value::from(problem))]);
+        let payload = Map::from_iter([
+            ("caller".to_owned(), json!(caller)),
+            ("problem".to_owned(), bounded(problem, RAW_BYTES_MAX).into()),
+        ]);
         trail.entry(Event::Rejected, "invalid", None, payload)
     }
 

@@ -193,3 +193,12 @@ async fn every_refusal_is_recorded_and_reaches_no_tool() {
     world.gate.drain(Duration::from_secs(10)).await;
     world.assert_verifies_without_open_intents();
 }
+
+#[tokio::test]
+async fn what_is_no_call_is_recorded_with_who_sent_it() {
+    let world = World::open();
+    let request = world.request("", json!({}), CancellationToken::new());
+    world.gate.reject(&request.caller, request.channel, "not JSON").await;
+    let payload = world.payload(world.first);
+    assert_eq!((&payload["caller"]["agent"], &payload["problem"]), (&json!("tester"), &json!("not JSON")));
+}

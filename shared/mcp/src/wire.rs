@@ -78,7 +78,12 @@ where
                 () = self.stop.cancelled() => return Ok(Line::End),
             };
             if available.is_empty() {
-                return Ok(Line::End);
+                // Whoever closes without a line end has said something all the same.
+                return Ok(match (std::mem::take(&mut self.skipping), self.line.is_empty()) {
+                    (true, _) => Line::TooLong,
+                    (false, false) => Line::Whole,
+                    (false, true) => Line::End,
+                });
             }
             let end = available.iter().position(|byte| *byte == b'\n');
             let take = end.map_or(available.len(), |at| at + 1);
