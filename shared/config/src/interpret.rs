@@ -1,6 +1,9 @@
 //! What do the tables of a file mean? Checks that types alone cannot make.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use jiff::tz::TimeZone;
 use policy::{ListEntry, Lists, Scope, UNKNOWN, Vocabulary};
@@ -148,7 +151,34 @@ impl Reading<'_, '_> {
             ..Vocabulary::default()
         };
         add_words(&mut vocabulary, connections);
+        self.check_alike("environment", &vocabulary.environments, connections, |it| &it.environment)?;
+        self.check_alike("region", &vocabulary.regions, connections, |it| &it.region)?;
+        self.check_alike("team", &vocabulary.teams, connections, |it| &it.team)?;
+        self.check_alike("tier", &vocabulary.tiers, connections, |it| &it.tier)?;
         Ok(vocabulary)
+    }
+
+    /// Refuses words that differ in case only: a rule about `production` would not hold in `Production`.
+    fn check_alike(
+        &self,
+        key: &str,
+        words: &BTreeSet<String>,
+        connections: &[Connection],
+        of: impl Fn(&Connection) -> &String,
+    ) -> Result<(), ConfigError> {
+        let others = |word: &String| words.range(..word.clone()).map(String::as_str).chain([UNKNOWN]);
+        let alike = words
+            .iter()
+            .find_map(|word| others(word).find(|it| it.eq_ignore_ascii_case(word)).map(|it| (it, word)));
+        let Some((other, word)) = alike else { return Ok(()) };
+        let problem =
+            format!("\"{word}\" and \"{other}\" differ in case only; policies tell them apart: write one");
+        let holder =
+            connections.iter().find(|it| of(it) == word).or(connections.iter().find(|it| of(it) == other));
+        Err(match holder {
+            Some(it) => self.document.wrong(&["connections", &it.name, key], problem, Excerpt::ShowsValue),
+            None => self.document.wrong(&["vocabulary", &format!("{key}s")], problem, Excerpt::ShowsValue),
+        })
     }
 
     fn check_words(&self, path: &[&str], words: &[String]) -> Result<(), ConfigError> {

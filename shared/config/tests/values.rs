@@ -120,6 +120,29 @@ fn names_words_and_numbers_are_checked() {
 }
 
 #[test]
+fn words_that_only_look_alike_are_refused_since_a_rule_would_miss_one_of_them() {
+    refused(
+        "[vocabulary]\nenvironments = [\"production\"]\n\
+         [connections.x]\nkind = \"git\"\npath = \".\"\nenvironment = \"Production\"\n",
+        &expect![[r#"
+            bailiwick.toml:6:15: connections.x.environment: "production" and "Production" differ in case only; policies tell them apart: write one
+               6 | environment = "Production"
+                 |               ^^^^^^^^^^^^"#]],
+    );
+    refused(
+        "[connections.x]\nkind = \"git\"\npath = \".\"\nteam = \"Unknown\"\n",
+        &expect![[r#"
+            bailiwick.toml:4:8: connections.x.team: "Unknown" and "unknown" differ in case only; policies tell them apart: write one
+               4 | team = "Unknown"
+                 |        ^^^^^^^^^"#]],
+    );
+    refused("[vocabulary]\ntiers = [\"a\", \"A\"]\n", &expect![[r#"
+        bailiwick.toml:2:9: vocabulary.tiers: "a" and "A" differ in case only; policies tell them apart: write one
+           2 | tiers = […, …]
+             |         ^^^^^^"#]]);
+}
+
+#[test]
 fn what_is_said_about_a_connection_is_checked() {
     let prometheus = "[connections.x]\nkind = \"prometheus\"\nurl = \"http://127.0.0.1\"\n";
     refused(
