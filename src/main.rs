@@ -16,7 +16,10 @@ mod trust;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 /// Systems of record for agents, behind one gate: policy, approvals, and a log that proves what happened.
 #[derive(Parser)]
@@ -57,10 +60,13 @@ const USAGE: u8 = 2;
 /// Exit code for a server that cannot be used: configuration, policy or log.
 const UNUSABLE: u8 = 5;
 
+/// Crates that mask what they tell.
+const OURS: [&str; 10] =
+    ["audit", "bailiwick", "code", "config", "gate", "mcp", "observability", "outbound", "policy", "tool"];
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_env("BAILIWICK_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    listen();
     let config = arguments.config.as_deref();
     let ended = match arguments.command {
         Command::Serve(it) => serve::run(&it, config),
@@ -77,4 +83,14 @@ fn main() -> ExitCode {
         eprintln!("bailiwick: {}", say::clean(&format!("{error:#}")));
         ExitCode::from(UNUSABLE)
     })
+}
+
+/// Writes to stderr what `BAILIWICK_LOG` asks for. Of other people's crates only warnings, whatever it asks for: in detail
+/// they tell messages whole, and a caller may have put a secret into one.
+fn listen() {
+    let filter = EnvFilter::try_from_env("BAILIWICK_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let is_ours = |it: &str| OURS.contains(&it.split("::").next().unwrap_or_default());
+    let told = filter_fn(move |it| *it.level() <= Level::WARN || is_ours(it.target()));
+    let lines = fmt::layer().with_writer(std::io::stderr).with_filter(told);
+    tracing_subscriber::registry().with(filter).with(lines).init();
 }
