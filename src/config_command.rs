@@ -8,6 +8,9 @@ use crate::say;
 
 /// What may stand in bailiwick.toml
 #[derive(Args)]
+#[command(after_help = "Examples:\n  \
+                        bailiwick config schema > bailiwick.schema.json\n\n\
+                        Then, on the first line of bailiwick.toml: #:schema bailiwick.schema.json")]
 pub(crate) struct Config {
     #[command(subcommand)]
     command: ConfigCommand,
