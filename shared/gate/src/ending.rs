@@ -160,7 +160,7 @@ fn told(error: &AuditError) -> &'static str {
             "the log takes no effects, its disk is full; `bailiwick doctor` says more"
         }
         AuditError::NotCanonical(_) | AuditError::Malformed { .. } => "the record would be malformed",
-        _ => "the log takes nothing; `bailiwick doctor` says more",
+        _ => "the log takes nothing (is its disk full?); `bailiwick doctor` says more",
     }
 }
 
