@@ -125,8 +125,11 @@ pub(crate) fn by_content(path: &str, content: &[u8]) -> Option<Rule> {
     if name.ends_with(".json") && has("\"private_key\"") && has("-----BEGIN") {
         return Some(CREDENTIALS);
     }
-    let is_yaml = [".yaml", ".yml", ".conf", "config"].iter().any(|it| name.ends_with(it));
-    if is_yaml && has("client-key-data:") || is_yaml && has("current-context:") && has("token:") {
+    // `kubectl config view -o json` writes the same as JSON, and YAML allows quotes as well.
+    let is_tree = [".yaml", ".yml", ".json", ".conf", "config"].iter().any(|it| name.ends_with(it));
+    let key =
+        |word: &str| has(&format!("{word}:")) || has(&format!("\"{word}\"")) || has(&format!("'{word}'"));
+    if is_tree && (key("client-key-data") || key("current-context") && key("token")) {
         return Some(CLUSTER_ACCESS);
     }
     None
@@ -281,6 +284,12 @@ mod tests {
         assert!(by_content(".pypirc", b"[pypi]\nusername = a\npassword = b").is_some());
         assert!(by_content("sa.json", br#"{"private_key": "-----BEGIN PRIVATE KEY-----"}"#).is_some());
         assert!(by_content("deploy/cluster.yaml", b"users:\n- user:\n    client-key-data: abc").is_some());
+        assert!(by_content("cluster.json", br#"{"users":[{"user":{"client-key-data":"abc"}}]}"#).is_some());
+        assert!(
+            by_content("cluster.json", br#"{"current-context": "prod", "user": {"token": "abc"}}"#).is_some()
+        );
+        assert!(by_content("cluster.yaml", b"- user: {'client-key-data' : abc}").is_some());
+        assert!(by_content("tsconfig.json", br#"{"compilerOptions": {"strict": true}}"#).is_none());
         assert!(by_content("main.rs", b"client-key-data: password _authToken").is_none());
     }
 
