@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 use testkit::{
+    DEADLINE,
     backends::{Alert, Alertmanager, Commit, GitRepository},
     cli::Home,
     mcp::Version,
@@ -119,6 +120,15 @@ fn planted_secrets_leave_masked_in_results_errors_notes_and_records() {
         assert_masked(&format!("{tool} {arguments} printed"), &ended.stdout, &[]);
         assert_masked(&format!("{tool} {arguments} on standard error"), &ended.stderr, &[]);
     }
+    // Neither what is no tool nor what is no message says it back.
+    let answer = session.call(&format!("{token} {email}"), json!({}));
+    assert_eq!(answer.error_code(), Some(-32602));
+    assert_masked("an unknown tool", &answer.0.to_string(), &[]);
+    assert!(answer.0.to_string().contains(MARKS[0]), "{}", answer.0);
+    session.send(format!("{}\n", fragments().join(" ")).as_bytes()).expect("the server listens");
+    let answer = session.message(DEADLINE).expect("an answer");
+    assert_eq!(answer["error"]["code"], -32700);
+    assert_masked("a line that is no message", &answer.to_string(), &[]);
     assert_masked("standard error of serve", &session.errors(), &[]);
     assert!(session.leave().success());
     let tail = home.run(["audit", "tail", "-n", "1000", "--json"]).expect(0).stdout;

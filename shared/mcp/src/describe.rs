@@ -26,11 +26,11 @@ pub fn describe(tool: &Definition) -> Tool {
 /// A model can act on a tool error; a protocol error means that the server itself is unusable or the tool unknown.
 pub(crate) fn respond(reply: Reply) -> Result<CallToolResponse, ErrorData> {
     match &reply.refusal {
-        Some(error @ Refusal::UnknownTool { .. }) => {
-            return Err(ErrorData::invalid_params(error.to_string(), meta(&reply)));
+        Some(Refusal::UnknownTool { .. }) => {
+            return Err(ErrorData::invalid_params(message(&reply), meta(&reply)));
         }
-        Some(error @ (Refusal::Unrecorded(_) | Refusal::OutcomeUnrecorded { .. })) => {
-            return Err(ErrorData::internal_error(error.to_string(), meta(&reply)));
+        Some(Refusal::Unrecorded(_) | Refusal::OutcomeUnrecorded { .. }) => {
+            return Err(ErrorData::internal_error(message(&reply), meta(&reply)));
         }
         _ => {}
     }
@@ -52,6 +52,12 @@ pub(crate) fn respond(reply: Reply) -> Result<CallToolResponse, ErrorData> {
         result.meta = Some(MetaObject(about));
     }
     Ok(result.into())
+}
+
+/// Why there is no result, masked and cleaned as everything that leaves: the refusal itself repeats what the client wrote.
+fn message(reply: &Reply) -> String {
+    let told = reply.shaped.structured.get("message").and_then(Value::as_str);
+    told.unwrap_or("refused").to_owned()
 }
 
 /// The receipt, and which parts outsiders wrote.
