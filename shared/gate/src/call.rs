@@ -6,7 +6,10 @@ use audit::{Admission, Log, Receipt, Standing};
 use futures::FutureExt;
 use policy::{Caller, Channel, Circumstances, Permit, Policy, Question, Target};
 use serde_json::{Map, Value};
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tool::{Bound, Call, Context, RawAnswer};
 use tracing::Instrument;
@@ -24,6 +27,7 @@ pub struct Gate {
     log: Log,
     deadline: Duration,
     tasks: TaskTracker,
+    slots: Semaphore,
 }
 
 /// One tool call, as it came from a transport.
@@ -71,9 +75,13 @@ impl Gate {
     /// Longest wait for the record of a call that was given up.
     const GRACE: Duration = Duration::from_secs(10);
 
+    /// Calls under way at once; more wait for their turn.
+    const SLOTS: usize = 128;
+
     /// Puts a policy and a log around tools, each with its server's name.
     pub fn new(tools: Vec<(String, Bound)>, policy: Arc<Policy>, log: Log) -> Gate {
-        Gate { tools, policy, log, deadline: Self::DEADLINE, tasks: TaskTracker::new() }
+        let slots = Semaphore::new(Self::SLOTS);
+        Gate { tools, policy, log, deadline: Self::DEADLINE, tasks: TaskTracker::new(), slots }
     }
 
     /// The same gate with another deadline.
@@ -155,6 +163,11 @@ impl Gate {
         deadline: Instant,
     ) -> Reply {
         let mut trail = Trail::new(request, self.policy.digest());
+        let _slot = tokio::select! {
+            slot = self.slots.acquire() => slot.ok(),
+            // Its turn did not come: what follows sees that it was given up.
+            () = stop.cancelled() => None,
+        };
         let ended = match self.prepare(&mut trail, &stop, deadline).await {
             Ok(ready) if trail.acts() && stop.is_cancelled() => {
                 // Its caller left while the intent was being written: it has not begun, and does not begin.
@@ -213,11 +226,9 @@ impl Gate {
     async fn resolve(&self, call: &dyn Call, trail: &mut Trail) -> Result<(), Refusal> {
         let resolving = AssertUnwindSafe(call.resolve()).catch_unwind();
         let resolved = resolving.await.map_err(|_| Refusal::Crashed)?.map_err(Refusal::Unresolved)?;
-        if let Some(targets) = resolved {
-            // A narrowed call that turns out to touch too much, or nothing, touches what the screen was asked about.
-            if (1..=Target::MAX).contains(&targets.len()) {
-                trail.targets = targets;
-            }
+        // A call that turns out to touch nothing touches what the screen was asked about.
+        if let Some(targets) = resolved.filter(|it| !it.is_empty()) {
+            trail.targets = listable(targets);
         }
         trail.resolved()
     }
@@ -326,7 +337,8 @@ impl Gate {
     }
 }
 
-/// More than a policy can be asked about one by one is the whole connection.
+/// More than a policy can be asked about one by one is the whole connection, in every environment, region, team and tier
+/// that was named. What is still too much is denied.
 fn listable(targets: Vec<Target>) -> Vec<Target> {
     if targets.len() <= Target::MAX {
         return targets;

@@ -67,7 +67,7 @@ pub(super) struct AlertsFacts {
 impl Tool for ListAlerts {
     const NAME: &'static str = "list_alerts";
     const EFFECT: Effect = Effect::Read;
-    const UNTRUSTED_FACTS: &'static [&'static str] = &["notes"];
+    const UNTRUSTED_FACTS: &'static [&'static str] = &["notes", "not_looked_at"];
     type Backends = Backends;
     type Facts = AlertsFacts;
 

@@ -63,7 +63,7 @@ const ROWS_MAX: usize = 200;
 impl Tool for QueryMetrics {
     const NAME: &'static str = "query_metrics";
     const EFFECT: Effect = Effect::Read;
-    const UNTRUSTED_FACTS: &'static [&'static str] = &["common_labels", "notes"];
+    const UNTRUSTED_FACTS: &'static [&'static str] = &["common_labels", "notes", "not_looked_at"];
     type Backends = Backends;
     type Facts = MetricsFacts;
 

@@ -11,7 +11,7 @@ use super::{Span, is_marked};
 
 /// A name that ends in such a word, and what may stand between it and its value.
 static NAMES: LazyLock<Regex> = LazyLock::new(|| {
-    let pattern = r#"(?i)(passw(?:or)?d|pwd|passphrase|passcode|secret|token|(?:api|access|auth|private|secret|signing|encryption|account|storage|master|license|shared)[_.-]?key|credentials?)[0-9]{0,2}(?:["'\]\\]{0,3}([ \t]{0,8}(?:=>|:=|={1,2}|:|>)[ \t]{0,8})|([ \t]{1,4}))"#;
+    let pattern = r#"(?i)(passw(?:or)?d|pwd|passphrase|passcode|secret|token|(?:api|access|auth|private|secret|signing|encryption|account|storage|master|license|shared)[_.-]?key|client-key-data|credentials?)[0-9]{0,2}(?:["'\]\\]{0,3}([ \t]{0,8}(?:=>|:=|={1,2}|:|>)[ \t]{0,8})|([ \t]{1,4}))"#;
     RegexBuilder::new(pattern).unicode(false).build().expect("the pattern is compiled by every test")
 });
 

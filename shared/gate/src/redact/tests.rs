@@ -321,3 +321,11 @@ proptest! {
         prop_assert_eq!(masked(&text), text);
     }
 }
+
+#[test]
+fn the_key_of_a_kubeconfig_is_masked_though_it_is_no_pem() {
+    let line = "client-key-data: bm90IGEgcGVtIGJ1dCBhIGtleSBhbGwgdGhlIHNhbWU=";
+    let (masked, kinds) = redact(line, false);
+    assert!(!masked.contains("bm90IGEg"), "{masked}");
+    assert_eq!(kinds.total(), 1);
+}
