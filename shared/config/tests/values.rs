@@ -136,10 +136,13 @@ fn words_that_only_look_alike_are_refused_since_a_rule_would_miss_one_of_them() 
                4 | team = "Unknown"
                  |        ^^^^^^^^^"#]],
     );
-    refused("[vocabulary]\ntiers = [\"a\", \"A\"]\n", &expect![[r#"
+    refused(
+        "[vocabulary]\ntiers = [\"a\", \"A\"]\n",
+        &expect![[r#"
         bailiwick.toml:2:9: vocabulary.tiers: "a" and "A" differ in case only; policies tell them apart: write one
            2 | tiers = […, …]
-             |         ^^^^^^"#]]);
+             |         ^^^^^^"#]],
+    );
 }
 
 #[test]
