@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::{client::Prepared, start::Machine};
 
 pub(crate) fn measure() -> anyhow::Result<String> {
-    let mut peer = Machine::new().start(&["code", "observability"])?;
+    let machine = Machine::new();
+    let mut peer = machine.start(&["code", "observability"])?;
     peer.greet()?;
     peer.ask(&Prepared::new("tools/list", &json!({})))?;
     let answer = peer.answer()?;

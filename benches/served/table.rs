@@ -9,24 +9,18 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// A figure, its floor and what the ratio should be at most, or at least.
-    pub(crate) fn compared(&mut self, figure: &str, unit: &str, measured: f64, floor: f64, aim: &str) {
-        let ratio = format!("{:.2}", measured / floor);
-        self.row(figure, &amount(measured, unit), &amount(floor, unit), &ratio, aim);
+    /// A figure and its floor, measured in turns: medians, and the median of the ratios turn by turn, which what else the
+    /// machine does disturbs least.
+    pub(crate) fn compared(&mut self, figure: &str, unit: &str, measured: &[f64], floor: &[f64], aim: &str) {
+        let ratios: Vec<f64> = measured.iter().zip(floor).map(|(measured, floor)| measured / floor).collect();
+        let [measured, floor] = [measured, floor].map(|it| amount(median(it), unit));
+        self.row(figure, &measured, &floor, &format!("{:.2}", median(&ratios)), aim);
     }
 
-    /// A figure whose aim is an amount; the floor is there to read it by.
-    pub(crate) fn measured(
-        &mut self,
-        figure: &str,
-        unit: &str,
-        measured: f64,
-        floor: Option<f64>,
-        aim: &str,
-    ) {
-        let ratio = floor.map_or_else(|| "-".to_owned(), |floor| format!("{:.2}", measured / floor));
-        let floor = floor.map_or_else(|| "-".to_owned(), |floor| amount(floor, unit));
-        self.row(figure, &amount(measured, unit), &floor, &ratio, aim);
+    /// How much more a figure is than its floor, in the median of turns.
+    pub(crate) fn added(&mut self, figure: &str, unit: &str, measured: &[f64], floor: &[f64], aim: &str) {
+        let added: Vec<f64> = measured.iter().zip(floor).map(|(measured, floor)| measured - floor).collect();
+        self.row(figure, &amount(median(&added), unit), "", "", aim);
     }
 
     fn row(&mut self, figure: &str, measured: &str, floor: &str, ratio: &str, aim: &str) {
