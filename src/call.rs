@@ -74,9 +74,10 @@ fn exit_code(reply: &Reply) -> u8 {
     match &reply.refusal {
         None => 0,
         Some(Refusal::UnknownTool { .. } | Refusal::Arguments(_)) => USAGE,
-        Some(Refusal::Unresolved(ToolError::Invalid { .. }) | Refusal::Failed(ToolError::Invalid { .. })) => {
-            USAGE
-        }
+        Some(
+            Refusal::Unresolved(ToolError::Invalid { .. } | ToolError::Unnamed { .. })
+            | Refusal::Failed(ToolError::Invalid { .. }),
+        ) => USAGE,
         Some(Refusal::Denied(_)) => 3,
         Some(Refusal::NeedsApproval(_)) => 4,
         Some(Refusal::Unrecorded(_) | Refusal::OutcomeUnrecorded { .. }) => UNUSABLE,

@@ -49,7 +49,7 @@ fn the_configuration_of_a_repository_is_ignored_with_a_note_and_runs_nothing() {
         assert!(ended.stderr.contains(&note) && ended.stderr.contains("bailiwick trust"), "{}", ended.stderr);
     }
     // Its connections do not exist, and its policy permits nothing.
-    home.call("observability", "query_metrics", &json!({ "query": "up" })).expect(1);
+    home.call("observability", "query_metrics", &json!({ "query": "up" })).expect(2);
     let silence =
         json!({ "matchers": ["alertname=\"Any\""], "duration_minutes": 5, "reason": "because it says so" });
     let ended = home.call("observability", "silence_alert", &silence);

@@ -17,7 +17,7 @@ use tracing::Instrument;
 use crate::{
     ending::Refusal,
     shape::{Frame, Shaped, refuse, shape},
-    trail::{NAME_BYTES_MAX, Trail, bounded},
+    trail::{NAME_BYTES_MAX, Trail, bounded, listable},
 };
 
 /// Everything that calls share: tools, the policy in front of them and the log behind them.
@@ -109,7 +109,9 @@ impl Gate {
         let deadline = Instant::now() + self.deadline;
         // Fires with it, also when nobody is left here to pass it on.
         let stop = give_up.child_token();
-        let span = tracing::info_span!("call", tool = %request.tool, ended = tracing::field::Empty);
+        let known = self.tools.iter().find(|(_, it)| it.definition.name == request.tool);
+        let tool = known.map_or("(unknown)", |(_, it)| it.definition.name);
+        let span = tracing::info_span!("call", tool, ended = tracing::field::Empty);
         let line = self.clone().line(request, intent, stop.clone(), deadline).instrument(span);
         let mut line = self.tasks.spawn(line);
         tokio::select! {
@@ -335,22 +337,6 @@ impl Gate {
             false => Refusal::Cancelled,
         }
     }
-}
-
-/// More than a policy can be asked about one by one is the whole connection, in every environment, region, team and tier
-/// that was named. What is still too much is denied.
-fn listable(targets: Vec<Target>) -> Vec<Target> {
-    if targets.len() <= Target::MAX {
-        return targets;
-    }
-    let mut whole: Vec<Target> = Vec::new();
-    for target in targets {
-        let target = Target { id: target.connection.clone(), ..target };
-        if !whole.contains(&target) {
-            whole.push(target);
-        }
-    }
-    whole
 }
 
 impl Reply {

@@ -106,7 +106,10 @@ impl Refusal {
             Refusal::Denied(denial) => fields = object(json!(denial)),
             Refusal::NeedsApproval(needed) => fields = approval(needed),
             Refusal::Unresolved(error) | Refusal::Failed(error) => match error {
-                ToolError::NotFound { suggestions: near, .. } => suggestions = near.clone(),
+                ToolError::NotFound { suggestions: near, .. }
+                | ToolError::Unnamed { suggestions: near, .. } => {
+                    suggestions = near.clone();
+                }
                 ToolError::TooCostly { next: Some(next), .. } => {
                     fields.insert("next".to_owned(), next.clone());
                 }

@@ -220,6 +220,22 @@ pub(crate) fn bounded(text: &str, most: usize) -> String {
     }
 }
 
+/// More than a policy can be asked about one by one is the whole connection, in every environment, region, team and tier
+/// that was named. What is still too much is denied.
+pub(crate) fn listable(targets: Vec<Target>) -> Vec<Target> {
+    if targets.len() <= Target::MAX {
+        return targets;
+    }
+    let mut whole: Vec<Target> = Vec::new();
+    for target in targets {
+        let target = Target { id: target.connection.clone(), ..target };
+        if !whole.contains(&target) {
+            whole.push(target);
+        }
+    }
+    whole
+}
+
 /// The closed words for how a call was decided and how it ended.
 fn words(refusal: Option<&Refusal>, undecided: bool) -> (&'static str, Option<&'static str>) {
     let Some(refusal) = refusal else { return ("permitted", Some("ok")) };

@@ -19,17 +19,14 @@ pub fn pick<'a, C>(
             .collect()
     };
     match (wanted, connections) {
-        (_, []) => Err(ToolError::NotFound {
-            kind: "connection",
-            name: format!("of kind {kind}: none is configured"),
-            suggestions: Vec::new(),
+        (_, []) => Err(ToolError::Invalid {
+            argument: "connection",
+            problem: format!(
+                "of kind {kind} none is configured; a person adds [connections.NAME] with kind = \"{kind}\" to bailiwick.toml"
+            ),
         }),
         (None, [only]) => Ok(only),
-        (None, _) => Err(ToolError::NotFound {
-            kind: "connection",
-            name: "(not given, and several are configured)".to_owned(),
-            suggestions: suggestions(),
-        }),
+        (None, _) => Err(ToolError::Unnamed { kind: "connection", suggestions: suggestions() }),
         (Some(name), _) => connections.iter().find(|it| target(it).connection == **name).ok_or_else(|| {
             ToolError::NotFound { kind: "connection", name: name.to_string(), suggestions: suggestions() }
         }),

@@ -16,6 +16,14 @@ pub enum ToolError {
         /// What does exist and is near; the gate leaves out what policy hides.
         suggestions: Vec<Suggestion>,
     },
+    /// Say which: there are several.
+    #[error("{kind}: not given, and several are configured; name one")]
+    Unnamed {
+        /// E.g. `connection`.
+        kind: &'static str,
+        /// Which there are; the gate leaves out what policy hides.
+        suggestions: Vec<Suggestion>,
+    },
     /// Change this argument.
     #[error("{argument}: {problem}")]
     Invalid {
@@ -78,7 +86,7 @@ impl ToolError {
     pub fn code(&self) -> &'static str {
         match self {
             ToolError::NotFound { .. } => "not_found",
-            ToolError::Invalid { .. } => "invalid_argument",
+            ToolError::Unnamed { .. } | ToolError::Invalid { .. } => "invalid_argument",
             ToolError::TooCostly { .. } => "too_costly",
             ToolError::Closed { .. } => "closed",
             ToolError::Rejected { .. } => "rejected",

@@ -140,7 +140,7 @@ async fn every_alertmanager_is_asked_and_one_that_fails_is_named() {
     assert_eq!(error.code(), "unavailable");
     let error = ask_of(&both, json!({ "connection": "uk" })).await.err().unwrap();
     assert_eq!(error.code(), "not_found");
-    assert_eq!(ask_of(&[], json!({})).await.err().unwrap().code(), "not_found");
+    assert_eq!(ask_of(&[], json!({})).await.err().unwrap().code(), "invalid_argument");
 }
 
 #[tokio::test]
