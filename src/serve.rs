@@ -51,7 +51,7 @@ async fn serve(servers: Vec<Server>, config: Option<std::path::PathBuf>) -> anyh
         if let Err(error) = &opened {
             tracing::error!("{error}");
         }
-        slot.set(opened).ok();
+        slot.set(opened.map_err(|error| head(&error))).ok();
     });
     let name = servers.iter().map(|it| it.word()).collect::<Vec<_>>().join("_");
     let tools = family::definitions(&servers).iter().map(mcp::describe).collect();
@@ -59,6 +59,17 @@ async fn serve(servers: Vec<Server>, config: Option<std::path::PathBuf>) -> anyh
     let served = mcp::serve_stdio(server, stop).await;
     loading.await?;
     Ok(served?)
+}
+
+/// As much of a long problem as a model needs to tell a person; standard error has all of it.
+fn head(problem: &str) -> String {
+    const CHARACTERS_MAX: usize = 1200;
+    match problem.char_indices().nth(CHARACTERS_MAX) {
+        Some((end, _)) => {
+            format!("{}… `bailiwick doctor` and `bailiwick policy check` say all", &problem[..end])
+        }
+        None => problem.to_owned(),
+    }
 }
 
 fn open(servers: &[Server], config: Option<&Path>) -> anyhow::Result<Opened> {

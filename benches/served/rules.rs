@@ -38,7 +38,7 @@ fn rule(nth: usize, action: &str, resource: &str) -> String {
     let effect = if nth.is_multiple_of(4) { "forbid" } else { "permit" };
     // None ever holds here, so that every rule is looked at to its end.
     let conditions = [
-        format!("resource.connection == \"other-{nth}\""),
+        format!("resource.id == \"other-{nth}\""),
         format!("principal == Agent::\"agent-{nth}\" || context.assurance == \"token\""),
         "context.channel == \"cli\" && context.minute_of_day < 360".to_owned(),
     ];
