@@ -1,6 +1,6 @@
 //! The straight line.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{cell::OnceCell, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use audit::{Admission, Log, Receipt, Standing};
 use futures::FutureExt;
@@ -284,8 +284,12 @@ impl Gate {
     /// Rows that policy hides dropped, secrets masked, text cleaned, the rest bounded and counted. Nothing is cut silently.
     fn shape(&self, ended: Result<RawAnswer, Refusal>, trail: &mut Trail) -> (Shaped, Option<Refusal>) {
         let question = trail.asked.then(|| trail.question());
-        let viewer = question.as_ref().map(|it| self.policy.viewer(it));
-        let shows = |target: &Target| viewer.as_ref().is_some_and(|it| it.shows(target));
+        // Most answers have no row with a target of its own: the first that has one pays.
+        let viewer = OnceCell::new();
+        let shows = |target: &Target| {
+            let viewer = viewer.get_or_init(|| question.as_ref().map(|it| self.policy.viewer(it)));
+            viewer.as_ref().is_some_and(|it| it.shows(target))
+        };
         let reveal_pii = self.policy.reveals(&trail.request.caller, &trail.circumstances(), "pii");
         let frame =
             Frame { tool: &trail.request.tool, max_tokens: trail.max_tokens, shows: &shows, reveal_pii };
