@@ -162,7 +162,8 @@ impl Peer {
     fn good(&self) -> anyhow::Result<()> {
         let has = |part: &[u8]| self.line.windows(part.len()).any(|it| it == part);
         if has(br#""isError":true"#) || !has(br#""result":"#) {
-            bail!("the call failed: {}", String::from_utf8_lossy(&self.line).trim_end());
+            let said: String = String::from_utf8_lossy(&self.line).chars().take(2000).collect();
+            bail!("the call failed: {said}");
         }
         Ok(())
     }
