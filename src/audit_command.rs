@@ -1,14 +1,13 @@
 //! `bailiwick audit`: what was done, and whether the log of it is whole.
 
-use std::{path::Path, process::ExitCode, time::Duration};
+mod records;
+mod verify;
 
-use audit::{Filter, Follow, Payload, Record, VerifyingKey};
+use std::{path::Path, process::ExitCode};
+
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
-use serde_json::Value;
-use tool::Window;
 
-use crate::{USAGE, open, say};
+use crate::{USAGE, open};
 
 /// What was done, by whom, allowed by which rule; and whether the log of it is whole
 #[derive(Args)]
@@ -25,156 +24,22 @@ pub(crate) struct Audit {
 #[derive(Subcommand)]
 enum AuditCommand {
     /// Recompute every log: exit 0 intact, 1 altered (and where), 3 intact with findings
-    Verify {
-        /// Verifier key kept elsewhere; without one the key beside the log is used, and the report says so
-        #[arg(long = "key", value_name = "VKEY")]
-        keys: Vec<String>,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Verify(verify::Verify),
     /// Print one record whole, its payload opened
     Show {
         /// <server>/<n>:<index>, e.g. code/0:17
         record: String,
     },
     /// Print the latest records, a line each
-    Tail(Tail),
-}
-
-#[derive(Args)]
-struct Tail {
-    /// How many
-    #[arg(short = 'n', long, default_value_t = 20)]
-    lines: usize,
-    /// Go on as records become durable
-    #[arg(short, long)]
-    follow: bool,
-    /// Only this server's
-    #[arg(long)]
-    server: Option<String>,
-    /// Only this tool's
-    #[arg(long)]
-    tool: Option<String>,
-    /// Only permitted, denied, approval_required, invalid, unknown_tool or unresolved
-    #[arg(long)]
-    verdict: Option<String>,
-    /// Only since then: 1h, 7d, now-3h/now
-    #[arg(long, value_name = "WINDOW")]
-    since: Option<String>,
-    /// Records as JSON, a line each
-    #[arg(long)]
-    json: bool,
+    Tail(records::Tail),
 }
 
 pub(crate) fn run(audit: Audit, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let state = open::configuration(config)?.state;
     match audit.command {
-        AuditCommand::Verify { keys, json } => verify(&state, &keys, json),
-        AuditCommand::Show { record } => show(&state, &record),
-        AuditCommand::Tail(tail) => follow(&state, &tail),
-    }
-}
-
-fn verify(state: &Path, keys: &[String], json: bool) -> anyhow::Result<ExitCode> {
-    let keys = keys.iter().map(|it| it.trim().parse()).collect::<Result<Vec<VerifyingKey>, _>>();
-    let keys = match keys {
-        Ok(keys) => keys,
-        Err(error) => return Ok(usage(&format!("--key: {error}"))),
-    };
-    let report = audit::verify(state, &keys)?;
-    match json {
-        true => say::json(&report)?,
-        false => say::line(&say::clean(&report.to_string()))?,
-    }
-    Ok(ExitCode::from(report.exit_code()))
-}
-
-fn show(state: &Path, selector: &str) -> anyhow::Result<ExitCode> {
-    match audit::show(state, selector) {
-        Ok(record) => {
-            say::json(&record)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(error @ audit::AuditError::NoRecord { .. }) => Ok(usage(&error.to_string())),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn follow(state: &Path, tail: &Tail) -> anyhow::Result<ExitCode> {
-    let since = match tail.since.as_deref().map(since).transpose() {
-        Ok(since) => since,
-        Err(problem) => return Ok(usage(&format!("--since: {problem}"))),
-    };
-    if let Some(verdict) = tail.verdict.as_deref().filter(|it| !audit::VERDICTS.contains(it)) {
-        return Ok(usage(&format!("--verdict: `{verdict}` is none of {}", audit::VERDICTS.join(", "))));
-    }
-    let filter = Filter {
-        log: None,
-        server: tail.server.clone(),
-        tool: tail.tool.clone(),
-        since,
-        verdict: tail.verdict.clone(),
-        limit: Some(tail.lines),
-    };
-    let mut records = Follow::from_start(state, filter);
-    loop {
-        for record in records.poll()? {
-            print(&record, tail.json)?;
-        }
-        if !tail.follow {
-            return Ok(ExitCode::SUCCESS);
-        }
-        std::thread::sleep(Duration::from_millis(300));
-    }
-}
-
-fn since(text: &str) -> Result<Timestamp, String> {
-    Window::parse(text)?.at(Timestamp::now()).map(|span| span.from)
-}
-
-fn print(record: &Record, json: bool) -> anyhow::Result<()> {
-    match json {
-        true => say::line(&say::escaped(&serde_json::to_string(record)?)),
-        false => say::line(&say::clean(&line(record))),
-    }
-}
-
-/// When, where, what, by whom, how it was decided and by which rule, how it ended.
-fn line(record: &Record) -> String {
-    let leaf = |name: &str| record.leaf.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut parts = vec![leaf("time"), format!("{}:{}", record.log, record.index), leaf("event")];
-    parts.extend([leaf("tool"), leaf("verdict"), leaf("outcome")].into_iter().filter(|it| !it.is_empty()));
-    if let Some(intent) = record.leaf.get("intent") {
-        parts.push(format!("intent={intent}"));
-    }
-    match &record.payload {
-        Payload::Opened(payload) => {
-            let text = |path: &str| payload.pointer(path).and_then(Value::as_str).map(str::to_owned);
-            let agent = text("/caller/agent").unwrap_or_default();
-            let person = text("/caller/on_behalf_of").map(|it| format!(" for {it}")).unwrap_or_default();
-            parts.push(format!("by {agent}{person}"));
-            let policies = payload.get("policies").and_then(Value::as_array).into_iter().flatten();
-            let rule = policies.filter_map(Value::as_str).next().map(str::to_owned);
-            if let Some(rule) = rule.or_else(|| text("/refusal/policy")) {
-                parts.push(format!("rule={rule}"));
-            }
-            if let Some(arguments) = payload.get("arguments") {
-                parts.push(shortened(&arguments.to_string()));
-            }
-        }
-        Payload::Erased => parts.push("(payload erased)".to_owned()),
-        Payload::Forged => parts.push("(payload does not belong to its record)".to_owned()),
-        Payload::None => {}
-    }
-    parts.join("  ")
-}
-
-fn shortened(text: &str) -> String {
-    const CHARACTERS_MAX: usize = 160;
-    match text.char_indices().nth(CHARACTERS_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+        AuditCommand::Verify(it) => verify::run(&state, &it),
+        AuditCommand::Show { record } => records::show(&state, &record),
+        AuditCommand::Tail(it) => records::follow(&state, &it),
     }
 }
 

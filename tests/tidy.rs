@@ -9,9 +9,9 @@ use std::{
 use toml::{Table, Value};
 
 /// Which crate of ours uses which, exactly: a new arrow is a decision, so it is a change here too.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("audit", &[]),
-    ("bailiwick", &["audit", "code", "config", "gate", "mcp", "observability", "outbound", "policy", "tool"]),
+    ("bailiwick", &["audit", "code", "config", "gate", "mcp", "observability", "outbound", "policy", "sandbox", "tool"]),
     ("code", &["config", "policy", "tool"]),
     ("config", &["policy"]),
     ("gate", &["audit", "policy", "tool"]),
@@ -19,6 +19,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("observability", &["config", "outbound", "policy", "tool"]),
     ("outbound", &["config", "tool"]),
     ("policy", &[]),
+    ("sandbox", &[]),
     ("testkit", &["audit", "gate", "policy", "tool"]),
     ("tool", &["audit", "policy"]),
 ];

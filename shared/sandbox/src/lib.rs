@@ -1,0 +1,1 @@
+//! A small production in one process, to rehearse on.
