@@ -11,7 +11,10 @@ use toml::{Table, Value};
 /// Which crate of ours uses which, exactly: a new arrow is a decision, so it is a change here too.
 const ARROWS: [(&str, &[&str]); 12] = [
     ("audit", &[]),
-    ("bailiwick", &["audit", "code", "config", "gate", "mcp", "observability", "outbound", "policy", "sandbox", "tool"]),
+    (
+        "bailiwick",
+        &["audit", "code", "config", "gate", "mcp", "observability", "outbound", "policy", "sandbox", "tool"],
+    ),
     ("code", &["config", "policy", "tool"]),
     ("config", &["policy"]),
     ("gate", &["audit", "policy", "tool"]),
