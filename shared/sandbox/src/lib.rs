@@ -1,1 +1,18 @@
 //! A small production in one process, to rehearse on.
+
+mod change;
+mod error;
+mod estate;
+mod fault;
+mod metrics;
+mod plan;
+mod random;
+mod world;
+
+pub use change::{Change, ChangeKind, Edit, Person};
+pub use error::SandboxError;
+pub use estate::{Dependency, Pod, Service};
+pub use fault::Fault;
+pub use metrics::{METRICS, Metric, MetricKind, Sample, Series};
+pub use plan::Plan;
+pub use world::{Truth, World};
