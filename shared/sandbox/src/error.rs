@@ -23,6 +23,12 @@ pub enum SandboxError {
         /// Of which service.
         service: String,
     },
+    /// The git repository cannot be written: look at the folder.
+    #[error("the git repository: {problem}")]
+    Git {
+        /// What went wrong.
+        problem: String,
+    },
     /// Name one of the faults.
     #[error("no fault `{word}`; there are {known}")]
     UnknownFault {
