@@ -6,7 +6,9 @@ mod estate;
 mod fault;
 mod metrics;
 mod plan;
+mod promql;
 mod random;
+mod store;
 mod world;
 
 pub use change::{Change, ChangeKind, Edit, Person};

@@ -30,7 +30,7 @@ use std::{
 
 use promql_parser::parser::{Call, Expr, value::ValueType};
 
-use crate::series::{Labels, Store};
+use crate::store::{Labels, Store};
 
 pub(crate) use parse::{Parsed, selector};
 pub(crate) use select::admits;

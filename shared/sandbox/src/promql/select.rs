@@ -7,7 +7,7 @@ use promql_parser::{
     parser::{AtModifier, Expr, Offset, SubqueryExpr, VectorSelector},
 };
 
-use crate::series::{Labels, NAME, Series, is_stale};
+use crate::store::{Labels, NAME, Series, is_stale};
 
 use super::{Evaluated, Evaluation, LOOKBACK_MS, Moments, Outcome, Row};
 

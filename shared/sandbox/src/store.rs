@@ -3,42 +3,32 @@
 //! Everything is in memory, 16 bytes a sample: six hours of 2,000 series at 15 seconds take 46 MB.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     fmt,
     sync::Arc,
 };
 
 /// The label that holds a metric's name.
-pub const NAME: &str = "__name__";
+pub(crate) const NAME: &str = "__name__";
 /// Said when a series ends, as Prometheus does: a query then no longer sees its last value.
 const STALE_BITS: u64 = 0x7ff0_0000_0000_0002;
-/// Older samples are forgotten, so that a sandbox may stay up for days.
-pub(crate) const RETENTION_MS: i64 = 12 * 3_600_000;
 
 /// Names and values of labels, by name; cheap to copy. An empty value is no label.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Labels(Option<Arc<[Pair]>>);
+pub(crate) struct Labels(Option<Arc<[Pair]>>);
 
 type Pair = (Arc<str>, Arc<str>);
 
-/// What a metric is, for `/api/v1/metadata`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Description {
-    /// Its name.
-    pub metric: &'static str,
-    /// `counter`, `gauge` or `histogram`.
-    pub kind: &'static str,
-    /// One sentence.
-    pub help: &'static str,
-}
+/// Where a series stands in its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place(usize);
 
 /// All series and their samples.
 #[derive(Debug, Default)]
-pub struct Store {
+pub(crate) struct Store {
     series: Vec<Series>,
     by_labels: HashMap<Labels, usize>,
     by_name: BTreeMap<Arc<str>, Vec<usize>>,
-    descriptions: BTreeSet<Description>,
 }
 
 /// One series, oldest sample first.
@@ -52,24 +42,24 @@ pub(crate) struct Series {
 
 impl Labels {
     /// From names and values in any order; of a name that comes twice the last counts.
-    pub fn new<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Labels {
+    pub(crate) fn new<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Labels {
         let pairs = pairs.into_iter().map(|(name, value)| (name.as_ref().into(), value.as_ref().into()));
         Labels::from_map(pairs.collect())
     }
 
     /// The value of a label; empty where there is none.
-    pub fn get(&self, name: &str) -> &str {
+    pub(crate) fn get(&self, name: &str) -> &str {
         self.iter().find(|it| it.0 == name).map_or("", |it| it.1)
     }
 
     /// All of them, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs().iter().map(|(name, value)| (&**name, &**value))
     }
 
     /// With one label more, or another value; an empty one takes the label away.
     #[must_use]
-    pub fn with(&self, name: &str, value: &str) -> Labels {
+    pub(crate) fn with(&self, name: &str, value: &str) -> Labels {
         let mut map: BTreeMap<_, _> = self.pairs().iter().cloned().collect();
         map.insert(name.into(), value.into());
         Labels::from_map(map)
@@ -113,16 +103,25 @@ impl fmt::Debug for Labels {
 
 impl Store {
     /// Nothing yet.
-    pub fn new() -> Store {
+    pub(crate) fn new() -> Store {
         Store::default()
     }
 
+    /// Where the samples of a series go, which begins here if it has not yet.
+    pub(crate) fn place(&mut self, labels: &Labels) -> Place {
+        if let Some(at) = self.by_labels.get(labels) {
+            return Place(*at);
+        }
+        let at = self.series.len();
+        self.by_name.entry(labels.get(NAME).into()).or_default().push(at);
+        self.by_labels.insert(labels.clone(), at);
+        self.series.push(Series { labels: labels.clone(), times: Vec::new(), values: Vec::new() });
+        Place(at)
+    }
+
     /// Adds a sample. One that is not newer than the series' last is dropped, as a scrape out of order is.
-    pub fn append(&mut self, labels: &Labels, at_ms: i64, value: f64) {
-        let series = match self.by_labels.get(labels) {
-            Some(at) => &mut self.series[*at],
-            None => self.begin(labels.clone()),
-        };
+    pub(crate) fn append(&mut self, place: Place, at_ms: i64, value: f64) {
+        let series = &mut self.series[place.0];
         if series.times.last().is_none_or(|it| *it < at_ms) {
             series.times.push(at_ms);
             series.values.push(value);
@@ -130,21 +129,12 @@ impl Store {
     }
 
     /// Ends a series: from now on a query sees no value of it.
-    pub fn end(&mut self, labels: &Labels, at_ms: i64) {
-        if self.by_labels.contains_key(labels) {
-            self.append(labels, at_ms, f64::from_bits(STALE_BITS));
-        }
+    pub(crate) fn end(&mut self, place: Place, at_ms: i64) {
+        self.append(place, at_ms, f64::from_bits(STALE_BITS));
     }
 
-    /// Says what a metric is.
-    pub fn describe(&mut self, descriptions: impl IntoIterator<Item = Description>) {
-        self.descriptions.extend(descriptions);
-    }
-
-    /// Forgets samples older than the retention, and series that have no others. The arrays shrink only when half of
-    /// them is old, so that this costs little at every call.
-    pub fn forget(&mut self, now_ms: i64) {
-        let oldest = now_ms - RETENTION_MS;
+    /// Forgets samples from before `oldest`. Arrays shrink only when half of them is old, so that a call costs little.
+    pub(crate) fn forget(&mut self, oldest: i64) {
         for series in &mut self.series {
             let old = series.times.partition_point(|it| *it < oldest);
             if old > 64 && old * 2 > series.times.len() {
@@ -152,10 +142,6 @@ impl Store {
                 series.values.drain(..old);
             }
         }
-    }
-
-    pub(crate) fn descriptions(&self) -> impl Iterator<Item = &Description> {
-        self.descriptions.iter()
     }
 
     /// Every series, or those of one metric.
@@ -169,16 +155,8 @@ impl Store {
     }
 
     /// How many series and samples there are.
-    pub fn size(&self) -> (usize, usize) {
+    pub(crate) fn size(&self) -> (usize, usize) {
         (self.series.len(), self.series.iter().map(|it| it.times.len()).sum())
-    }
-
-    fn begin(&mut self, labels: Labels) -> &mut Series {
-        let at = self.series.len();
-        self.by_name.entry(labels.get(NAME).into()).or_default().push(at);
-        self.by_labels.insert(labels.clone(), at);
-        self.series.push(Series { labels, times: Vec::new(), values: Vec::new() });
-        &mut self.series[at]
     }
 }
 
@@ -206,12 +184,17 @@ pub(crate) fn is_stale(value: f64) -> bool {
 mod tests {
     use super::*;
 
+    fn store(samples: &[(i64, f64)]) -> (Store, Place) {
+        let mut store = Store::new();
+        let place = store.place(&Labels::new([(NAME, "up")]));
+        samples.iter().for_each(|it| store.append(place, it.0, it.1));
+        (store, place)
+    }
+
     #[test]
     fn a_series_that_ended_has_no_value() {
-        let mut store = Store::new();
-        let up = Labels::new([(NAME, "up")]);
-        store.append(&up, 1_000, 1.0);
-        store.end(&up, 2_000);
+        let (mut store, place) = store(&[(1_000, 1.0)]);
+        store.end(place, 2_000);
         let series = store.series_of(Some("up")).next().expect("there");
         assert_eq!(series.last_before(1_999, 300_000), Some((1_000, 1.0)));
         assert_eq!(series.last_before(2_000, 300_000), None);
@@ -219,12 +202,7 @@ mod tests {
 
     #[test]
     fn a_sample_that_is_not_newer_is_dropped() {
-        let mut store = Store::new();
-        let up = Labels::new([(NAME, "up")]);
-        for (at, value) in [(2_000, 1.0), (2_000, 2.0), (1_000, 3.0)] {
-            store.append(&up, at, value);
-        }
-        assert_eq!(store.size(), (1, 1));
+        assert_eq!(store(&[(2_000, 1.0), (2_000, 2.0), (1_000, 3.0)]).0.size(), (1, 1));
     }
 
     #[test]
@@ -235,11 +213,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_than_the_retention_is_forgotten() {
-        let mut store = Store::new();
-        let up = Labels::new([(NAME, "up")]);
-        (0..200).for_each(|it| store.append(&up, it * 1_000, 1.0));
-        store.forget(RETENTION_MS + 150_000);
+    fn old_samples_are_forgotten_and_new_ones_stay() {
+        let samples: Vec<_> = (0..200).map(|it| (it * 1_000, 1.0)).collect();
+        let (mut store, _) = store(&samples);
+        store.forget(50_000);
+        assert_eq!(store.size(), (1, 200), "not worth moving yet");
+        store.forget(150_000);
         assert_eq!(store.size(), (1, 50));
     }
 }
