@@ -1,6 +1,14 @@
 //! What was changed, by whom, and when?
 
+mod guilty;
+mod innocent;
+mod repository;
+mod timeline;
+
 use jiff::Timestamp;
+
+pub(crate) use repository::repository;
+pub(crate) use timeline::timeline;
 
 /// Something that somebody did to a service on purpose.
 #[derive(Clone, Debug, PartialEq)]

@@ -29,6 +29,9 @@ pub enum SandboxError {
         /// What went wrong.
         problem: String,
     },
+    /// A loopback port and a temporary folder are all that it takes.
+    #[error("the sandbox cannot start: {0}")]
+    Start(#[source] std::io::Error),
     /// Name one of the faults.
     #[error("no fault `{word}`; there are {known}")]
     UnknownFault {

@@ -89,8 +89,10 @@ pub(crate) struct Build {
     pub(crate) failing: f64,
     /// Share of requests that are refused as malformed.
     pub(crate) refused: f64,
-    /// Whether it works off a queue.
-    pub(crate) queue: bool,
+    /// Messages that a pod works on at a time; 0 where requests are answered at once.
+    pub(crate) workers: f64,
+    /// Requests a second of a pod at the busiest hour.
+    pub(crate) peak_per_s: f64,
 }
 
 /// Where pods run.
@@ -184,7 +186,9 @@ fn build(mut draw: Draw, blueprint: &Blueprint, per_s: f64) -> Build {
         memory_limit: (memory * draw.between(2.3, 2.9) / MIB / 64.0).ceil() * 64.0 * MIB,
         failing: draw.between(0.000_5, 0.002),
         refused: draw.between(0.004, 0.02),
-        queue: blueprint.queue,
+        // A message takes about as long as the providers do.
+        workers: if blueprint.queue { (per_s * 0.1 / 0.4).ceil() } else { 0.0 },
+        peak_per_s: per_s,
     }
 }
 

@@ -1,6 +1,10 @@
 //! What can go wrong here?
 
+mod course;
+
 use std::{fmt, str::FromStr};
+
+pub(crate) use course::{Course, Guilt, Strain};
 
 use crate::SandboxError;
 
@@ -70,7 +74,7 @@ impl Fault {
     pub fn seen(self) -> &'static str {
         match self {
             Fault::BadDeploy => {
-                "errors of one service jump while it is rolled out, then those of whoever calls it"
+                "errors of one service jump soon after it was rolled out, and some of those who call it fail too"
             }
             Fault::BadConfiguration => {
                 "response times of one service creep up after its configuration changed"

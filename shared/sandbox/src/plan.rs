@@ -49,6 +49,11 @@ impl Plan {
         Plan { hours: hours.clamp(4, 72), ..self }
     }
 
+    /// A scrape every so many seconds, from 15 to 60 (otherwise: 30).
+    pub fn step(self, seconds: u32) -> Plan {
+        Plan { step_s: seconds.clamp(15, 60), ..self }
+    }
+
     /// The number that everything else follows from.
     pub fn seed(&self) -> u64 {
         self.seed

@@ -1,25 +1,50 @@
 //! What happens in production, and what would its metrics have shown?
 
-use std::sync::Arc;
+mod acts;
+mod answer;
+mod curve;
+#[cfg(test)]
+mod laws;
+mod noise;
+mod pod;
+mod start;
+mod step;
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
 use crate::{
     Change, Fault, Plan, Sample, SandboxError, Series, Service,
+    change::repository,
     estate::Estate,
+    fault::Course,
     metrics::board::{Board, Slot},
-    random::Draw,
 };
+use noise::Noise;
+use pod::Running;
+use step::Moment;
+
+/// Seconds between two looks at what hardly changes: limits, versions, certificates.
+const SLOW_S: i64 = 60;
 
 /// A small production, from its plan's first moment on. Time only goes forward.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct World {
     plan: Plan,
     estate: Estate,
+    noise: Noise,
+    course: Option<Course>,
     changes: Vec<Change>,
+    /// Ids of changes that were taken back.
+    undone: Vec<String>,
     truth: Truth,
     board: Board,
-    requests: Vec<(Slot, Slot)>,
+    /// By service.
+    pods: Vec<Vec<Running>>,
+    nodes: Vec<NodeSlots>,
+    /// By service.
+    probes: Vec<Probe>,
     /// Unix seconds of the next scrape.
     next_s: i64,
 }
@@ -29,11 +54,14 @@ pub struct World {
 pub struct Truth {
     /// What goes wrong; none in a healthy world.
     pub fault: Option<Fault>,
-    /// Where it shows first: a service, for a noisy neighbour a node, in a healthy world empty.
+    /// Where it shows first: a service (its label `service`), for a noisy neighbour a node (`node`), in a healthy world
+    /// empty. A slow provider shows at the service that calls it.
     pub place: String,
     /// Metric that moves first there, without the suffix of its parts.
     pub family: &'static str,
-    /// Provider outside of the estate that is slow.
+    /// Metrics that show the same at the same moment.
+    pub kin: &'static [&'static str],
+    /// Provider outside of the estate that is slow (label `upstream`).
     pub provider: Option<&'static str>,
     /// The change that brought it about. None: no change of ours did.
     pub change: Option<String>,
@@ -41,36 +69,24 @@ pub struct Truth {
     pub onset: Timestamp,
 }
 
-impl World {
-    /// The world of a plan, before its first moment.
-    pub fn new(plan: Plan) -> World {
-        let estate = Estate::drawn(plan.seed);
-        let mut board = Board::default();
-        let mut requests = Vec::new();
-        for service in &estate.services {
-            for pod in &service.pods {
-                let labels = vec![
-                    ("job", "app".to_owned()),
-                    ("service", service.name.to_owned()),
-                    ("team", service.team.to_owned()),
-                    ("instance", pod.instance.clone()),
-                    ("node", pod.node.to_owned()),
-                ];
-                let up = board.declare("up", &labels, &[]);
-                requests.push((up, board.declare("http_requests_total", &labels, &[("code", "200")])));
-            }
-        }
-        let truth = Truth {
-            fault: plan.fault,
-            place: String::new(),
-            family: "http_requests_total",
-            provider: None,
-            change: None,
-            onset: plan.until,
-        };
-        World { next_s: plan.from().as_second(), plan, estate, changes: Vec::new(), truth, board, requests }
-    }
+/// Where the numbers of a node stand.
+#[derive(Clone, Debug)]
+struct NodeSlots {
+    up: Slot,
+    /// Idle, user, system, waiting for disks, stolen.
+    modes: [Slot; 5],
+}
 
+/// What is known of a service from outside.
+#[derive(Clone, Debug)]
+struct Probe {
+    success: Slot,
+    expiry: Slot,
+    /// Certificates, each with the moment from which it is used, and when it expires; Unix seconds.
+    certificates: Vec<(i64, i64)>,
+}
+
+impl World {
     /// Every sample up to the end of the plan's history.
     pub fn history(&mut self, sink: &mut dyn FnMut(Sample)) {
         self.tick(self.plan.until, sink);
@@ -79,13 +95,41 @@ impl World {
     /// Every sample since the last one, up to this moment.
     pub fn tick(&mut self, at: Timestamp, sink: &mut dyn FnMut(Sample)) {
         while self.next_s <= at.as_second() {
-            let mut draw = Draw::of(self.plan.seed, "requests").at(self.next_s as u64);
-            for &(up, requests) in &self.requests {
-                self.board[up] = 1.0;
-                self.board[requests] += draw.count(100.0) as f64;
+            let step_s = i64::from(self.plan.step_s);
+            let since_s = self.next_s - self.plan.until.as_second();
+            self.step(Moment { now_s: self.next_s, since_s, step_s });
+            self.scrape(sink);
+            self.next_s += step_s;
+        }
+    }
+
+    fn scrape(&self, sink: &mut dyn FnMut(Sample)) {
+        let at_ms = self.next_s * 1_000;
+        let slow = self.next_s.rem_euclid(SLOW_S) < i64::from(self.plan.step_s);
+        for pod in self.pods.iter().flatten() {
+            match pod.down {
+                // All that is known of it is that it did not answer.
+                true => self.board.emit(pod.process.start..pod.process.start + 1, at_ms, sink),
+                false => {
+                    self.board.emit(pod.process.clone(), at_ms, sink);
+                    self.board.emit(pod.container.clone(), at_ms, sink);
+                }
             }
-            self.board.emit(0..self.board.len(), self.next_s * 1_000, sink);
-            self.next_s += i64::from(self.plan.step_s);
+            if slow {
+                self.board.emit(pod.cluster.clone(), at_ms, sink);
+                let version = pod.versions.iter().find(|it| it.0 == pod.release.version);
+                if let Some((_, slot)) = version {
+                    self.board.emit(slot.alone(), at_ms, sink);
+                }
+            }
+        }
+        for node in &self.nodes {
+            self.board.emit(node.up.alone(), at_ms, sink);
+            node.modes.iter().for_each(|it| self.board.emit(it.alone(), at_ms, sink));
+        }
+        for probe in self.probes.iter().filter(|_| slow) {
+            self.board.emit(probe.success.alone(), at_ms, sink);
+            self.board.emit(probe.expiry.alone(), at_ms, sink);
         }
     }
 
@@ -99,24 +143,24 @@ impl World {
         &self.estate.services
     }
 
-    /// Every series that there is.
+    /// Every series that there is, by its id. An act may add some.
     pub fn series(&self) -> &[Arc<Series>] {
         self.board.series()
     }
 
-    /// Version that a service runs now.
+    /// Version that a service runs: that of its first pod.
     pub fn version(&self, service: &str) -> Result<String, SandboxError> {
-        Ok(self.service(service)?.version.clone())
+        Ok(self.pods[self.position(service)?][0].release.version.clone())
     }
 
-    /// What was changed up to now, oldest first, what acts did included.
+    /// What is changed in the plan's history, and what acts changed since; oldest first.
     pub fn changes(&self) -> &[Change] {
         &self.changes
     }
 
-    /// The repository before the first change: text by path. Every change's edits apply to it, in order.
-    pub fn repository(&self) -> std::collections::BTreeMap<String, String> {
-        Default::default()
+    /// The repository before the first change: text by path. Edits of changes apply to it in their order.
+    pub fn repository(&self) -> BTreeMap<String, String> {
+        repository(&self.estate)
     }
 
     /// What really goes on.
@@ -124,25 +168,10 @@ impl World {
         &self.truth
     }
 
-    /// Restarts every pod of a service, one after the other, beginning with the next scrape.
-    pub fn restart(&mut self, service: &str) -> Result<(), SandboxError> {
-        self.service(service).map(|_| ())
-    }
-
-    /// Takes back the last change of a service that still stands, and says which.
-    pub fn roll_back(&mut self, service: &str) -> Result<Change, SandboxError> {
-        let service = self.service(service)?.name.to_owned();
-        Err(SandboxError::NothingToRollBack { service })
-    }
-
-    /// Takes back one change, by its id.
-    pub fn revert(&mut self, change: &str) -> Result<Change, SandboxError> {
-        Err(SandboxError::UnknownChange { change: change.to_owned() })
-    }
-
-    fn service(&self, name: &str) -> Result<&Service, SandboxError> {
-        let known = || self.estate.services.iter().map(|it| it.name).collect::<Vec<_>>().join(", ");
-        let found = self.estate.services.iter().find(|it| it.name == name);
-        found.ok_or_else(|| SandboxError::UnknownService { service: name.to_owned(), known: known() })
+    fn position(&self, service: &str) -> Result<usize, SandboxError> {
+        self.estate.position(service).ok_or_else(|| SandboxError::UnknownService {
+            service: service.to_owned(),
+            known: self.estate.services.iter().map(|it| it.name).collect::<Vec<_>>().join(", "),
+        })
     }
 }

@@ -21,6 +21,13 @@ pub(crate) struct Board {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot(usize);
 
+impl Slot {
+    /// As a range, to emit this series alone.
+    pub(crate) fn alone(self) -> Range<usize> {
+        self.0..self.0 + 1
+    }
+}
+
 /// Labels that all series of a target share.
 pub(crate) type Labels = Vec<(&'static str, String)>;
 
