@@ -16,6 +16,7 @@ mod groups;
 mod labels;
 mod matcher;
 mod promql;
+pub mod signals;
 mod statistics;
 pub mod tools;
 
