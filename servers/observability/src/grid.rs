@@ -82,6 +82,18 @@ pub(crate) fn utc(at: Timestamp) -> String {
     at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// A length of time in its two largest units: `45s`, `1h5m`, `2d3h`.
+pub(crate) fn lasting(seconds: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, reason = "saturates, and no window is that long")]
+    let whole = seconds.round() as i64;
+    let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+    let Some(first) = units.iter().position(|it| whole >= it.0) else { return "0s".to_owned() };
+    let (size, unit) = units[first];
+    let rest = units.get(first + 1).map(|next| (whole % size / next.0, next.1)).filter(|it| it.0 > 0);
+    let rest = rest.map_or_else(String::new, |(count, unit)| format!("{count}{unit}"));
+    format!("{}{unit}{rest}", whole / size)
+}
+
 impl Serialize for Moment {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.text)
@@ -136,6 +148,12 @@ mod tests {
         assert!(parse("yesterday").expect_err("neither").to_string().contains("expected `1h`"));
         let kept = serde_json::to_value(parse("2026-01-31T10:00:00Z").expect("a time")).expect("text");
         assert_eq!(kept, "2026-01-31T10:00:00Z");
+    }
+
+    #[test]
+    fn a_length_of_time_is_told_in_its_two_largest_units() {
+        let told = [0.2, 45.0, 60.0, 3_900.0, 3_661.0, 183_600.0, 86_400.0, -5.0].map(lasting);
+        assert_eq!(told, ["0s", "45s", "1m", "1h5m", "1h1m", "2d3h", "1d", "0s"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Language: <https://prometheus.io/docs/prometheus/latest/querying/basics/>
 
 mod forced;
+mod terms;
 mod trouble;
 mod unit;
 
@@ -14,6 +15,7 @@ use promql_parser::{
 };
 
 pub(crate) use forced::Forced;
+pub(crate) use terms::{Against, Term, Terms, Test};
 
 /// A query whose syntax and types are right.
 #[derive(Clone, Debug)]
@@ -47,6 +49,14 @@ impl Query {
     /// As it is sent.
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Another query over the same selectors and no others, so that whatever was forced into these holds there too.
+    pub(crate) fn around(&self, text: &str) -> Option<Query> {
+        let known = self.selectors();
+        let around = Query::parse(text).ok()?;
+        let known = |it: &Selector| known.iter().any(|known| known.text == it.text);
+        around.selectors().iter().all(known).then_some(around)
     }
 
     /// What kind of value it has.

@@ -1,6 +1,7 @@
 //! Every tool of this server, in the order clients see them.
 
 mod alerts;
+mod explain_alert;
 mod list_alerts;
 mod query_metrics;
 mod series;
@@ -18,6 +19,7 @@ pub fn all() -> Vec<Listing<Backends>> {
         define::<query_metrics::QueryMetrics>(),
         define::<list_alerts::ListAlerts>(),
         define::<silence_alert::SilenceAlert>(),
+        define::<explain_alert::ExplainAlert>(),
     ]
 }
 

@@ -26,7 +26,10 @@ fn every_example_parses_and_names_what_it_touches() {
 
 #[tokio::test]
 async fn a_real_answer_fits_the_published_schema_and_a_dry_run_has_no_effect() {
-    let prometheus = Prometheus::start(incident_history(Prometheus::now()));
+    let rules =
+        "groups: [{ name: shop, interval: 1s, rules: [{ alert: HighErrorRate, expr: \"up == 0\" }] }]\n";
+    let history = incident_history(Prometheus::now());
+    let prometheus = Prometheus::configured(history, "global: { scrape_interval: 1h }\n", rules);
     let alertmanager = Alertmanager::start(Alertmanager::CONFIG);
     alertmanager.push(&[Alert::new("HighErrorRate").label("service", "checkout-api")]);
     let silence = |dry_run: bool| {
@@ -40,6 +43,7 @@ async fn a_real_answer_fits_the_published_schema_and_a_dry_run_has_no_effect() {
         ("query_metrics", json!({ "query": rates })),
         ("query_metrics", json!({ "query": rates, "window": "6h" })),
         ("list_alerts", json!({})),
+        ("explain_alert", json!({ "alert": "HighErrorRate" })),
         ("silence_alert", silence(true)),
         ("silence_alert", silence(false)),
     ];

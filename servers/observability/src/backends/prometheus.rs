@@ -2,6 +2,9 @@
 //!
 //! Source: <https://prometheus.io/docs/prometheus/latest/querying/api/>
 
+mod count;
+mod rules;
+
 use std::{borrow::Cow, collections::HashMap, fmt};
 
 use config::{Connection, Http};
@@ -13,9 +16,11 @@ use tool::ToolError;
 use crate::{
     grid::Grid,
     labels::Labels,
-    promql::{Forced, Query, Selector},
+    promql::{Forced, Query},
     statistics::Point,
 };
+
+pub(crate) use rules::{Rule, RuleState};
 
 /// One Prometheus, or whatever speaks its API.
 pub(crate) struct Prometheus {
@@ -76,18 +81,14 @@ pub(crate) struct Sample(pub(crate) Point);
 
 /// An alert as a rule evaluates it.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct RuleAlert {
     pub(crate) labels: Labels,
     pub(crate) value: String,
-}
-
-/// How many series stand behind a query.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    /// Of each selector, in order.
-    pub(crate) selected: Vec<u64>,
-    /// Of the result.
-    pub(crate) result: Option<u64>,
+    /// `pending` or `firing`.
+    #[serde(default)]
+    pub(crate) state: RuleState,
+    pub(crate) active_at: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -135,50 +136,6 @@ impl Prometheus {
         deadline: Deadline,
     ) -> Result<Answered, ToolError> {
         self.evaluate(query.text(), when, deadline).await
-    }
-
-    /// Counts what a query touches: one question for all of it, answered with one number each.
-    pub(crate) async fn count(
-        &self,
-        query: &Query,
-        selectors: &[Selector],
-        when: Moments,
-        deadline: Deadline,
-    ) -> Result<Counts, ToolError> {
-        let result = query.count_of_result();
-        let counts = selectors.iter().map(|it| format!("count({})", it.text)).chain(result.clone());
-        let named: Vec<String> = counts
-            .enumerate()
-            .map(|(at, it)| format!("label_replace({it}, \"part\", \"{at}\", \"\", \"\")"))
-            .collect();
-        let mut counted = vec![0; named.len()];
-        if !named.is_empty() {
-            let when = match when {
-                Moments::At(at) => Moments::At(at),
-                Moments::Over(grid) => Moments::Over(grid.sparse()),
-            };
-            let outcome = self.evaluate(&named.join(" or "), when, deadline).await?.outcome;
-            for (labels, most) in highest(outcome) {
-                let part = labels.get("part").and_then(|it| it.parse::<usize>().ok());
-                if let Some(count) = part.and_then(|it| counted.get_mut(it)) {
-                    *count = most;
-                }
-            }
-        }
-        let result = result.and_then(|_| counted.pop());
-        Ok(Counts { selected: counted, result })
-    }
-
-    /// Series of one metric, within the forced matchers, with a sample shortly before `at`.
-    pub(crate) async fn series_of(
-        &self,
-        metric: &str,
-        at: Timestamp,
-        deadline: Deadline,
-    ) -> Result<u64, ToolError> {
-        let selector = self.forced.selector(&format!("__name__={metric:?}")).unwrap_or_default();
-        let answered = self.evaluate(&format!("count({selector})"), Moments::At(at), deadline).await?;
-        Ok(highest(answered.outcome).first().map_or(0, |it| it.1))
     }
 
     /// Names of metrics, within the forced matchers: `/api/v1/label/__name__/values`.
@@ -267,26 +224,6 @@ fn points<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Point>, D::Error> {
     Ok(Vec::<Sample>::deserialize(input)?.into_iter().map(|it| it.0).collect())
 }
 
-/// The highest value of each series, as a count.
-fn highest(outcome: Outcome) -> Vec<(Labels, u64)> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "counts are whole and not negative"
-    )]
-    let count = |it: f64| it.max(0.0) as u64;
-    match outcome {
-        Outcome::Vector(series) => {
-            series.into_iter().map(|it| (it.metric, it.value.map_or(0, |it| count(it.0.1)))).collect()
-        }
-        Outcome::Matrix(series) => series
-            .into_iter()
-            .map(|it| (it.metric, it.values.iter().map(|it| count(it.1)).max().unwrap_or(0)))
-            .collect(),
-        _ => Vec::new(),
-    }
-}
-
 /// Unix seconds with milliseconds.
 fn seconds(at: Timestamp) -> String {
     format!("{}.{:03}", at.as_second(), at.subsec_millisecond().unsigned_abs())
@@ -327,6 +264,8 @@ mod tests {
         let rule = |pod: &str, value: &str| RuleAlert {
             labels: labels(&[("alertname", "Slow"), ("pod", pod)]),
             value: value.to_owned(),
+            state: RuleState::Firing,
+            active_at: None,
         };
         let values = Values::of(vec![rule("a", "1e+00"), rule("b", "2.5e+00")]);
         let alert = labels(&[("alertname", "Slow"), ("pod", "b"), ("cluster", "eu")]);

@@ -46,6 +46,11 @@ impl Forced {
         self.compiled.iter().all(|it| it.is_match(labels.get(&it.name).map_or("", String::as_str)))
     }
 
+    /// Whether a thing with these labels, and perhaps more, may lie within.
+    pub(crate) fn allows(&self, labels: &Labels) -> bool {
+        self.compiled.iter().all(|it| labels.get(&it.name).is_none_or(|value| it.is_match(value)))
+    }
+
     /// The query with the matchers in every selector. What is sent is printed from the tree, parsed again, and must be
     /// the same tree with the matchers everywhere: whatever cannot be printed faithfully is refused, not sent.
     pub(crate) fn confine(&self, query: Query) -> Result<Query, String> {

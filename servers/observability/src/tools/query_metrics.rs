@@ -13,7 +13,7 @@ use tool::{
 use super::series;
 use crate::{
     Backends,
-    backends::prometheus::{Answered, Counts, Moments, Outcome, Prometheus},
+    backends::prometheus::{Answered, Moments, Outcome, Prometheus},
     cost::Cost,
     figure::Figure,
     grid::{Grid, When, utc},
@@ -101,15 +101,17 @@ impl QueryMetrics {
         let query = prometheus.confine(query).map_err(invalid("query"))?;
         let when = self.moments(now)?;
         let selectors = query.selectors();
-        // Counting evaluates the query too: what is too much for a single series is refused before.
-        let least = Counts { selected: vec![1; selectors.len()], result: Some(1) };
-        self.refuse_costly(&query, &selectors, &least, when)?;
-        let counts = prometheus.count(&query, &selectors, when, deadline).await?;
-        self.refuse_costly(&query, &selectors, &counts, when)?;
+        // What is too much for a single series is refused before anything is asked.
+        self.refuse_costly(&query, &selectors, &vec![1; selectors.len()], 1, when)?;
+        // Counting the result evaluates the query: first the selectors are counted, which is cheap whatever stands around.
+        let selected = prometheus.count_selectors(&selectors, when, deadline).await?;
+        self.refuse_costly(&query, &selectors, &selected, 1, when)?;
+        let result = prometheus.count_result(&query, when, deadline).await?.unwrap_or(1);
+        self.refuse_costly(&query, &selectors, &selected, result, when)?;
         let answered = prometheus.query(&query, when, deadline).await?;
         let mut answer = self.sum_up(&query, answered, when);
         if matches!(&answer.body, tool::Body::Table(table) if table.seen == 0) {
-            let hint = self.why_empty(prometheus, &selectors, &counts, when, deadline).await;
+            let hint = self.why_empty(prometheus, &selectors, &selected, when, deadline).await;
             answer.facts.notes.insert(0, hint);
         }
         if !prometheus.forced().is_empty() {
@@ -137,16 +139,16 @@ impl QueryMetrics {
         &self,
         query: &Query,
         selectors: &[Selector],
-        counts: &Counts,
+        selected: &[u64],
+        result: u64,
         when: Moments,
     ) -> Result<(), ToolError> {
         let (points, end) = match when {
             Moments::At(at) => (1, at),
             Moments::Over(grid) => (grid.points(), Timestamp::from_second(grid.to).unwrap_or_default()),
         };
-        let selected = selectors.iter().zip(counts.selected.iter().copied()).collect();
-        let cost =
-            Cost { selected, result: counts.result.unwrap_or(1), points, evaluations: query.evaluations() };
+        let selected = selectors.iter().zip(selected.iter().copied()).collect();
+        let cost = Cost { selected, result, points, evaluations: query.evaluations() };
         let Some(excess) = cost.excess(query.text()) else { return Ok(()) };
         let next = excess.instead.filter(|it| it.chars().count() <= 4096).map(|cheaper| {
             let mut arguments = json!({ "query": cheaper, "window": utc(end) });
@@ -201,7 +203,7 @@ impl QueryMetrics {
         &self,
         prometheus: &Prometheus,
         selectors: &[Selector],
-        counts: &Counts,
+        selected: &[u64],
         when: Moments,
         deadline: Deadline,
     ) -> String {
@@ -209,7 +211,7 @@ impl QueryMetrics {
             Moments::At(at) => at,
             Moments::Over(grid) => Timestamp::from_second(grid.to).unwrap_or_default(),
         };
-        let empty = selectors.iter().zip(&counts.selected).find(|it| *it.1 == 0).map(|it| it.0);
+        let empty = selectors.iter().zip(selected).find(|it| *it.1 == 0).map(|it| it.0);
         let Some(selector) = empty else {
             return "every selector has series: a comparison or a join leaves none".to_owned();
         };

@@ -21,6 +21,11 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts one whose past is `history`: a [`crate::backends::History`] or OpenMetrics text that ends with `# EOF`.
     pub fn start(history: impl Display) -> Prometheus {
+        Prometheus::configured(history, "global: { scrape_interval: 1h }\n", "")
+    }
+
+    /// The same with a configuration (`prometheus.yml`) and a file of rules, either in YAML.
+    pub fn configured(history: impl Display, config: &str, rules: &str) -> Prometheus {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let (past, blocks) = (folder.path().join("history.txt"), folder.path().join("blocks"));
         fs::write(&past, history.to_string()).expect("a temporary folder is writable");
@@ -30,8 +35,16 @@ impl Prometheus {
             .output()
             .unwrap_or_else(|it| panic!("cannot start `promtool`: {it}; tests/run installs it"));
         assert!(made.status.success(), "promtool: {}", String::from_utf8_lossy(&made.stderr));
-        let config = folder.path().join("prometheus.yml");
-        fs::write(&config, "global: { scrape_interval: 1h }\n").expect("a temporary folder is writable");
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).expect("a temporary folder is writable");
+            path
+        };
+        let mut told = config.to_owned();
+        if !rules.is_empty() {
+            told.push_str(&format!("rule_files: [{}]\n", write("rules.yml", rules).display()));
+        }
+        let config = write("prometheus.yml", &told);
         let command = |address: SocketAddr| {
             let mut command = Command::new("prometheus");
             command

@@ -274,5 +274,19 @@ async fn a_long_query_goes_out_as_a_form() {
     let query = vec!["queue_length{pod=\"pod-17\"}"; 80].join(" or ");
     let answer = shown(&ask_with(http(&recorder.url()), json!({ "query": query })).await.unwrap());
     assert_eq!(answer["seen"], 1);
-    assert!(recorder.requests().iter().all(|it| it.method == "POST" && it.path == "/api/v1/query"));
+    assert_eq!(recorder.requests_to("POST", "/api/v1/query").len(), 2, "counted, then asked");
+    assert!(recorder.requests().iter().all(|it| it.path.len() < 1_600));
+}
+
+#[tokio::test]
+async fn selectors_are_counted_before_anything_around_them_is_evaluated() {
+    let recorder = Recorder::before(BACKEND.address());
+    let query = "connections_open * on () group_left () sum(queue_length)";
+    let call = json!({ "query": query, "window": "6h" });
+    let refused = ask_with(http(&recorder.url()), call).await.err().unwrap();
+    assert_eq!(refused.code(), "too_costly");
+    let asked = recorder.requests();
+    assert_eq!(asked.len(), 2, "selectors, then the result: {asked:#?}");
+    let first = &asked[0].path;
+    assert!(first.contains("count%28connections_open%29") && !first.contains("group_left"), "{first}");
 }
