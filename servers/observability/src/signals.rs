@@ -26,6 +26,9 @@ use measure::Measure;
 /// Chance that a quiet scope, all of it, accuses anything, as far as its noise is what its baseline shows.
 const ERROR_RATE: f64 = 0.01;
 
+/// What changes by less than this part of its limit does not matter.
+const LITTLE: f64 = 0.1;
+
 /// Moments of all series: those of the baseline, then those of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -97,12 +100,16 @@ pub struct Signal {
     pub limit: Option<Limit>,
     /// How many series of the metric moved like this one, itself included.
     pub series: usize,
+    /// Where else the metric moved alike at about the same time, most first.
+    pub elsewhere: Vec<Labels>,
     /// Other aspects of the same metric and labels that moved too.
     pub also: Vec<Aspect>,
     /// What moved at about the same time has the same number, from 1.
     pub together: usize,
     /// For the order: strength, less the later it began.
     rank: f64,
+    /// Whether it counts events one by one.
+    counts: bool,
 }
 
 /// Something that happened to a series rather than to its values.
@@ -173,6 +180,10 @@ fn signal(
     let movement = scorer.movement(measure)?;
     let ended = movement.to < frame.points();
     let limit = limits.of_measure(measure, movement.after);
+    let small = |it: &Limit| it.is_metric && (movement.after - movement.before).abs() < LITTLE * it.value;
+    if measure.aspect == Aspect::Value && limit.as_ref().is_some_and(small) {
+        return None;
+    }
     Some(Signal {
         metric: measure.metric.to_owned(),
         aspect: measure.aspect,
@@ -185,6 +196,8 @@ fn signal(
         rank: group::strength(measure.aspect, &movement, limit.as_ref()),
         limit,
         series: measure.series,
+        elsewhere: Vec::new(),
+        counts: measure.seconds > 0.0,
         also: Vec::new(),
         together: 0,
     })

@@ -16,6 +16,8 @@ pub struct Limit {
     pub by: String,
     /// The number.
     pub value: f64,
+    /// Whether it is all that there is, rather than where somebody wants to hear of it.
+    pub(super) is_metric: bool,
 }
 
 /// All limits of a scope.
@@ -88,7 +90,7 @@ impl<'a> Limits<'a> {
     /// The nearest in meaning: the threshold of an alert about just this, else a limit of the same thing.
     pub(super) fn of_measure(&self, measure: &Measure<'_>, after: f64) -> Option<Limit> {
         match measure.aspect {
-            Aspect::Remaining => return Some(Limit { by: "now".to_owned(), value: 0.0 }),
+            Aspect::Remaining => return Some(Limit { by: "now".to_owned(), value: 0.0, is_metric: false }),
             Aspect::Value | Aspect::Rate => {}
             _ => return self.threshold(measure),
         }
@@ -104,7 +106,7 @@ impl<'a> Limits<'a> {
             it.metrics.iter().any(named) && it.aspects.contains(&measure.aspect)
         };
         let found = self.thresholds.iter().find(about)?;
-        Some(Limit { by: format!("alert {}", found.alert), value: found.value })
+        Some(Limit { by: format!("alert {}", found.alert), value: found.value, is_metric: false })
     }
 
     fn metric(&self, measure: &Measure<'_>, after: f64) -> Option<Limit> {
@@ -128,7 +130,7 @@ impl<'a> Limits<'a> {
                 _ => values.reduce(f64::min),
             };
             if let Some(value) = value.filter(|it| *it >= 0.5 * after && *it <= FAR * after.abs()) {
-                best = Some((alike, Limit { by: candidate.name.to_owned(), value }));
+                best = Some((alike, Limit { by: candidate.name.to_owned(), value, is_metric: true }));
             }
         }
         best.map(|it| it.1)

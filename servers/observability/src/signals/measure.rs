@@ -21,8 +21,10 @@ pub(super) struct Measure<'a> {
     pub(super) values: Cow<'a, [f64]>,
     /// Series that it is made of.
     pub(super) series: usize,
-    /// Events counted in one value, where it is known: few of them scatter by chance alone.
-    pub(super) events: Option<f64>,
+    /// Events of which one value is a share or a quantile: few of them scatter by chance alone.
+    pub(super) events: f64,
+    /// Seconds for which one value counts events one by one; 0 when it does not.
+    pub(super) seconds: f64,
     /// Moments that one value is made of.
     pub(super) smooth: usize,
     /// What is small in this family: what changes by less than a part of it does not matter.
@@ -132,7 +134,8 @@ impl<'a> Maker<'a, '_> {
             labels: labels.clone(),
             values: Cow::Owned(values),
             series: 1,
-            events: None,
+            events: 0.0,
+            seconds: 0.0,
             smooth: self.smooth,
             scale: 0.0,
         }
@@ -209,7 +212,7 @@ impl<'a> Maker<'a, '_> {
                 let part = self.smooth(&self.flow(family, &such));
                 let (values, events) = self.share(&part, &all);
                 let made = self.measure(family, aspect, labels, values);
-                into.push(Measure { series: such.len(), events: Some(events), ..made });
+                into.push(Measure { series: such.len(), events, ..made });
             }
         }
     }
@@ -220,10 +223,10 @@ impl<'a> Maker<'a, '_> {
             !["seconds", "bytes"].iter().any(|it| family.name.contains(it)) || family.part == Part::Count;
         for (labels, members) in groups {
             let per_moment = self.smooth(&self.flow(family, members));
-            let events = pieces.then(|| median(&per_moment) * self.smooth as f64);
             let values = per_moment.iter().map(|it| it / self.frame.step as f64).collect();
             let made = self.measure(family, Aspect::Rate, labels, values);
-            into.push(Measure { series: members.len(), events, ..made });
+            let seconds = if pieces { self.smooth as f64 * self.frame.step as f64 } else { 0.0 };
+            into.push(Measure { series: members.len(), seconds, ..made });
         }
     }
 
@@ -251,11 +254,12 @@ impl<'a> Maker<'a, '_> {
                         false => f64::NAN,
                     });
                 let made = self.measure(family, aspect, &labels, values.collect());
-                into.push(Measure { series: members.len(), events: Some(events), ..made });
+                into.push(Measure { series: members.len(), events, ..made });
             }
             let values = all.iter().map(|it| it / self.frame.step as f64).collect();
             let made = self.measure(family, Aspect::Rate, &labels, values);
-            into.push(Measure { series: members.len(), events: Some(events), ..made });
+            let seconds = self.smooth as f64 * self.frame.step as f64;
+            into.push(Measure { series: members.len(), seconds, ..made });
         }
     }
 
@@ -270,7 +274,7 @@ impl<'a> Maker<'a, '_> {
             let sum = self.smooth(&self.flow(sums, &members));
             let (values, events) = self.share(&sum, &all);
             let made = self.measure(sums, Aspect::Mean, &labels, values);
-            into.push(Measure { series: members.len(), events: Some(events), ..made });
+            into.push(Measure { series: members.len(), events, ..made });
         }
     }
 

@@ -5,6 +5,8 @@
 //! out most; for independent noise its maximum exceeds `h` with a chance of about `n·exp(-2·DRIFT·h)`, so `h` follows from
 //! the chance that all measures together may accuse anything, stretched by how long the baseline's noise lasts.
 
+use std::ops::Range;
+
 use super::{Aspect, Frame, measure::Measure};
 
 /// What moved, and how far.
@@ -38,6 +40,8 @@ struct Usual {
     spread: f64,
     /// By how much it rises from one moment to the next, when it does so all along.
     slope: f64,
+    /// Moments of the baseline.
+    baseline: usize,
     /// How many values tell as much as one that is independent of the one before.
     lasting: f64,
     /// The most that the baseline itself stands out.
@@ -50,7 +54,6 @@ struct Stretch {
     excess: f64,
     from: usize,
     to: usize,
-    rising: bool,
 }
 
 /// Spreads that a value may be off without counting.
@@ -65,8 +68,10 @@ const POINTS_MIN: usize = 3;
 const EFFECT_MIN: f64 = 3.0;
 /// How much more than the baseline ever did a stretch must stand out.
 const BEYOND: f64 = 2.0;
+/// Further away is as far as this: the spread of what never moved is only a floor.
+const FAR: f64 = 100.0;
 /// A moment that passes is no matter of spreads: it counts as this many.
-const RUN_OUT: f64 = 20.0;
+const RUN_OUT: f64 = 50.0;
 /// It begins where this part of the way is gone.
 const ONSET: f64 = 0.2;
 /// Of a normal distribution, spreads between the 5 and the 95 % quantile; and of one spread, median deviations.
@@ -85,28 +90,35 @@ impl<'f> Scorer<'f> {
         if measure.aspect == Aspect::Remaining {
             return self.run_out(&measure.values);
         }
-        let (baseline, window) = measure.values.split_at(self.frame.baseline);
-        let usual = self.usual(baseline, measure)?;
-        let stretch = stretch(window, &usual);
+        let usual = self.usual(measure)?;
+        let (first, end) = (self.frame.baseline, self.frame.points());
+        let stretch = stretch(&measure.values, first..end, &usual);
         let enough = self.odds / (2.0 * DRIFT) * usual.lasting;
         let points = stretch.to - stretch.from;
-        if stretch.excess < enough.max(BEYOND * usual.excess) || points < POINTS_MIN.max(measure.smooth) {
+        let goes_on = stretch.to + measure.smooth.max(2) >= end;
+        // One odd scrape shows in as many values as are taken together; a blip that is over is no movement.
+        let least =
+            if goes_on { POINTS_MIN + measure.smooth - 1 } else { 2 * (POINTS_MIN + measure.smooth - 1) };
+        if stretch.excess < enough.max(BEYOND * usual.excess) || points < least {
             return None;
         }
-        let middle = self.median(&window[stretch.from..stretch.to])?;
-        let effect = unexplained(middle, &stretch, &usual, self.frame) / usual.spread;
-        let relative = (middle - usual.median).abs() / measure.size(usual.median);
-        if effect.abs() < EFFECT_MIN || !measure.matters(usual.median, middle) {
+        let latest = if goes_on { stretch.to - points.div_ceil(3) } else { stretch.from };
+        let after = self.median(measure.values[latest..stretch.to].iter().copied())?;
+        let offs = (stretch.from..stretch.to).map(|it| usual.off(it, measure.values[it]));
+        let off = self.median(offs)?;
+        let effect = (off / usual.spread).clamp(-FAR, FAR);
+        if effect.abs() < EFFECT_MIN || !measure.matters(usual.median, after) {
             return None;
         }
-        let goes_on = stretch.to + measure.smooth.max(2) >= window.len();
-        let after = match goes_on {
-            true => self.median(&window[stretch.to - points.div_ceil(3)..stretch.to]).unwrap_or(middle),
-            false => middle,
-        };
-        let to = self.frame.baseline + if goes_on { window.len() } else { stretch.to };
-        let from = self.frame.baseline + began(window, &stretch, middle, &usual, baseline.len());
-        Some(Movement { before: usual.median, after, effect, relative, from, to })
+        let least = usual.median.abs().min(after.abs());
+        Some(Movement {
+            before: usual.median,
+            after,
+            effect,
+            relative: (after - usual.median).abs() / measure.size(least),
+            from: began(&measure.values, first, &stretch, off, &usual),
+            to: if goes_on { end } else { stretch.to },
+        })
     }
 
     /// A moment that came within the window.
@@ -124,38 +136,66 @@ impl<'f> Scorer<'f> {
         })
     }
 
-    fn usual(&mut self, baseline: &[f64], measure: &Measure<'_>) -> Option<Usual> {
-        self.sorted.clear();
-        self.sorted.extend(baseline.iter().filter(|it| it.is_finite()));
-        let count = self.sorted.len();
-        if count < BASELINE_MIN.max(baseline.len() / 5) {
+    fn usual(&mut self, measure: &Measure<'_>) -> Option<Usual> {
+        let end = self.frame.baseline;
+        let baseline = &measure.values[..end];
+        let present = baseline.iter().filter(|it| it.is_finite()).count();
+        if present < BASELINE_MIN.max(end / 5) {
             return None;
         }
-        self.sorted.sort_unstable_by(f64::total_cmp);
-        let median = self.sorted[count / 2];
-        let range = self.sorted[count - 1 - count / 20] - self.sorted[count / 20];
-        self.sorted.iter_mut().for_each(|it| *it = (*it - median).abs());
-        let deviation = *self.sorted.select_nth_unstable_by(count / 2, f64::total_cmp).1;
-        let spread = (DEVIATION * deviation).max(range / RANGE).max(measure.floor(median));
-        let third = baseline.len() / 3;
-        let ends = (self.median(&baseline[..third]), self.median(&baseline[baseline.len() - third..]));
+        let median = self.median(baseline.iter().copied())?;
+        let third = end / 3;
+        let ends = (
+            self.median(baseline[..third].iter().copied()),
+            self.median(baseline[end - third..].iter().copied()),
+        );
         let slope = match ends {
-            (Some(first), Some(last)) if self.frame.contiguous() => {
-                (last - first) / (baseline.len() - third) as f64
-            }
+            (Some(first), Some(last)) if self.frame.contiguous() => (last - first) / (end - third) as f64,
             _ => 0.0,
         };
-        let mut usual = Usual { median, spread, slope, lasting: 1.0, excess: 0.0 };
+        let mut usual = Usual { median, slope, baseline: end, spread: 0.0, lasting: 1.0, excess: 0.0 };
+        self.sorted.clear();
+        self.sorted.extend(
+            baseline.iter().enumerate().map(|(at, it)| usual.off(at, *it)).filter(|it| it.is_finite()),
+        );
+        self.sorted.sort_unstable_by(f64::total_cmp);
+        let range = self.sorted[present - 1 - present / 20] - self.sorted[present / 20];
+        let deviation = self.median_of_sizes();
+        // Of a small whole number one more or less says nothing, once it was ever other than it is.
+        let whole =
+            range > 0.0 && median.abs() < 100.0 && measure.aspect == Aspect::Value && median.fract() == 0.0;
+        let floor = measure.floor(median).max(if whole { 0.5 } else { 0.0 }).max(f64::MIN_POSITIVE);
+        usual.spread = (DEVIATION * deviation).max(range / RANGE).max(floor);
         usual.lasting = lasting(baseline, &usual);
-        usual.excess = stretch(baseline, &usual).excess;
+        usual.excess = stretch(&measure.values, 0..end, &usual).excess;
         Some(usual)
     }
 
-    fn median(&mut self, values: &[f64]) -> Option<f64> {
+    /// Of what stands in the buffer.
+    fn median_of_sizes(&mut self) -> f64 {
+        self.sorted.iter_mut().for_each(|it| *it = it.abs());
+        let middle = self.sorted.len() / 2;
+        *self.sorted.select_nth_unstable_by(middle, f64::total_cmp).1
+    }
+
+    fn median(&mut self, values: impl Iterator<Item = f64>) -> Option<f64> {
         self.sorted.clear();
-        self.sorted.extend(values.iter().filter(|it| it.is_finite()));
+        self.sorted.extend(values.filter(|it| it.is_finite()));
         let middle = self.sorted.len() / 2;
         (!self.sorted.is_empty()).then(|| *self.sorted.select_nth_unstable_by(middle, f64::total_cmp).1)
+    }
+}
+
+impl Usual {
+    /// How far a value is from what was to be expected at that moment. After the baseline its trend may go on or end:
+    /// whatever lies between is expected.
+    fn off(&self, at: usize, value: f64) -> f64 {
+        let trend = self.median + self.slope * (at as f64 - self.baseline as f64 / 2.0);
+        if at < self.baseline {
+            return value - trend;
+        }
+        let (low, high) = if trend < self.median { (trend, self.median) } else { (self.median, trend) };
+        if value < low { value - low } else { (value - high).max(0.0 * value) }
     }
 }
 
@@ -165,18 +205,20 @@ impl Measure<'_> {
         let usual = median.abs();
         match self.aspect {
             Aspect::Failed | Aspect::Refused => {
-                let events = self.events.unwrap_or(1.0).max(1.0);
+                let events = self.events.max(1.0);
                 (usual.max(1.0 / events) / events).sqrt().max(0.001)
             }
-            Aspect::Rate => match self.events {
-                // Events by chance: their number scatters by its own root.
-                Some(events) if usual > 0.0 => (usual / events.max(1.0).sqrt()).max(0.02 * usual),
-                _ => (0.02 * usual).max(0.02 * self.scale),
-            },
+            Aspect::Rate => {
+                let small = (0.02 * usual).max(0.01 * self.scale);
+                match self.seconds > 0.0 {
+                    // What comes by chance scatters by the root of its number, and one is always possible.
+                    true => small.max((usual.max(1.0 / self.seconds) / self.seconds).sqrt()),
+                    false => small.max(0.01),
+                }
+            }
             Aspect::P50 | Aspect::P99 | Aspect::Mean => 0.04 * usual,
             Aspect::Value | Aspect::Remaining => {
-                let whole = if usual < 1_000.0 && median.fract() == 0.0 { 0.3 } else { 0.0 };
-                (0.02 * usual).max(0.01 * self.scale).max(whole)
+                (0.02 * usual).max(0.02 * self.scale.min(10.0 * usual.max(1.0)))
             }
         }
         .max(f64::MIN_POSITIVE)
@@ -199,27 +241,29 @@ impl Measure<'_> {
             Aspect::Refused => change >= 0.03 && change >= 0.5 * before,
             Aspect::Rate => change >= 0.3 * self.size(before),
             Aspect::P50 | Aspect::P99 | Aspect::Mean => change >= 0.25 * self.size(before),
+            // Where there are usually several, one more or less is nothing.
+            Aspect::Value if before.fract() == 0.0 && self.scale > 1.0 && change <= 1.0 => false,
             Aspect::Value | Aspect::Remaining => change >= 0.2 * self.size(before),
         }
     }
 }
 
 /// The stretch that stands out most: the largest sum of distances, each less the drift.
-fn stretch(values: &[f64], usual: &Usual) -> Stretch {
+fn stretch(values: &[f64], within: Range<usize>, usual: &Usual) -> Stretch {
     let mut best = Stretch::default();
     let (mut up, mut down) = ((0.0, 0), (0.0, 0));
-    for (at, value) in values.iter().enumerate() {
-        let distance = ((value - usual.median) / usual.spread).clamp(-CLIP, CLIP);
+    for at in within {
+        let distance = (usual.off(at, values[at]) / usual.spread).clamp(-CLIP, CLIP);
         if distance.is_nan() {
             continue;
         }
-        for (sum, distance, rising) in [(&mut up, distance, true), (&mut down, -distance, false)] {
+        for (sum, distance) in [(&mut up, distance), (&mut down, -distance)] {
             if sum.0 <= 0.0 {
                 *sum = (0.0, at);
             }
             sum.0 += distance - DRIFT;
             if sum.0 > best.excess {
-                best = Stretch { excess: sum.0, from: sum.1, to: at + 1, rising };
+                best = Stretch { excess: sum.0, from: sum.1, to: at + 1 };
             }
         }
     }
@@ -227,10 +271,10 @@ fn stretch(values: &[f64], usual: &Usual) -> Stretch {
 }
 
 /// From the autocorrelation of neighbours: noise that lasts makes long stretches by itself.
-fn lasting(values: &[f64], usual: &Usual) -> f64 {
+fn lasting(baseline: &[f64], usual: &Usual) -> f64 {
     let (mut last, mut both, mut square) = (f64::NAN, 0.0, 0.0);
-    for value in values {
-        let distance = ((value - usual.median) / usual.spread).clamp(-CLIP, CLIP);
+    for (at, value) in baseline.iter().enumerate() {
+        let distance = (usual.off(at, *value) / usual.spread).clamp(-CLIP, CLIP);
         if distance.is_nan() {
             continue;
         }
@@ -242,40 +286,23 @@ fn lasting(values: &[f64], usual: &Usual) -> f64 {
     }
     let correlation = if square > 0.0 { (both / square).clamp(0.0, 0.95) } else { 0.0 };
     // Noise far below the floor lasts however long without standing out.
-    let size = (square / values.len().max(1) as f64).min(1.0);
+    let size = (square / baseline.len().max(1) as f64).min(1.0);
     1.0 + size * ((1.0 + correlation) / (1.0 - correlation) - 1.0)
 }
 
-/// What is left of a change when the baseline's own trend goes on; what it explains altogether is no change.
-fn unexplained(middle: f64, stretch: &Stretch, usual: &Usual, frame: &Frame) -> f64 {
-    let change = middle - usual.median;
-    let ahead = frame.baseline as f64 / 2.0 + (stretch.from + stretch.to) as f64 / 2.0;
-    let trend = usual.slope * ahead;
-    if trend * change <= 0.0 {
-        return change;
-    }
-    let left = change - trend;
-    if left * change <= 0.0 { 0.0 } else { left }
-}
-
-/// Walks back from where the stretch first reaches its middle to where it had hardly left the baseline: the sum alone may
-/// have begun with a drift long before.
-fn began(window: &[f64], stretch: &Stretch, middle: f64, usual: &Usual, baseline: usize) -> usize {
-    let side = if stretch.rising { 1.0 } else { -1.0 };
-    let trend = (side * usual.slope).max(0.0);
-    let off = |at: usize| side * (window[at] - usual.median) - trend * (at as f64 + baseline as f64 / 2.0);
-    let over = |at: usize, level: f64| off(at).is_nan() || off(at) >= level;
-    let height = side * (middle - usual.median);
-    let reached =
-        (stretch.from..stretch.to).find(|it| side * (window[*it] - middle) >= 0.0).unwrap_or(stretch.from);
-    let low = usual.spread.max(ONSET * height);
-    let mut onset = reached;
-    for at in (0..reached).rev() {
-        match over(at, low) {
-            true => onset = at,
+/// Walks back from where the stretch first reaches its middle to where it had hardly left what was expected: the sum
+/// alone may have begun with a drift long before.
+fn began(values: &[f64], first: usize, stretch: &Stretch, middle: f64, usual: &Usual) -> usize {
+    let off = |at: usize| middle.signum() * usual.off(at, values[at]);
+    let reached = (stretch.from..stretch.to).find(|it| off(*it) >= middle.abs()).unwrap_or(stretch.from);
+    let low = usual.spread.max(ONSET * middle.abs());
+    let (mut onset, mut lows) = (reached, 0);
+    for at in (first..reached).rev().filter(|it| values[*it].is_finite()) {
+        match off(at) >= low {
+            true => (onset, lows) = (at, 0),
             // One value alone may be noise.
-            false if at == 0 || !over(at - 1, low) => break,
-            false => {}
+            false if lows > 0 => break,
+            false => lows += 1,
         }
     }
     onset
