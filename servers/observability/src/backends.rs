@@ -115,6 +115,23 @@ impl Backends {
         target
     }
 
+    /// What a silence of an Alertmanager touches: the alert that its matchers name, or the whole of them where they name
+    /// none, of every team that they let through where labels are trusted to name teams. Alerts that will begin to fire
+    /// are hidden as well, so this holds whatever fires now.
+    pub(crate) fn silence_targets(&self, of: &Alertmanager, matchers: &[LabelMatcher]) -> Vec<Target> {
+        let mut target = match matchers.iter().find_map(|it| it.pins("alertname")) {
+            Some(alert) => of.connection().target("alerts", alert),
+            None => of.connection().whole("alerts"),
+        };
+        let team = matchers.iter().find_map(|it| it.pins("team"));
+        if let Some(team) = self.trusted_team(of, team) {
+            target.team = team.to_owned();
+        }
+        let teams = self.teams_within(of, matchers).filter(|it| **it != target.team);
+        let others = teams.map(|it| Target { team: it.clone(), ..target.clone() });
+        std::iter::once(target.clone()).chain(others).collect()
+    }
+
     /// The known teams whose alerts may have labels that meet all matchers and the forced ones, where labels are trusted.
     pub(crate) fn teams_within(
         &self,

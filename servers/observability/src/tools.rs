@@ -1,6 +1,7 @@
 //! Every tool of this server, in the order clients see them.
 
 mod alerts;
+mod expire_silence;
 mod explain_alert;
 mod list_alerts;
 mod query_metrics;
@@ -20,6 +21,7 @@ pub fn all() -> Vec<Listing<Backends>> {
         define::<list_alerts::ListAlerts>(),
         define::<silence_alert::SilenceAlert>(),
         define::<explain_alert::ExplainAlert>(),
+        define::<expire_silence::ExpireSilence>(),
     ]
 }
 

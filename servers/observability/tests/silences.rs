@@ -107,3 +107,49 @@ async fn a_dry_run_sends_no_write_whatever_the_backend_does() {
         call_through(tools::all(), backends(recorder.address()), "silence_alert", arguments(true)).await;
     assert!(reply.refusal.is_some_and(|it| it.code() == "unavailable"));
 }
+
+async fn expire(backends: Arc<Backends>, silence: &str, dry_run: bool) -> testkit::Reply {
+    let arguments = json!({ "silence": silence, "reason": "rolled back, healthy again", "dry_run": dry_run });
+    call_through(tools::all(), backends, "expire_silence", arguments).await
+}
+
+#[tokio::test]
+async fn a_silence_ends_once_and_saying_so_again_changes_nothing() {
+    let alertmanager = firing();
+    let made =
+        call_through(tools::all(), backends(alertmanager.address()), "silence_alert", arguments(false)).await;
+    let id = made.shaped.structured["silence"].as_str().expect("an id").to_owned();
+    let state = || alertmanager.silences()[0]["status"]["state"].clone();
+
+    let reply = expire(backends(alertmanager.address()), &id, true).await;
+    assert!(reply.shaped.text.contains("dry run: would tell people again"), "{}", reply.shaped.text);
+    assert_eq!(state(), "active");
+
+    let reply = expire(backends(alertmanager.address()), &id, false).await;
+    assert!(reply.refusal.is_none() && reply.effect, "{}", reply.shaped.text);
+    assert!(reply.shaped.text.contains("expired: people are told again"), "{}", reply.shaped.text);
+    assert_eq!(reply.shaped.structured["undo"]["tool"], "silence_alert");
+    assert_eq!(state(), "expired");
+
+    let again = expire(backends(alertmanager.address()), &id, false).await;
+    assert!(again.refusal.is_none(), "{}", again.shaped.text);
+    assert!(again.shaped.text.contains("nothing to do: it ended at 20"), "{}", again.shaped.text);
+    assert!(!again.shaped.structured.contains_key("undo"));
+}
+
+#[tokio::test]
+async fn a_silence_whose_end_nobody_heard_is_an_unknown_outcome() {
+    let alertmanager = firing();
+    let made =
+        call_through(tools::all(), backends(alertmanager.address()), "silence_alert", arguments(false)).await;
+    let id = made.shaped.structured["silence"].as_str().expect("an id").to_owned();
+    let recorder = Recorder::before(alertmanager.address());
+    recorder.on("DELETE", "/api/v2/silence/", Behaviour::DropAnswer);
+    let reply = expire(backends(recorder.address()), &id, false).await;
+    assert!(reply.shaped.text.contains("may or may not have done it"), "{}", reply.shaped.text);
+    assert_eq!(alertmanager.silences()[0]["status"]["state"], "expired");
+    let before = recorder.requests_to("DELETE", "/").len();
+    let unknown = expire(backends(recorder.address()), "0b1c2d3e", false).await;
+    assert!(unknown.refusal.is_some_and(|it| it.code() == "not_found"));
+    assert_eq!(recorder.requests_to("DELETE", "/").len(), before, "nothing was sent for it");
+}

@@ -8,7 +8,10 @@ use std::{
 
 use config::Http;
 use http::{HeaderMap, HeaderValue, Method, header};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use tokio::{
     sync::{OnceCell, Semaphore},
     time::{Instant, timeout_at},
@@ -98,6 +101,23 @@ impl Endpoint {
         self.write_json(path, body, deadline).await
     }
 
+    /// Writes with `DELETE`; success is an empty answer or any JSON. Proof as for [`Endpoint::post_json`].
+    pub async fn delete(
+        &self,
+        _leave: Leave<'_>,
+        path: &[&str],
+        deadline: Deadline,
+    ) -> Result<(), ToolError> {
+        self.remove(path, deadline).await
+    }
+
+    /// The part of a deletion that needs no proof, so that it can be tested.
+    pub(crate) async fn remove(&self, path: &[&str], deadline: Deadline) -> Result<(), ToolError> {
+        let intent = Intent::Write;
+        let outgoing = Outgoing { intent, method: Method::DELETE, path, query: &[], body: None, deadline };
+        self.send::<IgnoredAny>(outgoing).await.map(|_| ())
+    }
+
     /// The part of a write that needs no proof, so that it can be tested: only `policy` and `audit` make one.
     pub(crate) async fn write_json<T: DeserializeOwned + Send + 'static>(
         &self,
@@ -140,6 +160,7 @@ impl Endpoint {
     ) -> Result<T, ToolError> {
         let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
         let intent = outgoing.intent;
+        let may_be_empty = outgoing.method == Method::DELETE;
         let address = self.address(outgoing.path, outgoing.query);
         let request = self.request(&address, outgoing).await.map_err(|it| self.unready(&it))?;
         sent.store(true, Ordering::Relaxed);
@@ -158,7 +179,10 @@ impl Endpoint {
             return Err(failure::from_status(&self.name, intent, status, &kind, &body));
         }
         let parsed = async {
-            let body = body::read(&mut response, ANSWER_BYTES_MAX).await?;
+            let mut body = body::read(&mut response, ANSWER_BYTES_MAX).await?;
+            if may_be_empty && body.is_empty() {
+                body = b"null".to_vec();
+            }
             let kind = kind.with_length(body.len());
             body::json(kind, body).await
         };

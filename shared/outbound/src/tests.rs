@@ -268,3 +268,22 @@ fn an_address_or_header_that_could_leak_or_mislead_is_refused_at_start() {
         assert_eq!(error, OutboundError::Header { connection: "prod".to_owned(), header: name.to_owned() });
     }
 }
+
+#[tokio::test]
+async fn a_deletion_is_done_when_nothing_or_json_is_answered_and_unknown_otherwise() {
+    async fn remove(manner: Manner) -> Result<(), ToolError> {
+        let peer = Peer::start(manner).await;
+        let result = endpoint(&peer.url()).remove(&["api", "a/b"], None).await;
+        assert!(peer.asked()[0].starts_with("DELETE /api/a%2Fb HTTP/1.1\r\n"), "{}", peer.asked()[0]);
+        result
+    }
+    assert!(remove(say("200 OK", "", "")).await.is_ok());
+    assert!(remove(json("200 OK", "{}")).await.is_ok());
+    for manner in
+        [say("200 OK", "Content-Type: text/html\r\n", "<html>"), Manner::HangUp, json("500 Oops", "{}")]
+    {
+        assert_eq!(remove(manner).await.expect_err("unknown").code(), "outcome_unknown");
+    }
+    assert_eq!(remove(json("404 Not Found", "{}")).await.expect_err("no such").code(), "rejected");
+    assert!(read(say("200 OK", "", "")).await.is_err(), "a read that answers nothing has failed");
+}

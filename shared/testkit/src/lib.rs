@@ -21,6 +21,8 @@ mod tokens;
 
 pub use contract::{contract, examples_parse};
 pub use folder::{copy_folder, files};
+/// What a caller hears of a call.
+pub use gate::Reply;
 pub use process::{DEADLINE, wait_until};
 pub use schema::{assert_valid, problems};
 pub use through::call_through;

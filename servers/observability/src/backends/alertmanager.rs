@@ -46,12 +46,16 @@ pub(crate) struct AlertStatus {
     pub(crate) inhibited_by: Vec<String>,
 }
 
-/// A silence that exists.
+/// A silence that exists. Its matchers never change: a change of them makes another silence.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Silence {
     pub(crate) id: String,
     pub(crate) matchers: Vec<SilenceMatcher>,
+    #[serde(default)]
+    pub(crate) created_by: String,
+    #[serde(default)]
+    pub(crate) comment: String,
     pub(crate) ends_at: Timestamp,
     pub(crate) status: SilenceStatus,
 }
@@ -135,12 +139,34 @@ impl Alertmanager {
         ends: Timestamp,
         deadline: Deadline,
     ) -> Result<Option<Silence>, ToolError> {
-        let all: Vec<Silence> = self.endpoint.get_json(&["api", "v2", "silences"], &[], deadline).await?;
+        let all = self.all_silences(deadline).await?;
         let wanted = sorted(matchers);
         let same = |it: &Silence| {
             it.status.state == "active" && it.ends_at >= ends && sorted(&it.matchers) == wanted
         };
         Ok(all.into_iter().find(same))
+    }
+
+    /// Silences that carry every forced matcher, whatever their state: `GET /silences`.
+    pub(crate) async fn silences(&self, deadline: Deadline) -> Result<Vec<Silence>, ToolError> {
+        let mut all = self.all_silences(deadline).await?;
+        let forced: Vec<SilenceMatcher> = self.forced.matchers().iter().map(SilenceMatcher::from).collect();
+        all.retain(|it| forced.iter().all(|forced| it.matchers.contains(forced)));
+        Ok(all)
+    }
+
+    async fn all_silences(&self, deadline: Deadline) -> Result<Vec<Silence>, ToolError> {
+        self.endpoint.get_json(&["api", "v2", "silences"], &[], deadline).await
+    }
+
+    /// Ends a silence: `DELETE /silence/{id}`.
+    pub(crate) async fn expire_silence(
+        &self,
+        leave: Leave<'_>,
+        id: &str,
+        deadline: Deadline,
+    ) -> Result<(), ToolError> {
+        self.endpoint.delete(leave, &["api", "v2", "silence", id], deadline).await
     }
 
     /// Makes a silence and returns its id: `POST /silences`.
@@ -166,6 +192,19 @@ impl NewSilence {
         comment: String,
     ) -> NewSilence {
         NewSilence { matchers, starts_at: utc(from), ends_at: utc(to), created_by, comment }
+    }
+}
+
+impl SilenceMatcher {
+    /// As an argument.
+    pub(crate) fn as_argument(&self) -> LabelMatcher {
+        let relation = match (self.is_regex, self.is_equal) {
+            (false, true) => Relation::Equal,
+            (false, false) => Relation::NotEqual,
+            (true, true) => Relation::Matches,
+            (true, false) => Relation::MatchesNot,
+        };
+        LabelMatcher { name: self.name.clone(), relation, value: self.value.clone() }
     }
 }
 

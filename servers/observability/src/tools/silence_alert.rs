@@ -60,7 +60,7 @@ struct Plan {
     existing: Option<(String, Timestamp)>,
 }
 
-const SILENCED: &str = "silenced; to undo, expire the silence in Alertmanager; it ends by itself";
+const SILENCED: &str = "silenced; to undo, `expire_silence`; it ends by itself";
 
 impl Tool for SilenceAlert {
     const NAME: &'static str = "silence_alert";
@@ -70,19 +70,11 @@ impl Tool for SilenceAlert {
     type Backends = Backends;
     type Facts = SilenceFacts;
 
-    /// The alert that the matchers name, of every team that they let through where labels are trusted to name teams.
-    /// Alerts that will begin to fire are hidden as well, so this holds whatever fires now.
+    /// The alert that the matchers name, of every team that they let through.
     fn targets(&self, backends: &Backends) -> Result<Vec<Target>, ToolError> {
         let alertmanager = backends.alertmanager(self.connection.as_ref())?;
-        let mut target = alertmanager.connection().target("alerts", self.alert()?);
-        let team = self.matchers.as_slice().iter().find_map(|it| it.pins("team"));
-        if let Some(team) = backends.trusted_team(alertmanager, team) {
-            target.team = team.to_owned();
-        }
-        let teams = backends.teams_within(alertmanager, self.matchers.as_slice());
-        let others =
-            teams.filter(|it| **it != target.team).map(|it| Target { team: it.clone(), ..target.clone() });
-        let targets: Vec<Target> = std::iter::once(target.clone()).chain(others).collect();
+        self.alert()?;
+        let targets = backends.silence_targets(alertmanager, self.matchers.as_slice());
         match targets.len() > Target::MAX {
             true => Err(ToolError::Invalid {
                 argument: "matchers",
