@@ -32,6 +32,7 @@ use promql_parser::parser::{Call, Expr, value::ValueType};
 
 use crate::store::{Labels, Store};
 
+pub(crate) use label::is_name as is_label;
 pub(crate) use parse::{Parsed, selector};
 pub(crate) use select::admits;
 pub(crate) use text::{duration_ms, number, number_e};

@@ -206,9 +206,8 @@ impl Matching<'_> {
 
     /// The labels of a pair.
     fn labels(&self, many: &Labels, one: &Labels) -> Labels {
-        let on = self.names().is_some_and(|it| it.0);
         let arithmetic = matches!(self.operator, Operator::Arithmetic(_));
-        let mut labels = if arithmetic || on || self.boolean { many.unnamed() } else { many.clone() };
+        let mut labels = if arithmetic || self.boolean { many.unnamed() } else { many.clone() };
         match self.cardinality() {
             Some(VectorMatchCardinality::ManyToOne(include) | VectorMatchCardinality::OneToMany(include)) => {
                 for name in &include.labels {

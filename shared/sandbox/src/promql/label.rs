@@ -52,7 +52,7 @@ fn check(into: &str, function: &str) -> Evaluated<()> {
 }
 
 /// Whether a label may be called so.
-pub(super) fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let letter = |it: char| it.is_ascii_alphabetic() || it == '_';
     text.starts_with(letter) && text.chars().all(|it| letter(it) || it.is_ascii_digit())
 }
