@@ -145,6 +145,9 @@ impl Redactor {
 
     /// What of a text is to be masked, in order and apart.
     fn spans(&mut self, text: &str) -> Vec<Span> {
+        if self.block.is_outside() && is_word(text) {
+            return Vec::new();
+        }
         let mut spans = Vec::new();
         let (before, mut after) = (self.block, self.block);
         let mut view = View::visible(text);
@@ -180,6 +183,18 @@ impl Redactor {
         }
         masked.push_str(&text[from..]);
         masked
+    }
+}
+
+/// Whether a text is too short and too plain to hold anything that is looked for: most names and words are. The shortest
+/// secret of a known form has 15 characters, or a mark that these do not have.
+fn is_word(text: &str) -> bool {
+    let plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'.' | b'-');
+    let letter = |it: u8| it.is_ascii_lowercase() || it == b'_';
+    match text.len() {
+        0..14 => text.bytes().all(plain),
+        14..18 => text.bytes().all(letter),
+        _ => false,
     }
 }
 

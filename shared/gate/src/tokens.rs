@@ -33,6 +33,8 @@ mod price {
     pub(super) const BYTE: u64 = 100;
     /// Of dashes, quotation marks, boxes and bars, which are two tokens at most.
     pub(super) const DRAWING: u64 = 200;
+    /// Of any one byte: a first digit behind a blank.
+    pub(super) const MOST: u64 = DIGITS + BLANK_BEFORE_DIGITS;
 }
 
 /// Frequent words and parts of words, one a line.
@@ -46,6 +48,11 @@ const PAIRS: &[u8] =
 /// At least as many tokens as common byte-pair tokenizers make of the text.
 pub fn upper_bound(text: &str) -> u64 {
     (price::TEXT + hundredths(text)).div_ceil(100)
+}
+
+/// At least [`upper_bound`], from the length alone.
+pub(crate) fn ceiling(text: &str) -> u64 {
+    (price::TEXT + price::MOST * text.len() as u64).div_ceil(100)
 }
 
 /// The price of a text as a part of another.

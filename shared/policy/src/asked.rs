@@ -1,5 +1,7 @@
 //! How does a question look to Cedar? Entities, and a context that is typed by the schema.
 
+use std::{collections::HashMap, sync::LazyLock};
+
 use cedar_policy::{Context, Entities, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
@@ -63,10 +65,18 @@ pub(crate) fn resource_parents(target: &Target) -> [Entity; 4] {
     ]
 }
 
+/// Types that every question names: Cedar runs its whole grammar to read one.
+static TYPES: LazyLock<HashMap<&'static str, EntityTypeName>> = LazyLock::new(|| {
+    let names = ["Action", "Agent", "DataClass", "Environment", "Region", "Target", "Team", "Tier", "User"];
+    names.into_iter().filter_map(|it| Some((it, it.parse().ok()?))).collect()
+});
+
 /// An entity's name in Cedar's own form.
 pub(crate) fn uid(entity: &Entity) -> Result<EntityUid, String> {
-    let kind: EntityTypeName =
-        entity.kind.parse().map_err(|_| format!("`{}` is no entity type", entity.kind))?;
+    let kind = match TYPES.get(entity.kind.as_str()) {
+        Some(known) => known.clone(),
+        None => entity.kind.parse().map_err(|_| format!("`{}` is no entity type", entity.kind))?,
+    };
     Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(&entity.id)))
 }
 
@@ -100,42 +110,61 @@ pub(crate) fn with_target(entities: &Entities, target: &Target) -> Result<Entiti
     entities.clone().add_entities([entity], None).map_err(|it| it.to_string())
 }
 
-/// The context of a call. What does not fit the schema is an error: rules were checked against the schema only.
+/// Whether arguments fit the schema. What does not is refused before any rule is asked: rules were checked against the
+/// schema only.
+pub(crate) fn fits(action: &Action, input: Option<&Map<String, Value>>) -> Result<(), String> {
+    let fields = action.input().ok_or("it is no tool")?;
+    input.map_or(Ok(()), |it| fits_record(fields, it, ""))
+}
+
+/// The context of a call whose arguments fit.
 pub(crate) fn context(
     action: &Action,
     input: Option<&Map<String, Value>>,
     circumstances: &Circumstances,
     agreement: Agreement,
-    zone: &TimeZone,
+    clock: Clock<'_>,
     assurance: &str,
 ) -> Result<Context, String> {
     let fields = action.input().ok_or("it is no tool")?;
-    let mut pairs = circumstance_pairs(circumstances, zone, assurance);
+    let mut pairs = circumstance_pairs(circumstances, clock, assurance);
     if let Some(input) = input {
-        pairs.push(("input".to_owned(), record(fields, input, "")?));
+        pairs.push(("input".to_owned(), record(fields, input)?));
     }
     pairs.push(("approvals".to_owned(), RestrictedExpression::new_long(agreement.approvals.into())));
     pairs.push(("confirmed".to_owned(), RestrictedExpression::new_bool(agreement.confirmed)));
     Context::from_pairs(pairs).map_err(|it| it.to_string())
 }
 
+/// How rules look at the time.
+#[derive(Clone, Copy)]
+pub(crate) struct Clock<'a> {
+    pub(crate) zone: &'a TimeZone,
+    /// Whether a rule looks at `now`, which Cedar takes as long to read as all the rest.
+    pub(crate) now: bool,
+}
+
 /// The part of a context that is the same for calls and for revealing.
 pub(crate) fn circumstance_pairs(
     circumstances: &Circumstances,
-    zone: &TimeZone,
+    clock: Clock<'_>,
     assurance: &str,
 ) -> Vec<(String, RestrictedExpression)> {
-    let local = circumstances.now.to_zoned(zone.clone());
+    let local = circumstances.now.to_zoned(clock.zone.clone());
     let weekday = WEEKDAYS[usize::from(local.weekday().to_monday_zero_offset().unsigned_abs())];
     let minute = i64::from(local.hour()) * 60 + i64::from(local.minute());
     let text = |it: &str| RestrictedExpression::new_string(it.to_owned());
-    vec![
+    let mut pairs = vec![
         ("assurance".to_owned(), text(assurance)),
         ("channel".to_owned(), text(circumstances.channel.word())),
-        ("now".to_owned(), RestrictedExpression::new_datetime(instant(circumstances.now))),
         ("weekday".to_owned(), text(weekday)),
         ("minute_of_day".to_owned(), RestrictedExpression::new_long(minute)),
-    ]
+    ];
+    if clock.now {
+        let now = RestrictedExpression::new_datetime(instant(circumstances.now));
+        pairs.push(("now".to_owned(), now));
+    }
+    pairs
 }
 
 /// As Cedar reads it, e.g. `2026-11-22T01:30:00.000Z`.
@@ -145,41 +174,58 @@ fn instant(now: jiff::Timestamp) -> String {
     format!("{date}T{:02}:{:02}:{:02}.{:03}Z", time.hour(), time.minute(), time.second(), time.millisecond())
 }
 
-fn record(fields: &Record, input: &Map<String, Value>, path: &str) -> Result<RestrictedExpression, String> {
+fn fits_record(fields: &Record, input: &Map<String, Value>, path: &str) -> Result<(), String> {
     let missing = fields.iter().find(|(name, field)| field.required && !input.contains_key(*name));
     if let Some((name, _)) = missing {
         return Err(format!("argument `{path}{name}` is missing"));
     }
-    let mut pairs = Vec::with_capacity(input.len());
-    for (name, value) in input {
-        match fields.get(name) {
-            Some(Field { required: false, .. }) if value.is_null() => {}
-            Some(field) => pairs.push((name.clone(), expression(&field.kind, value, path, name)?)),
-            None => return Err(format!("argument `{path}{name}` is not in the schema")),
+    input.iter().try_for_each(|(name, value)| match fields.get(name) {
+        Some(Field { required: false, .. }) if value.is_null() => Ok(()),
+        Some(field) => fits_kind(&field.kind, value, path, name),
+        None => Err(format!("argument `{path}{name}` is not in the schema")),
+    })
+}
+
+fn fits_kind(kind: &Kind, value: &Value, path: &str, name: &str) -> Result<(), String> {
+    match (kind, value) {
+        (Kind::Text(Some(words)), Value::String(text)) if !words.contains(text) => {
+            Err(format!("argument `{path}{name}` is none of its words"))
         }
+        (Kind::Text(_), Value::String(_)) | (Kind::Bool, Value::Bool(_)) => Ok(()),
+        (Kind::Long, Value::Number(number)) if number.is_i64() => Ok(()),
+        (Kind::Set(items), Value::Array(values)) => {
+            values.iter().try_for_each(|it| fits_kind(items, it, path, name))
+        }
+        (Kind::Record(fields), Value::Object(values)) => {
+            fits_record(fields, values, &format!("{path}{name}."))
+        }
+        _ => Err(format!("argument `{path}{name}` is not of its type")),
     }
+}
+
+fn record(fields: &Record, input: &Map<String, Value>) -> Result<RestrictedExpression, String> {
+    let given = input.iter().filter(|(_, value)| !value.is_null());
+    let pairs = given.map(|(name, value)| {
+        let field = fields.get(name).ok_or_else(|| format!("argument `{name}` is not in the schema"))?;
+        Ok((name.clone(), expression(&field.kind, value)?))
+    });
+    let pairs = pairs.collect::<Result<Vec<_>, String>>()?;
     RestrictedExpression::new_record(pairs).map_err(|it| it.to_string())
 }
 
-fn expression(kind: &Kind, value: &Value, path: &str, name: &str) -> Result<RestrictedExpression, String> {
-    let wrong = || format!("argument `{path}{name}` is not of its type");
+fn expression(kind: &Kind, value: &Value) -> Result<RestrictedExpression, String> {
+    let wrong = || "an argument is not of its type".to_owned();
     match (kind, value) {
-        (Kind::Text(words), Value::String(text)) => {
-            if words.as_ref().is_some_and(|it| !it.contains(text)) {
-                return Err(format!("argument `{path}{name}` is none of its words"));
-            }
-            Ok(RestrictedExpression::new_string(text.clone()))
-        }
+        (Kind::Text(_), Value::String(text)) => Ok(RestrictedExpression::new_string(text.clone())),
         (Kind::Long, Value::Number(number)) => {
             Ok(RestrictedExpression::new_long(number.as_i64().ok_or_else(wrong)?))
         }
         (Kind::Bool, Value::Bool(value)) => Ok(RestrictedExpression::new_bool(*value)),
         (Kind::Set(items), Value::Array(values)) => {
-            let items: Result<Vec<_>, _> =
-                values.iter().map(|it| expression(items, it, path, name)).collect();
+            let items: Result<Vec<_>, _> = values.iter().map(|it| expression(items, it)).collect();
             Ok(RestrictedExpression::new_set(items?))
         }
-        (Kind::Record(fields), Value::Object(values)) => record(fields, values, &format!("{path}{name}.")),
+        (Kind::Record(fields), Value::Object(values)) => record(fields, values),
         _ => Err(wrong()),
     }
 }

@@ -1,13 +1,13 @@
 //! May they? Every target is asked about, and every one must be permitted.
 
-use std::sync::Arc;
+use std::{cell::OnceCell, sync::Arc};
 
-use cedar_policy::{Entities, EntityUid, Request};
+use cedar_policy::{Context, Entities, EntityUid, Request};
 use serde_json::{Map, Value};
 
 use crate::{
     Caller, Circumstances, Denial, NeedsApproval, Permit, Policy, Question, Refusal, Target,
-    asked::{self, Agreement},
+    asked::{self, Agreement, Clock},
     family::Action,
     rule::{Entity, Rule},
     slice::{Failed, Slice, holds},
@@ -25,7 +25,8 @@ pub(crate) struct Asked<'a> {
     principal: EntityUid,
     action: EntityUid,
     agreement: Agreement,
-    context: cedar_policy::Context,
+    /// Made when a condition first looks at it.
+    context: OnceCell<Result<Context, String>>,
 }
 
 /// What the rules of one slice say.
@@ -113,22 +114,35 @@ impl<'a> Asked<'a> {
         circumstances: &'a Circumstances,
     ) -> Result<Asked<'a>, Refusal> {
         let tool = policy.tool(name).ok_or_else(|| denied(format!("no tool is called `{name}`")))?;
+        asked::fits(tool, input).map_err(denied)?;
         let agreement = Agreement::of(circumstances);
-        let assurance = caller.assurance.word();
-        let context = asked::context(tool, input, circumstances, agreement, &policy.zone, assurance);
         let principal = asked::uid(&asked::principal(caller)).map_err(denied)?;
         let action = asked::uid(&Entity::new("Action", name)).map_err(denied)?;
-        let context = context.map_err(denied)?;
+        let context = OnceCell::new();
         Ok(Asked { policy, caller, name, tool, input, circumstances, principal, action, agreement, context })
     }
 
     /// The same question, were there more agreement.
-    pub(crate) fn agreed(&self, agreement: Agreement) -> Result<Asked<'a>, Refusal> {
-        let assurance = self.caller.assurance.word();
-        let zone = &self.policy.zone;
-        let context = asked::context(self.tool, self.input, self.circumstances, agreement, zone, assurance);
+    pub(crate) fn agreed(&self, agreement: Agreement) -> Asked<'a> {
         let (principal, action) = (self.principal.clone(), self.action.clone());
-        Ok(Asked { principal, action, agreement, context: context.map_err(denied)?, ..*self })
+        Asked { principal, action, agreement, context: OnceCell::new(), ..*self }
+    }
+
+    fn context(&self) -> Result<Context, String> {
+        let make = || {
+            let clock = Clock { zone: &self.policy.zone, now: self.policy.now };
+            let assurance = self.caller.assurance.word();
+            asked::context(self.tool, self.input, self.circumstances, self.agreement, clock, assurance)
+        };
+        self.context.get_or_init(make).clone()
+    }
+
+    /// What the rules of a slice say of a target.
+    fn finding(&self, slice: &Slice, target: &Target) -> Result<Finding, Refusal> {
+        match slice.settled() {
+            Some(finding) => Ok(finding),
+            None => Ok(Scene::new(self, slice, target)?.finding()),
+        }
     }
 
     pub(crate) fn slice(&self, target: &Target) -> Result<Arc<Slice>, Refusal> {
@@ -137,7 +151,7 @@ impl<'a> Asked<'a> {
 
     /// Whether a target is permitted as the call stands.
     pub(crate) fn permits(&self, slice: &Slice, target: &Target) -> bool {
-        Scene::new(self, slice, target).is_ok_and(|it| matches!(it.finding(), Finding::Permitted(_)))
+        matches!(self.finding(slice, target), Ok(Finding::Permitted(_)))
     }
 
     /// Every rule of a slice that holds, or whose evaluation fails.
@@ -149,8 +163,7 @@ impl<'a> Asked<'a> {
 
     /// The answer for one target: the permitting rule, or why not.
     pub(crate) fn answer(&self, slice: &Slice, target: &Target) -> Result<usize, Refusal> {
-        let scene = Scene::new(self, slice, target)?;
-        let finding = scene.finding();
+        let finding = self.finding(slice, target)?;
         let liftable = match finding {
             Finding::Permitted(rule) => return Ok(rule),
             Finding::Forbidden(rule) => self.policy.rules[rule].uses.agreement,
@@ -161,12 +174,13 @@ impl<'a> Asked<'a> {
             return Err(Refusal::Denied(self.policy.denial(finding)));
         }
         for more in self.agreement.more() {
-            if let Finding::Permitted(rule) = Scene::new(&self.agreed(more)?, slice, target)?.finding() {
+            if let Finding::Permitted(rule) = self.agreed(more).finding(slice, target)? {
+                let scene = Scene::new(self, slice, target)?;
                 return Err(Refusal::NeedsApproval(self.needs(&scene, target, more, rule)));
             }
         }
         // Agreement lifts what it can; what is left is the reason.
-        let left = Scene::new(&self.agreed(self.agreement.all())?, slice, target)?.finding();
+        let left = self.agreed(self.agreement.all()).finding(slice, target)?;
         Err(Refusal::Denied(self.policy.denial(left)))
     }
 
@@ -204,7 +218,7 @@ pub(crate) struct Scene<'a> {
     rules: &'a [Rule],
     slice: &'a Slice,
     request: Request,
-    entities: Entities,
+    entities: Arc<Entities>,
 }
 
 impl<'a> Scene<'a> {
@@ -227,10 +241,11 @@ impl<'a> Scene<'a> {
         let rules = &asked.policy.rules;
         let resource = asked::uid(&asked::resource(target)).map_err(denied)?;
         let (principal, action) = (asked.principal.clone(), asked.action.clone());
-        let request = Request::new(principal, action, resource, asked.context.clone(), None);
+        let context = asked.context().map_err(denied)?;
+        let request = Request::new(principal, action, resource, context, None);
         let request = request.map_err(|it| denied(it.to_string()))?;
         let entities = match object {
-            true => asked::with_target(&slice.entities, target).map_err(denied)?,
+            true => slice.about(target).map_err(denied)?,
             false => slice.entities.clone(),
         };
         Ok(Scene { rules, slice, request, entities })
@@ -285,9 +300,4 @@ pub(crate) fn nobody() -> Denial {
 
 pub(crate) fn denied(reason: impl Into<String>) -> Refusal {
     Refusal::Denied(Denial { policy: None, reason: reason.into(), instead: None })
-}
-
-/// Who asks, for rules that look at a caller only.
-pub(crate) fn covers(rule: &Rule, caller: &Caller) -> bool {
-    rule.principal.covers(&asked::principal(caller), &asked::principal_parents(caller))
 }

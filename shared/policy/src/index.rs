@@ -2,24 +2,31 @@
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     sync::{Arc, PoisonError, RwLock},
 };
 
 use crate::{
     Caller, Target, asked,
     rule::{Entity, Pinned, Rule},
+    screen::Screen,
     slice::Slice,
 };
 
-/// Slices kept at once: callers × tools × places; more start over.
+/// Answers kept at once: callers × tools × places; more start over.
 const KEPT: usize = 2048;
 
 /// Rules by action and resource scope, and the slices that were asked for.
 #[derive(Debug)]
 pub(crate) struct Index {
     shelves: HashMap<String, Shelf>,
-    slices: RwLock<HashMap<Vec<u8>, Arc<Slice>>>,
+    slices: Kept<Slice>,
+    screens: Kept<Screen>,
 }
+
+/// What was asked for lately, by everything that it depends on.
+#[derive(Debug)]
+struct Kept<T>(RwLock<HashMap<Vec<u8>, Arc<T>>>);
 
 /// Rules about one action, as positions in the set.
 #[derive(Debug, Default)]
@@ -47,7 +54,7 @@ impl Index {
                 }
             }
         }
-        Index { shelves, slices: RwLock::default() }
+        Index { shelves, slices: Kept::new(), screens: Kept::new() }
     }
 
     /// Positions of all rules about an action, in order.
@@ -69,17 +76,34 @@ impl Index {
         make: impl FnOnce(Vec<usize>) -> Result<Slice, String>,
     ) -> Result<Arc<Slice>, String> {
         let Some(shelf) = self.shelves.get(tool) else { return make(Vec::new()).map(Arc::new) };
-        let key = key(caller, tool, target, shelf.single);
-        if let Some(kept) = self.slices.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        let key = key(caller, tool, Some((target, shelf.single)));
+        self.slices.get(key, || make(shelf.covering(rules, caller, target)))
+    }
+
+    /// The rules about a tool whose scope covers a caller, wherever the target is.
+    pub(crate) fn screen(&self, rules: &[Rule], caller: &Caller, tool: &str) -> Arc<Screen> {
+        let make = || Ok::<_, Infallible>(Screen::new(rules, self.about(tool), caller));
+        let Ok(screen) = self.screens.get(key(caller, tool, None), make);
+        screen
+    }
+}
+
+impl<T> Kept<T> {
+    fn new() -> Kept<T> {
+        Kept(RwLock::default())
+    }
+
+    fn get<E>(&self, key: Vec<u8>, make: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
+        if let Some(kept) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(kept.clone());
         }
-        let slice = Arc::new(make(shelf.covering(rules, caller, target))?);
-        let mut slices = self.slices.write().unwrap_or_else(PoisonError::into_inner);
-        if slices.len() >= KEPT {
-            slices.clear();
+        let made = Arc::new(make()?);
+        let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT {
+            kept.clear();
         }
-        slices.insert(key, slice.clone());
-        Ok(slice)
+        kept.insert(key, made.clone());
+        Ok(made)
     }
 }
 
@@ -101,20 +125,22 @@ impl Shelf {
 }
 
 /// Everything that a slice depends on, each part behind its length so that no two questions share a key.
-fn key(caller: &Caller, tool: &str, target: &Target, single: bool) -> Vec<u8> {
+fn key(caller: &Caller, tool: &str, place: Option<(&Target, bool)>) -> Vec<u8> {
     let mut key = Vec::with_capacity(192);
     let mut push = |part: &str| {
         key.extend_from_slice(&part.len().to_le_bytes());
         key.extend_from_slice(part.as_bytes());
     };
     let person = caller.on_behalf_of.as_deref();
-    let place = [&target.environment, &target.region, &target.team, &target.tier, &target.connection];
     for part in [tool, &caller.agent, person.map_or("", |_| "person"), person.unwrap_or_default()] {
         push(part);
     }
-    place.into_iter().for_each(|it| push(it));
-    push(target.kind);
-    push(if single { &target.id } else { "" });
+    if let Some((target, single)) = place {
+        let parts = [&target.environment, &target.region, &target.team, &target.tier, &target.connection];
+        parts.into_iter().for_each(|it| push(it));
+        push(target.kind);
+        push(if single { &target.id } else { "" });
+    }
     for team in &caller.teams {
         push(team);
     }

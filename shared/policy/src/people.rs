@@ -29,7 +29,8 @@ impl Policy {
         if covering.iter().all(|it| it.forbids()) {
             return Ok(false);
         }
-        let pairs = asked::circumstance_pairs(circumstances, &self.zone, caller.assurance.word());
+        let clock = asked::Clock { zone: &self.zone, now: self.now };
+        let pairs = asked::circumstance_pairs(circumstances, clock, caller.assurance.word());
         let context = Context::from_pairs(pairs).map_err(|it| it.to_string())?;
         let action_uid = asked::uid(&Entity::new("Action", "reveal"))?;
         let request =

@@ -23,6 +23,8 @@ pub struct Policy {
     pub(crate) rules: Vec<Rule>,
     pub(crate) index: Index,
     pub(crate) zone: TimeZone,
+    /// Whether a rule looks at `now`.
+    pub(crate) now: bool,
     schema_text: String,
     digest: Digest,
 }
@@ -35,7 +37,8 @@ impl Policy {
         let index = Index::new(&loaded.rules);
         let digest = digest(&loaded.rules, &loaded.schema_text, &setup.zone);
         let load::Loaded { family, rules, schema_text } = loaded;
-        Ok(Policy { family, rules, index, zone: setup.zone, schema_text, digest })
+        let now = rules.iter().any(|it| it.uses.now);
+        Ok(Policy { family, rules, index, zone: setup.zone, now, schema_text, digest })
     }
 
     /// What holds where nothing is configured: reads and dry runs.
@@ -89,7 +92,7 @@ impl Policy {
             let request = Request::new(principal, action, resource, Context::empty(), None);
             let request = request.map_err(|it| it.to_string())?;
             let sample = Sample { request, entities: asked::with_target(&entities, target)? };
-            Ok(Slice::new(&self.rules, covering, &sample, entities))
+            Ok(Slice::new(&self.rules, covering, &sample, Arc::new(entities)))
         })
     }
 }

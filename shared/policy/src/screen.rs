@@ -1,9 +1,9 @@
 //! Can it be refused before any backend is asked? Only if no narrowing of the targets could change that.
 
 use crate::{
-    Caller, Denial, Policy, Target, UNKNOWN,
-    decide::{Finding, covers, nobody},
-    rule::{Pinned, Reach},
+    Caller, Denial, Policy, Target, UNKNOWN, asked,
+    decide::{Finding, nobody},
+    rule::{Pinned, Reach, Rule},
 };
 
 /// How a scope relates to what a target may still become.
@@ -26,25 +26,38 @@ impl Policy {
                 instead: None,
             });
         }
-        let about: Vec<usize> =
-            self.index.about(tool).into_iter().filter(|it| covers(&self.rules[*it], caller)).collect();
+        let about = self.index.screen(&self.rules, caller, tool);
         // A rule that forbids says more than that none permits: it is named first.
+        let scope = |at: &usize| &self.rules[*at].resource;
         for target in targets {
-            let certain = |it: &&usize| {
-                let rule = &self.rules[**it];
-                let always = covered(&rule.resource, target) == Cover::Always;
-                rule.forbids() && rule.condition.is_none() && always
-            };
-            if let Some(at) = about.iter().find(certain) {
+            if let Some(at) = about.forbids.iter().find(|it| covered(scope(it), target) == Cover::Always) {
                 return Err(self.denial(Finding::Forbidden(*at)));
             }
         }
-        let permits = || about.iter().map(|it| &self.rules[*it]).filter(|it| !it.forbids());
-        let reached = |target: &Target| permits().any(|it| covered(&it.resource, target) != Cover::Never);
-        if permits().next().is_none() || !targets.iter().all(reached) {
+        let reached =
+            |target: &Target| about.permits.iter().any(|it| covered(scope(it), target) != Cover::Never);
+        if about.permits.is_empty() || !targets.iter().all(reached) {
             return Err(nobody());
         }
         Ok(())
+    }
+}
+
+/// The rules about one tool that cover a caller, as positions in the set, in order.
+#[derive(Debug)]
+pub(crate) struct Screen {
+    /// Forbids without a condition.
+    forbids: Vec<usize>,
+    permits: Vec<usize>,
+}
+
+impl Screen {
+    pub(crate) fn new(rules: &[Rule], about: Vec<usize>, caller: &Caller) -> Screen {
+        let (principal, parents) = (asked::principal(caller), asked::principal_parents(caller));
+        let covering = about.into_iter().filter(|it| rules[*it].principal.covers(&principal, &parents));
+        let (mut forbids, permits): (Vec<_>, Vec<_>) = covering.partition(|it| rules[*it].forbids());
+        forbids.retain(|it| rules[*it].condition.is_none());
+        Screen { forbids, permits }
     }
 }
 

@@ -1,10 +1,13 @@
 //! What is left to decide once the scopes have matched? Conditions only, merged so that one evaluation answers for many.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use cedar_policy::{Entities, EvalResult, Expression, Request, eval_expression};
 
-use crate::rule::Rule;
+use crate::{Target, asked, decide::Finding, rule::Rule};
 
 /// Conditions in one expression: enough to save most of the cost, few enough not to nest deep.
 const MERGED: usize = 32;
@@ -31,8 +34,13 @@ pub(crate) struct Slice {
     /// Whether a permit asks for agreement.
     pub(crate) consenting: bool,
     /// The caller and the action, with all that they are in.
-    pub(crate) entities: Entities,
+    pub(crate) entities: Arc<Entities>,
+    /// The same with targets that were asked about lately: a slice is of one place, so the id tells them apart.
+    lately: Mutex<Vec<(String, Arc<Entities>)>>,
 }
+
+/// Targets of a slice that are kept ready: most callers ask about the same few.
+const KEPT: usize = 8;
 
 /// Conditions, of which the first that holds is found.
 #[derive(Debug, Default)]
@@ -60,7 +68,12 @@ pub(crate) struct Sample {
 }
 
 impl Slice {
-    pub(crate) fn new(rules: &[Rule], covering: Vec<usize>, sample: &Sample, entities: Entities) -> Slice {
+    pub(crate) fn new(
+        rules: &[Rule],
+        covering: Vec<usize>,
+        sample: &Sample,
+        entities: Arc<Entities>,
+    ) -> Slice {
         let (mut always, mut left) = (Vec::new(), Vec::new());
         for at in covering.iter().copied() {
             let rule = &rules[at];
@@ -89,7 +102,32 @@ impl Slice {
             permits: Chain::new(rules, permits),
             rules: covering,
             entities,
+            lately: Mutex::default(),
         }
+    }
+
+    /// What the rules say whatever the call holds, if that is all there is to say.
+    pub(crate) fn settled(&self) -> Option<Finding> {
+        match (self.forbid, self.permit) {
+            (Some(rule), _) => Some(Finding::Forbidden(rule)),
+            _ if !self.hard.is_empty() || !self.soft.is_empty() => None,
+            (None, Some(rule)) => Some(Finding::Permitted(rule)),
+            (None, None) => self.permits.is_empty().then_some(Finding::Nobody),
+        }
+    }
+
+    /// The caller and the action, with a target of this slice beside them.
+    pub(crate) fn about(&self, target: &Target) -> Result<Arc<Entities>, String> {
+        let mut lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = lately.iter().find(|(id, _)| *id == target.id) {
+            return Ok(known.clone());
+        }
+        let entities = Arc::new(asked::with_target(&self.entities, target)?);
+        if lately.len() >= KEPT {
+            lately.remove(0);
+        }
+        lately.push((target.id.clone(), entities.clone()));
+        Ok(entities)
     }
 }
 
@@ -101,6 +139,10 @@ impl Chain {
         let distinct: Vec<usize> = positions.iter().copied().filter(|it| seen.insert(text(it))).collect();
         let links = distinct.chunks(MERGED).map(|it| Link { rules: it.to_vec(), merged: merge(rules, it) });
         Chain { links: links.collect(), rules: positions }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.links.is_empty()
     }
 
     /// Every rule, also those that another speaks for.

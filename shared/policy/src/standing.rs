@@ -83,7 +83,7 @@ impl Policy {
         target: &Target,
         agreement: Agreement,
     ) -> Result<Survey, Refusal> {
-        let asked = asked.agreed(agreement)?;
+        let asked = asked.agreed(agreement);
         let scene = Scene::whole(&asked, slice, target)?;
         let mut survey = Survey::default();
         for at in slice.rules.iter().copied() {

@@ -15,6 +15,8 @@ pub(crate) struct Uses {
     pub(crate) object: bool,
     /// Anything that differs from call to call.
     pub(crate) context: bool,
+    /// The instant of the call.
+    pub(crate) now: bool,
 }
 
 /// Every part of an expression, outermost first.
@@ -97,9 +99,10 @@ pub(crate) fn uses(clauses: &[Clause]) -> Uses {
             match mention.path.first() {
                 Some(&"input") => uses.input = true,
                 Some(&"approvals" | &"confirmed") => uses.agreement = true,
+                Some(&"now") => uses.now = true,
                 Some(_) => {}
                 // The whole context: anything in it.
-                None => (uses.input, uses.agreement) = (true, true),
+                None => (uses.input, uses.agreement, uses.now) = (true, true, true),
             }
         }
     }

@@ -64,10 +64,19 @@ pub(super) fn scan(text: &str, spans: &mut Vec<Span>) {
 
 /// The kind of secret that a value is that stands alone under a name.
 pub(super) fn holds_secret(name: &str, value: &str) -> Option<&'static str> {
+    if !has_stem(name) {
+        return None;
+    }
     let stem = name.trim_end_matches(|it: char| it.is_ascii_digit());
     let with_value = format!("{stem}=");
     let found = NAMES.find(with_value.as_bytes()).filter(|it| it.end() == with_value.len());
     found.and_then(|_| judged(stem, value.trim(), Written::Apart))
+}
+
+/// Whether [`NAMES`] could find anything in a name: most have none of its words, and searching is dearer than looking.
+fn has_stem(name: &str) -> bool {
+    let name = name.as_bytes();
+    NAME_STEMS.iter().any(|stem| name.windows(stem.len()).any(|it| it.eq_ignore_ascii_case(stem.as_bytes())))
 }
 
 /// Words that stand where a secret goes.

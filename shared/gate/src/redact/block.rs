@@ -39,9 +39,14 @@ impl KeyBlock {
         matches!(self.state, State::Inside(_))
     }
 
+    /// Whether a text without markers leaves everything as it is.
+    pub(super) fn is_outside(self) -> bool {
+        self.state == State::Outside
+    }
+
     /// Finds what belongs to private keys.
     pub(super) fn scan(&mut self, text: &str, spans: &mut Vec<Span>) {
-        if self.state == State::Outside && !text.contains("PRIVATE KEY") {
+        if self.is_outside() && !text.contains("PRIVATE KEY") {
             return;
         }
         let mut at = 0;

@@ -166,7 +166,7 @@ impl Draft<'_> {
 
     /// Shortens facts that take more than the room, then leaves out the last of them; says what it did.
     fn fit_head(&mut self, room: u64) -> Vec<String> {
-        let fits = |draft: &Draft| Page { head: draft.head(Some((0, 0))), ..Page::default() }.cost() <= room;
+        let fits = |draft: &Draft| Page { head: draft.head(Some((0, 0))), ..Page::default() }.fits(room);
         let whole = (self.facts.clone(), self.not_looked_at.clone());
         let (mut shortened, mut dropped) = (0, 0);
         let mut cap = self.max_tokens / 2;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::listing::{Kind, Listing};
-use crate::tokens::upper_bound;
+use crate::tokens::{ceiling, upper_bound};
 
 /// What is told.
 #[derive(Default)]
@@ -84,6 +84,12 @@ impl Page {
 
     pub(super) fn rows(&self) -> usize {
         self.body.as_ref().map_or(0, |it| it.rows.len())
+    }
+
+    /// Whether both fit. No text takes more tokens than [`ceiling`] says, and most are far below.
+    pub(super) fn fits(&self, room: u64) -> bool {
+        let fits = |text: &str| ceiling(text) <= room || upper_bound(text) <= room;
+        fits(&self.text()) && fits(&Value::Object(self.structured()).to_string())
     }
 
     /// Tokens of the larger of the two.
