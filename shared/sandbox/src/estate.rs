@@ -77,6 +77,8 @@ pub(crate) struct Build {
     pub(crate) database_ms: f64,
     /// Connections in the pool of a pod; 0 without a database.
     pub(crate) connections: u32,
+    /// Of them those that work beside requests keeps busy: listeners, periodic jobs.
+    pub(crate) busy_connections: f64,
     /// Processor milliseconds for a request.
     pub(crate) cpu_ms: f64,
     /// Cores that a pod may use.
@@ -103,7 +105,7 @@ const MIB: f64 = 1_048_576.0;
 
 impl Estate {
     pub(crate) fn drawn(seed: u64) -> Estate {
-        let peak_per_s = Draw::of(seed, "peak").between(110.0, 190.0);
+        let peak_per_s = Draw::of(seed, "peak").between(320.0, 560.0);
         let mut services: Vec<Service> = Vec::new();
         let mut slot = Draw::of(seed, "node").whole(0, 4) as usize;
         for (index, blueprint) in BLUEPRINTS.iter().enumerate() {
@@ -119,6 +121,16 @@ impl Estate {
 
     pub(crate) fn position(&self, service: &str) -> Option<usize> {
         self.services.iter().position(|it| it.name == service)
+    }
+
+    /// Milliseconds of a request when nothing is wrong, those of its calls included.
+    pub(crate) fn usual_ms(&self, service: usize) -> f64 {
+        let calls = self.services[service].calls.iter().map(|call| {
+            let provider = || self.providers.iter().find(|it| it.0 == call.upstream).map(|it| it.1);
+            let upstream = self.position(call.upstream).map(|it| self.usual_ms(it));
+            call.per_request * upstream.or_else(provider).unwrap_or(0.0)
+        });
+        self.builds[service].own_ms + calls.sum::<f64>()
     }
 
     /// People of the team that owns a service.
@@ -171,15 +183,17 @@ fn build(mut draw: Draw, blueprint: &Blueprint, per_s: f64) -> Build {
     let database_ms = own_ms * blueprint.database_share;
     let busy = per_s * database_ms / 1_000.0;
     let connections = match database_ms > 0.0 {
-        true => ((busy * 8.0 / 5.0).ceil() as u32 * 5).max(10) + 5 * draw.whole(0, 1) as u32,
+        true => ((busy * 8.0 / 5.0).ceil() as u32 * 5).max(15) + 5 * draw.whole(0, 2) as u32,
         false => 0,
     };
+    let busy_connections = draw.between(2.5, 4.5);
     let memory = blueprint.memory_mib * draw.between(0.9, 1.15) * MIB;
     Build {
         own_ms,
         spread: draw.between(0.4, 0.55),
         database_ms,
         connections,
+        busy_connections,
         cpu_ms,
         cpu_limit: (cores * 20.0).ceil().max(2.0) / 20.0,
         memory,

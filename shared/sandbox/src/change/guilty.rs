@@ -51,11 +51,13 @@ pub(super) fn guilty(fault: Fault) -> Option<(Snippet, &'static [(&'static str, 
                 title: "Give connections back as soon as the entry is read",
                 body: "They were held until the whole function was done.",
             },
-            &[("\treturn scan(rows)\n", "\tentry, err := scan(rows)\n\tconnection.Release()\n\treturn entry, err\n")],
+            &[(
+                "\treturn scan(rows)\n",
+                "\tentry, err := scan(rows)\n\tconnection.Release()\n\treturn entry, err\n",
+            )],
         )),
-        Fault::SlowDependency
-        | Fault::TrafficSurge
-        | Fault::NoisyNeighbour
-        | Fault::ExpiredCertificate => None,
+        Fault::SlowDependency | Fault::TrafficSurge | Fault::NoisyNeighbour | Fault::ExpiredCertificate => {
+            None
+        }
     }
 }

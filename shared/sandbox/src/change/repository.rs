@@ -37,7 +37,9 @@ fn readme(estate: &Estate) -> String {
     let services = estate.services.iter();
     let lines = services.map(|it| format!("| {} | {} | {} | {} |\n", it.name, it.team, it.tier, it.purpose));
     let table: String = lines.collect();
-    format!("# Shop\n\nEverything that runs.\n\n| service | team | tier | purpose |\n| --- | --- | --- | --- |\n{table}")
+    format!(
+        "# Shop\n\nEverything that runs.\n\n| service | team | tier | purpose |\n| --- | --- | --- | --- |\n{table}"
+    )
 }
 
 fn service_readme(service: &Service) -> String {

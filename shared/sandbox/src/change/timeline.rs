@@ -8,12 +8,7 @@ use super::{
     innocent::{INNOCENT, Snippet},
     repository::{image, place},
 };
-use crate::{
-    Plan,
-    estate::Estate,
-    fault::Course,
-    random::Draw,
-};
+use crate::{Plan, estate::Estate, fault::Course, random::Draw};
 
 const MINUTE_S: i64 = 60;
 /// Innocent changes an hour, beside those that stand near the onset on purpose.
@@ -22,10 +17,15 @@ const INNOCENT_PER_HOUR: f64 = 1.2;
 const QUIET_BEFORE_S: i64 = 50 * MINUTE_S;
 
 /// Changes of a history, oldest first, and the id of the guilty one.
-pub(crate) fn timeline(plan: &Plan, estate: &Estate, course: Option<&Course>) -> (Vec<Change>, Option<String>) {
+pub(crate) fn timeline(
+    plan: &Plan,
+    estate: &Estate,
+    course: Option<&Course>,
+) -> (Vec<Change>, Option<String>) {
     let mut entries = innocents(plan, estate, course);
     let fault = plan.fault.zip(course);
-    if let Some((course, (snippet, more))) = fault.and_then(|(fault, course)| Some((course, guilty(fault)?))) {
+    if let Some((course, (snippet, more))) = fault.and_then(|(fault, course)| Some((course, guilty(fault)?)))
+    {
         let at_s = course.onset_s - Draw::of(plan.seed, "guilty").whole(60, 170) as i64;
         entries.push(Entry { at_s, service: course.service, snippet, more, guilty: true });
     }

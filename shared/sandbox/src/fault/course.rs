@@ -55,7 +55,8 @@ pub(crate) struct Guilt {
 }
 
 impl Guilt {
-    pub(crate) const NONE: Guilt = Guilt { failing: 0.0, slowness: 1.0, kept_bytes: 0.0, kept_connections: 0.0 };
+    pub(crate) const NONE: Guilt =
+        Guilt { failing: 0.0, slowness: 1.0, kept_bytes: 0.0, kept_connections: 0.0 };
 }
 
 impl Strain {
@@ -162,12 +163,13 @@ impl Course {
             Fault::SlowDependency => (service, "http_client_request_duration_seconds", NO_KIN),
             Fault::TrafficSurge => (service, "http_requests_total", NO_KIN),
             Fault::NoisyNeighbour => (NODES[self.node], "node_cpu_seconds_total", NO_KIN),
-            Fault::ExpiredCertificate => {
-                (service, "probe_success", &["probe_ssl_earliest_cert_expiry", "http_client_requests_total"][..])
-            }
+            Fault::ExpiredCertificate => (
+                service,
+                "probe_success",
+                &["probe_ssl_earliest_cert_expiry", "http_client_requests_total"][..],
+            ),
         };
-        let provider =
-            (self.fault == Fault::SlowDependency).then(|| estate.providers[self.provider].0);
+        let provider = (self.fault == Fault::SlowDependency).then(|| estate.providers[self.provider].0);
         let onset = jiff::Timestamp::from_second(self.onset_s).expect("it lies within history");
         Truth { fault: Some(self.fault), place: place.to_owned(), family, kin, provider, change, onset }
     }
@@ -177,7 +179,9 @@ impl Course {
 fn strikes(fault: Fault, estate: &Estate, service: usize, provider: usize) -> bool {
     let calls = &estate.services[service].calls;
     match fault {
-        Fault::BadDeploy | Fault::BadConfiguration | Fault::MemoryLeak => true,
+        Fault::BadDeploy | Fault::MemoryLeak => true,
+        // Where waiting for others hides what it does itself, nobody would look at response times first.
+        Fault::BadConfiguration => estate.builds[service].own_ms > 0.4 * estate.usual_ms(service),
         Fault::PoolSaturation => estate.builds[service].connections > 0,
         Fault::SlowDependency => calls.iter().any(|it| it.upstream == estate.providers[provider].0),
         // Where people come in.

@@ -34,7 +34,8 @@ impl World {
     /// Takes back one change, by its id, and says what was done. Migrations and certificates stay.
     pub fn revert(&mut self, change: &str) -> Result<Change, SandboxError> {
         let found = self.changes.iter().find(|it| it.id == change && self.stands(it));
-        let found = found.cloned().ok_or_else(|| SandboxError::UnknownChange { change: change.to_owned() })?;
+        let found =
+            found.cloned().ok_or_else(|| SandboxError::UnknownChange { change: change.to_owned() })?;
         self.undone.push(found.id.clone());
         let service = self.position(&found.service)?;
         let release = Release { version: self.version_without(&found), guilty: self.guilt_stands(service) };

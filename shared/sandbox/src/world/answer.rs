@@ -153,10 +153,10 @@ impl Pass<'_, '_> {
             return Pool { wait_ms: 0.0, shed: 0.0, in_use: 0.0, waiting: 0.0 };
         }
         let all = f64::from(build.connections);
-        // One connection in sixteen always comes back: the database closes what is idle for too long.
-        pod.kept_connections =
-            (pod.kept_connections + guilt.kept_connections * pod.arrived as f64).min(all * 15.0 / 16.0);
-        let left = (all - pod.kept_connections.floor()).max(1.0);
+        pod.kept_connections = (pod.kept_connections + guilt.kept_connections * pod.arrived as f64)
+            .min(all - build.busy_connections);
+        let beside = build.busy_connections + if draw.chance(0.3) { 1.0 } else { 0.0 };
+        let left = (all - beside.floor() - pod.kept_connections.floor()).max(1.0);
         let hold_ms = build.database_ms * slowness;
         let wanted = per_s * hold_ms / 1_000.0;
         let busy = wanted / left;
@@ -224,7 +224,8 @@ impl Pass<'_, '_> {
         self.board[slots.timed_out] += timed_out as f64;
         self.board[slots.broken] += calls.broken as f64;
         let scatter = 1.0 + 0.3 * draw.normal() / (made.max(9) as f64).sqrt();
-        self.board[slots.sum] += (made as f64 * attempt.mean_ms * scatter + calls.broken as f64 * 2.0) / 1_000.0;
+        self.board[slots.sum] +=
+            (made as f64 * attempt.mean_ms * scatter + calls.broken as f64 * 2.0) / 1_000.0;
         self.board[slots.count] += calls.attempts as f64;
     }
 
@@ -257,7 +258,8 @@ impl Pass<'_, '_> {
         // Garbage piles up until it is collected, each pod in its own time.
         let period_s = 380 + 37 * (pod.number as i64 % 7);
         let garbage = (self.moment.now_s - pod.started_s).rem_euclid(period_s) as f64 / period_s as f64;
-        let memory = build.memory * (0.97 + 0.05 * load + 0.05 * garbage + 0.004 * draw.normal()) + pod.kept_bytes;
+        let memory =
+            build.memory * (0.97 + 0.05 * load + 0.05 * garbage + 0.004 * draw.normal()) + pod.kept_bytes;
         let slots = &pod.slots;
         self.board[slots.up] = 1.0;
         let working_set = memory * 1.03 + 6.0 * MIB;

@@ -31,7 +31,8 @@ impl Recording {
     }
 
     fn select(&self, name: &str, labels: &[(&str, &str)]) -> Vec<&Vec<(i64, f64)>> {
-        let fits = |it: &Series| it.name == name && labels.iter().all(|(name, is)| it.label(name) == Some(is));
+        let fits =
+            |it: &Series| it.name == name && labels.iter().all(|(name, is)| it.label(name) == Some(is));
         self.lines.values().filter(|it| fits(&it.0)).map(|it| &it.1).collect()
     }
 
@@ -264,7 +265,8 @@ fn retries_send_more_than_was_asked_for() {
 fn only_pods_of_the_noisy_node_are_slow() {
     let recording = Recording::of(Plan::with(2, Fault::NoisyNeighbour));
     let (onset_s, node) = (recording.onset_s(), recording.world.truth().place.clone());
-    let service = recording.world.services().iter().find(|it| it.name == "fraud" || it.name == "search").unwrap();
+    let service =
+        recording.world.services().iter().find(|it| it.name == "fraud" || it.name == "search").unwrap();
     assert!(service.calls.len() <= 1);
     for service in recording.world.services().iter().filter(|it| it.calls.is_empty()) {
         for pod in &service.pods {
@@ -284,7 +286,9 @@ fn only_pods_of_the_noisy_node_are_slow() {
 
 #[test]
 fn taking_the_guilty_change_back_heals_and_taking_another_does_not() {
-    for (seed, fault) in (0..3).flat_map(|it| [Fault::BadDeploy, Fault::BadConfiguration].map(|fault| (it, fault))) {
+    for (seed, fault) in
+        (0..3).flat_map(|it| [Fault::BadDeploy, Fault::BadConfiguration].map(|fault| (it, fault)))
+    {
         let hurt = |recording: &Recording, from_s: i64, to_s: i64| match fault {
             Fault::BadDeploy => recording.failing(&recording.world.truth().place, from_s, to_s),
             _ => recording.time(&recording.world.truth().place, from_s, to_s),
@@ -294,9 +298,13 @@ fn taking_the_guilty_change_back_heals_and_taking_another_does_not() {
         let usual = hurt(&recording, -6 * 3_600, recording.onset_s());
         let sick = hurt(&recording, -300, 0);
         assert!(sick > 2.0 * usual, "{fault}: {usual} {sick}");
+        let innocent = recording
+            .world
+            .changes()
+            .iter()
+            .find(|it| it.service == place && Some(&it.id) != recording.world.truth().change.as_ref());
         let innocent =
-            recording.world.changes().iter().find(|it| it.service == place && Some(&it.id) != recording.world.truth().change.as_ref());
-        let innocent = innocent.filter(|it| it.kind.word() == "deploy" || it.kind.word() == "config").cloned();
+            innocent.filter(|it| it.kind.word() == "deploy" || it.kind.word() == "config").cloned();
         if let Some(innocent) = innocent {
             recording.world.revert(&innocent.id).unwrap();
             recording.go_on(8);

@@ -109,11 +109,17 @@ mod tests {
 
     #[test]
     fn a_pod_is_killed_once_whatever_the_step() {
-        let noise = Noise::drawn(5);
-        for step in [15, 30, 60] {
-            let kills = (-20_000..0).filter(|it| noise.killed(1, 3, it * step, step).is_some()).count();
-            let hours = 20_000 * step / 3_600;
-            assert!(kills as i64 <= hours / 20 && kills as i64 >= hours / 90, "{kills} in {hours} h");
+        let kills = |noise: Noise, step: i64| -> Vec<usize> {
+            let moments = -864_000 / step..0;
+            moments.filter_map(|it| noise.killed(1, 3, it * step, step)).collect()
+        };
+        let mut sum = 0;
+        for noise in (0..20).map(Noise::drawn) {
+            assert_eq!(kills(noise, 15), kills(noise, 30));
+            assert_eq!(kills(noise, 15), kills(noise, 60));
+            sum += kills(noise, 15).len();
         }
+        // One in forty of 4,800 hours.
+        assert!((80..160).contains(&sum), "{sum}");
     }
 }

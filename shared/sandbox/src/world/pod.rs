@@ -155,7 +155,12 @@ pub(super) fn labels(job: &'static str, service: &Service, pod: &Pod) -> Labels 
 
 impl Slots {
     /// Declares every series of a pod; also their ranges of process, container and cluster.
-    pub(super) fn declare(board: &mut Board, service: &Service, pod: &Pod, parts: Parts) -> (Slots, [Range<usize>; 3]) {
+    pub(super) fn declare(
+        board: &mut Board,
+        service: &Service,
+        pod: &Pod,
+        parts: Parts,
+    ) -> (Slots, [Range<usize>; 3]) {
         let (app, container, cluster) = (
             labels("app", service, pod),
             labels("cadvisor", service, pod),
@@ -189,8 +194,25 @@ impl Slots {
         let restarts = board.declare("kube_pod_container_status_restarts_total", &cluster, &[]);
         let ranges = [process, container, from..board.len()];
         let slots = Slots {
-            up, fine, refused, failed, turned_away, buckets, sum, count, calls, memory, goroutines, pool, queue,
-            cpu, throttled, working_set, cpu_limit, memory_limit, restarts,
+            up,
+            fine,
+            refused,
+            failed,
+            turned_away,
+            buckets,
+            sum,
+            count,
+            calls,
+            memory,
+            goroutines,
+            pool,
+            queue,
+            cpu,
+            throttled,
+            working_set,
+            cpu_limit,
+            memory_limit,
+            restarts,
         };
         (slots, ranges)
     }

@@ -43,7 +43,8 @@ impl World {
         let probes = services
             .map(|(index, it)| {
                 let expired_s = course.as_ref().and_then(|course| course.expiry_s(index));
-                let renewed = |change: &&Change| change.kind == ChangeKind::Certificate && change.service == it.name;
+                let renewed =
+                    |change: &&Change| change.kind == ChangeKind::Certificate && change.service == it.name;
                 let renewed_s = changes.iter().find(renewed).map(|it| it.at.as_second());
                 let mut draw = Draw::of(plan.seed, "certificate").at(index as u64);
                 probe(&mut board, &mut draw, it, until_s, expired_s, renewed_s)

@@ -130,7 +130,8 @@ impl World {
                 service: index,
             };
             for pod in self.pods[index].iter_mut().filter(|it| !it.down) {
-                let cold = moment.now_s < pod.started_s + COLD_S && pod.started_s > self.plan.from().as_second();
+                let cold =
+                    moment.now_s < pod.started_s + COLD_S && pod.started_s > self.plan.from().as_second();
                 Pass { surroundings: &surroundings, moment, board: &mut self.board, cold }.answer(pod);
             }
             let awake: Vec<Answer> =
