@@ -1,5 +1,7 @@
 //! `bailiwick audit`: what was done, and whether the log of it is whole.
 
+mod checkpoint;
+mod prove;
 mod records;
 mod verify;
 
@@ -15,7 +17,10 @@ use crate::{USAGE, open};
                         bailiwick audit tail --follow\n  \
                         bailiwick audit tail --verdict denied --since 7d\n  \
                         bailiwick audit show observability/0:17\n  \
-                        bailiwick audit verify --key \"$(cat kept-elsewhere.vkey)\"")]
+                        bailiwick audit checkpoint > kept-elsewhere.checkpoint\n  \
+                        bailiwick audit verify --key \"$(cat kept-elsewhere.vkey)\" --anchor kept-elsewhere.checkpoint\n  \
+                        bailiwick audit prove observability/0:17 > 17.tlog-proof\n  \
+                        bailiwick audit verify --proof 17.tlog-proof --key \"$(cat kept-elsewhere.vkey)\"")]
 pub(crate) struct Audit {
     #[command(subcommand)]
     command: AuditCommand,
@@ -25,6 +30,10 @@ pub(crate) struct Audit {
 enum AuditCommand {
     /// Recompute every log: exit 0 intact, 1 altered (and where), 3 intact with findings
     Verify(verify::Verify),
+    /// Print a proof (C2SP tlog-proof) that a record stands in its log: checked with a key and nothing else
+    Prove(prove::Prove),
+    /// Print the signed heads of all logs, to keep elsewhere: in a commit, as an artifact of CI, on paper
+    Checkpoint,
     /// Print one record whole, its payload opened
     Show {
         /// <server>/<n>:<index>, e.g. code/0:17
@@ -35,11 +44,14 @@ enum AuditCommand {
 }
 
 pub(crate) fn run(audit: Audit, config: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let state = open::configuration(config)?.state;
+    let config = open::configuration(config)?;
+    let state = &config.state;
     match audit.command {
-        AuditCommand::Verify(it) => verify::run(&state, &it),
-        AuditCommand::Show { record } => records::show(&state, &record),
-        AuditCommand::Tail(it) => records::follow(&state, &it),
+        AuditCommand::Verify(it) => verify::run(&config, &it),
+        AuditCommand::Prove(it) => prove::run(&config, &it),
+        AuditCommand::Checkpoint => checkpoint::run(state),
+        AuditCommand::Show { record } => records::show(state, &record),
+        AuditCommand::Tail(it) => records::follow(state, &it),
     }
 }
 

@@ -11,12 +11,12 @@
 //! * **Invariant:** a journal is only ever appended to, except for what stands behind its last checkpoint, which nobody
 //!   was told of; that is kept aside, and its loss is recorded.
 
+mod anchor;
 mod canonical;
 mod error;
 mod frame;
 mod head;
 mod journal;
-mod judge;
 mod keys;
 mod ledger;
 mod log;
@@ -25,6 +25,7 @@ mod note;
 mod open;
 mod pool;
 mod proof;
+mod prove;
 mod read;
 mod record;
 mod recover;
@@ -32,11 +33,13 @@ mod seal;
 mod verify;
 mod writer;
 
+pub use anchor::{Anchor, BadAnchor, Heads, KeptReceipt, heads};
 pub use canonical::{NotCanonical, canonical, digest};
 pub use error::AuditError;
 pub use log::{Log, Opened, Options, Standing};
 pub use note::{BadVerifyingKey, VerifyingKey};
 pub use proof::{Admission, Digest, Receipt};
+pub use prove::{BadProof, Proof, Proven, check_proof, prove, prove_growth};
 pub use read::{Filter, Follow, Payload, Record, records, show};
 pub use record::{Cut, Entry, Event, OUTCOMES, VERDICTS};
-pub use verify::{Alteration, LogReport, Payloads, Report, Verdict, verify};
+pub use verify::{Alteration, LogReport, Payloads, Report, Verdict, Verification, key_beside, verify};

@@ -50,6 +50,7 @@ pub(crate) fn discover(surroundings: &Surroundings, notes: &mut Vec<String>) -> 
         },
         vocabulary,
         state: surroundings.state_folder().ok_or(ConfigError::NoState)?,
+        audit_keys: Vec::new(),
         connections,
         notes: Vec::new(),
     })

@@ -57,7 +57,8 @@ impl Reading<'_, '_> {
             lists: self.lists(&table.policy)?,
         };
         let origin = Origin::File(path.to_owned());
-        Ok(Config { origin, identity, policy, vocabulary, state, connections, notes: Vec::new() })
+        let audit_keys = table.audit.keys;
+        Ok(Config { origin, identity, policy, vocabulary, state, audit_keys, connections, notes: Vec::new() })
     }
 
     /// Cedar files that the file names.

@@ -22,6 +22,8 @@ pub struct Config {
     pub vocabulary: Vocabulary,
     /// Folder of the log and of other state.
     pub state: PathBuf,
+    /// Verifier keys of the log, as the file has them.
+    pub audit_keys: Vec<String>,
     /// Systems of record, by name.
     pub connections: Vec<Connection>,
     /// What was ignored and why, and what is dangerous; for a person to read.

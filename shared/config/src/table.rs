@@ -86,6 +86,8 @@ pub(crate) struct SeveralTable {
 pub(crate) struct AuditTable {
     /// Folder of the log; `~/.local/state/bailiwick` unless told.
     pub state: Option<PathBuf>,
+    /// Verifier keys that `bailiwick audit verify` goes by, as a start prints them.
+    pub keys: Vec<String>,
 }
 
 /// Words that policies may use beyond those that connections mention.

@@ -1,0 +1,239 @@
+//! Which attacks does a verification see, and with what in the verifier's hands? Every row of the table in `SECURITY.md` is
+//! carried out here, and the table is what came of it.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use audit::{Anchor, Event, KeptReceipt, Report, Verdict, Verification, VerifyingKey, heads, verify};
+use common::{
+    entry,
+    forge::{self, CHECKPOINT, LEAF},
+    frames::{Frame, frames, rebuild},
+    intent, open_small, scratch,
+};
+use ed25519_dalek::SigningKey;
+
+/// What a verifier kept before the attack.
+struct Kept {
+    key: VerifyingKey,
+    anchor: Anchor,
+    receipt: Vec<KeptReceipt>,
+}
+
+/// A state folder of two logs that have seen each other, and its copy from before the last records.
+struct Victim {
+    state: tempfile::TempDir,
+    earlier: tempfile::TempDir,
+    kept: Kept,
+}
+
+impl Victim {
+    /// Log `code/0`: start, read, intent, outcome, then seen by `code/1`, two reads, stop.
+    async fn new() -> Victim {
+        let (state, earlier) = (scratch(), scratch());
+        let (zero, _) = open_small(state.path());
+        zero.record(entry(Event::Read)).await.unwrap();
+        let index = zero.admit_effect([1; 32], intent()).await.unwrap().intent().unwrap().index();
+        zero.record(entry(Event::Outcome { intent: index })).await.unwrap();
+        let (one, _) = open_small(state.path());
+        one.record(entry(Event::Read)).await.unwrap();
+        one.close("end of test").await.unwrap();
+        copy(state.path(), earlier.path());
+        zero.record(entry(Event::Read)).await.unwrap();
+        let receipt = zero.record(entry(Event::Read)).await.unwrap();
+        zero.close("end of test").await.unwrap();
+        let report = verify(state.path(), &[]).unwrap();
+        assert_eq!(report.exit_code(), 0, "{report}");
+        let anchor = Anchor::parse("kept", &heads(state.path()).unwrap().to_string()).unwrap();
+        let receipt = serde_json::to_string(&receipt).unwrap();
+        let receipt = KeptReceipt::parse_all("kept", &receipt).unwrap();
+        let kept = Kept { key: report.keys[0].parse().unwrap(), anchor, receipt };
+        Victim { state, earlier, kept }
+    }
+
+    fn log(&self) -> std::path::PathBuf {
+        self.state.path().join("logs/code/0")
+    }
+
+    /// Rewrites the journal of `code/0`, its checksums right.
+    fn edit(&self, edit: impl FnOnce(&mut Vec<Frame>)) {
+        let path = self.log().join("journal");
+        let mut all = frames(&fs::read(&path).unwrap());
+        edit(&mut all);
+        fs::write(&path, rebuild(&all)).unwrap();
+    }
+
+    /// Takes away whatever else shows how long the log was, and what was published.
+    fn cover_up(&self) {
+        let _ = fs::remove_file(self.log().join("head"));
+        let _ = fs::remove_dir_all(self.log().join("tlog"));
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => {
+                fs::create_dir_all(&target).unwrap();
+                copy(&entry.path(), &target);
+            }
+            false => drop(fs::copy(entry.path(), &target).unwrap()),
+        }
+    }
+}
+
+/// Positions of the leaf frames.
+fn leaves(all: &[Frame]) -> Vec<usize> {
+    (0..all.len()).filter(|it| all[*it].kind == LEAF).collect()
+}
+
+/// Cuts the commits behind so many records.
+fn cut(all: &mut Vec<Frame>, records: usize) {
+    let at = leaves(all)[records];
+    all.truncate(at);
+    assert_eq!(all.last().unwrap().kind, CHECKPOINT, "every record was a commit");
+}
+
+/// Takes the last read out and numbers and signs everything anew: what is left fits together.
+fn without_last_read(all: &mut Vec<Frame>, key: &SigningKey) {
+    let at = leaves(all)[5];
+    all.drain(at..at + 3);
+    forge::number_again(all);
+    forge::sign_again(all, key);
+}
+
+/// An attack by its name in the table.
+type Attack = (&'static str, fn(&Victim));
+
+const ATTACKS: [Attack; 16] = [
+    ("flip a bit of a record", |it| {
+        it.edit(|all| {
+            let at = leaves(all)[1];
+            all[at].content[20] ^= 1;
+        });
+    }),
+    ("delete a record", |it| it.edit(|all| drop(all.drain(leaves(all)[1]..leaves(all)[1] + 2)))),
+    ("delete a commit", |it| it.edit(|all| drop(all.drain(leaves(all)[1]..leaves(all)[1] + 3)))),
+    ("swap two records", |it| {
+        it.edit(|all| {
+            let (left, right) = (leaves(all)[1], leaves(all)[4]);
+            all.swap(left, right);
+            all.swap(left + 1, right + 1);
+        });
+    }),
+    ("take a payload away", |it| it.edit(|all| drop(all.remove(leaves(all)[1] + 1)))),
+    ("cut the tail", |it| it.edit(|all| cut(all, 5))),
+    ("cut the tail and its checkpoints, as far as another log saw", |it| {
+        it.edit(|all| cut(all, 2));
+        it.cover_up();
+    }),
+    ("cut the tail and its checkpoints, behind what others saw", |it| {
+        it.edit(|all| cut(all, 5));
+        it.cover_up();
+    }),
+    ("cut the tail, its checkpoints, and claim a crash", |it| {
+        it.edit(|all| cut(all, 5));
+        it.cover_up();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let state = it.state.path();
+        runtime.block_on(async {
+            let (log, opened) = open_small(state);
+            assert!(opened.taken_over && opened.log == "code/0", "{opened}");
+            log.record(entry(Event::Read)).await.unwrap();
+            log.close("end of test").await.unwrap();
+        });
+    }),
+    ("rebuild without the key", |it| {
+        it.edit(|all| {
+            drop(all.drain(leaves(all)[5]..leaves(all)[5] + 3));
+            forge::number_again(all);
+            forge::keep_signatures(all);
+        });
+        it.cover_up();
+    }),
+    ("rebuild with another key, and put it beside the logs", |it| {
+        let key = SigningKey::from_bytes(&[5; 32]);
+        forge::replace_key(it.state.path(), &key);
+        it.edit(|all| without_last_read(all, &key));
+        it.cover_up();
+        let one = it.state.path().join("logs/code/1");
+        let mut all = frames(&fs::read(one.join("journal")).unwrap());
+        forge::sign_again(&mut all, &key);
+        fs::write(one.join("journal"), rebuild(&all)).unwrap();
+        let _ = fs::remove_file(one.join("head"));
+        let _ = fs::remove_dir_all(one.join("tlog"));
+    }),
+    ("rebuild with the stolen key", |it| {
+        let key = forge::steal(it.state.path());
+        it.edit(|all| without_last_read(all, &key));
+        it.cover_up();
+    }),
+    ("remove a log that another saw", |it| fs::remove_dir_all(it.log()).unwrap()),
+    ("remove a log that nobody saw", |it| fs::remove_dir_all(it.state.path().join("logs/code/1")).unwrap()),
+    ("remove every log", |it| fs::remove_dir_all(it.state.path().join("logs")).unwrap()),
+    ("put an older copy of the folder back", |it| {
+        fs::remove_dir_all(it.state.path().join("logs")).unwrap();
+        copy(it.earlier.path(), it.state.path());
+    }),
+];
+
+/// What a verification says in one cell of the table.
+fn cell(report: &Report) -> String {
+    let altered = report.logs.iter().find_map(|it| it.altered.as_ref());
+    match (report.verdict, altered) {
+        (Verdict::Altered, Some(it)) => format!("**altered** from {}", it.index),
+        (Verdict::Findings, _) => "finding only".to_owned(),
+        _ => "not seen".to_owned(),
+    }
+}
+
+/// Carries an attack out and verifies with more and more in hand.
+fn row(name: &str, victim: &Victim) -> String {
+    let kept = &victim.kept;
+    let keys = || vec![kept.key.clone()];
+    let ways = [
+        Verification::default(),
+        Verification { keys: keys(), ..Verification::default() },
+        Verification { keys: keys(), receipts: kept.receipt.clone(), ..Verification::default() },
+        Verification { keys: keys(), anchors: vec![kept.anchor.clone()], ..Verification::default() },
+    ];
+    let reports = ways.map(|it| it.run(victim.state.path()).unwrap());
+    let cells: Vec<String> = reports.iter().map(cell).collect();
+    let likely = reports[3].logs.iter().find_map(|it| it.altered.as_ref()).map(|it| it.likely.clone());
+    format!("| {name} | {} | {} |\n", cells.join(" | "), likely.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn the_table_of_attacks_is_what_verification_sees() {
+    let mut table = "| attack | key beside the logs | key kept elsewhere | key and a receipt | key and an anchor | it looks like |\n\
+                     | --- | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for (name, attack) in ATTACKS {
+        let victim = Victim::new().await;
+        let row = tokio::task::spawn_blocking(move || {
+            attack(&victim);
+            row(name, &victim)
+        });
+        write!(table, "{}", row.await.unwrap()).unwrap();
+    }
+    expect_test::expect_file!["attacks.md"].assert_eq(&table);
+    // Nothing that alters records escapes a verifier who kept a key and an anchor.
+    assert!(
+        table.lines().skip(2).all(|it| it.split(" | ").nth(4).unwrap().starts_with("**altered**")),
+        "{table}"
+    );
+}
+
+/// The document claims what the test has seen, word for word.
+#[test]
+fn the_security_policy_quotes_the_table() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let policy = fs::read_to_string(root.join("SECURITY.md")).unwrap();
+    let table = fs::read_to_string(root.join("shared/audit/tests/attacks.md")).unwrap();
+    assert!(policy.contains(&table), "SECURITY.md quotes shared/audit/tests/attacks.md");
+}
