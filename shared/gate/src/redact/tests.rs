@@ -316,6 +316,19 @@ proptest! {
     }
 
     #[test]
+    fn words_that_are_not_searched_hold_nothing_that_a_search_finds(
+        start in prop::sample::select(vec!["", "ghp_", "sk_live_", "npm_", "xoxb-", "SG.", "sk-", "eyJ", "hvs.", "dp.pt.", "AKIA", "4111"]),
+        plain in "[A-Za-z0-9_.-]{0,13}",
+        letters in "[a-z_]{0,17}",
+    ) {
+        let words = [format!("{start}{plain}"), format!("{start}{letters}")];
+        for word in words.into_iter().filter(|it| is_word(it)) {
+            // The blank makes it a text that is searched.
+            prop_assert_eq!(masked(&format!("{word} ")), format!("{word} "));
+        }
+    }
+
+    #[test]
     fn digests_ids_and_numbers_are_never_masked(sha in "[0-9a-f]{40}", uuid in "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{12}", digest in "sha256:[0-9a-f]{64}", number in "[0-9]{1,3}\\.[0-9]{1,17}", nanos in "1[67][0-9]{17}") {
         let text = format!("{sha} {uuid} {digest} {number} {nanos}");
         prop_assert_eq!(masked(&text), text);
