@@ -33,11 +33,14 @@ const OPEN_MAX: usize = 256;
 pub(crate) struct Head {
     /// Signed note, as in the journal.
     pub(crate) checkpoint: String,
-    /// Where the journal's next frame begins.
+    /// First index of the segment that the journal ends with.
+    #[serde(default)]
+    pub(crate) segment: u64,
+    /// Where the next frame begins in it.
     pub(crate) end: u64,
     /// Subtrees of the tree, in hex.
     frontier: Vec<String>,
-    /// Intents without outcome: index and place of the leaf's frame; none when there are too many.
+    /// Intents without outcome: index and place of the leaf's frame in its segment; none when there are too many.
     open: Option<Vec<(u64, u64)>>,
     /// Whether the last record is a stop.
     pub(crate) stopped: bool,
@@ -46,13 +49,14 @@ pub(crate) struct Head {
 impl Head {
     pub(crate) fn new(
         note: &str,
-        end: u64,
+        (segment, end): (u64, u64),
         tree: &Tree,
         open: impl ExactSizeIterator<Item = (u64, u64)>,
         stopped: bool,
     ) -> Head {
         Head {
             checkpoint: note.to_owned(),
+            segment,
             end,
             frontier: tree.frontier().iter().map(hex::encode).collect(),
             open: (open.len() <= OPEN_MAX).then(|| open.collect()),

@@ -2,10 +2,10 @@
 //! before a commit is begun, and what is kept back lets reads and outcomes still be recorded.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io,
-    os::unix::fs::FileExt,
-    path::PathBuf,
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -20,7 +20,10 @@ const STOP_BYTES: u64 = 16 * 1024;
 /// How long a full disk is left alone before it is asked for room again.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// A journal that one process appends to.
+/// File name of a segment that is being made.
+const DRAFT: &str = ".journal-next";
+
+/// The last segment of a journal, which one process appends to.
 pub(crate) struct Journal {
     file: File,
     path: PathBuf,
@@ -29,6 +32,8 @@ pub(crate) struct Journal {
     ahead: Ahead,
     /// When the disk had no room.
     refused: Option<Instant>,
+    /// When the disk had no room for another segment.
+    not_followed: Option<Instant>,
 }
 
 /// How much room is reserved ahead.
@@ -57,11 +62,7 @@ impl Journal {
     /// Goes on after `end`; what stands behind it must be zeros.
     pub(crate) fn new(file: File, path: PathBuf, end: u64, ahead: Ahead) -> io::Result<Journal> {
         let room = file.metadata()?.len();
-        Ok(Journal { file, path, end, room, ahead, refused: None })
-    }
-
-    pub(crate) fn file(&self) -> &File {
-        &self.file
+        Ok(Journal { file, path, end, room, ahead, refused: None, not_followed: None })
     }
 
     pub(crate) fn path(&self) -> &PathBuf {
@@ -93,6 +94,39 @@ impl Journal {
         }
         self.refused = Some(Instant::now());
         Ok(false)
+    }
+
+    /// Goes on in another file that begins with `start`, which is durable before anything follows it. False where the disk has
+    /// no room for it with the whole reserve: then this one goes on.
+    pub(crate) fn follow_with(&mut self, next: &Path, start: &[u8]) -> io::Result<bool> {
+        if self.not_followed.is_some_and(|it| it.elapsed() < PATIENCE) {
+            return Ok(false);
+        }
+        let folder = next.parent().expect("a file in a log's folder");
+        let draft = folder.join(DRAFT);
+        let mut options = File::options();
+        let file = options.read(true).write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        let end = start.len() as u64;
+        let room = end + self.ahead.reserve + self.ahead.chunk;
+        let made = extend(&file, 0, room).and_then(|()| {
+            file.write_all_at(start, 0)?;
+            file.sync_all()
+        });
+        match made {
+            Err(error) if is_full(&error) => {
+                let _ = fs::remove_file(&draft);
+                self.not_followed = Some(Instant::now());
+                return Ok(false);
+            }
+            other => other?,
+        }
+        // Whole before it has its name, and the name durable before a record stands behind it.
+        fs::rename(&draft, next)?;
+        File::open(folder)?.sync_all()?;
+        // What is left of the old one's room; zeros there mean nothing, so it matters to nobody else if this fails.
+        let _ = self.file.set_len(self.end);
+        *self = Journal { room, ..Journal::new(file, next.to_owned(), end, self.ahead)? };
+        Ok(true)
     }
 
     /// Whether `bytes` fit without using more of the reserve than their use may.

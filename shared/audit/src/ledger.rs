@@ -3,8 +3,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
-    io,
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    io::{self, Seek, SeekFrom},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -20,23 +20,39 @@ use crate::{
     merkle::{Tree, leaf_hash},
     note::Checkpoint,
     record::{Draft, Facts, Leaf, OVERHEAD_BYTES_MAX, PAYLOAD_BYTES_MAX, Word},
+    recover::State,
     seal::Salted,
+    segment::{Header, Position, Segment},
 };
 
 /// What an intent takes at most.
 const EFFECT_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + OVERHEAD_BYTES_MAX;
-/// First line of a journal's header frame.
-pub(crate) const HEADER: &str = "bailiwick journal v1";
 
 /// A log as its one writer holds it: the state after the last durable commit.
 pub(crate) struct Ledger {
+    folder: PathBuf,
     origin: String,
     keys: Keys,
     journal: Journal,
+    /// First index of the journal's last segment.
+    segment: u64,
+    /// From how many bytes on the next commit goes into another segment.
+    segment_bytes: u64,
     head: File,
     tree: Tree,
-    /// Intents without outcome, with the places of their leaves.
+    /// The last checkpoint.
+    note: String,
+    /// Intents without outcome, with the places of their leaves in their segments.
     open: BTreeMap<u64, u64>,
+}
+
+/// How far a log's journal is durable, for those who read it while it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reach {
+    /// Behind the last checkpoint.
+    pub(crate) position: Position,
+    /// The first intent without outcome.
+    pub(crate) open: Option<u64>,
 }
 
 /// Records that are to become durable together. Dropping it leaves the ledger as it was.
@@ -49,19 +65,23 @@ pub(crate) struct Group {
 }
 
 impl Ledger {
+    /// Goes on where a start found the log to end.
     pub(crate) fn new(
         folder: &Path,
         origin: String,
         keys: Keys,
         journal: Journal,
-        tree: Tree,
-        open: BTreeMap<u64, u64>,
+        state: State,
+        segment_bytes: u64,
     ) -> Result<Ledger, AuditError> {
         let path = folder.join(HEAD);
         let mut options = File::options();
         let head =
             options.write(true).create(true).truncate(false).mode(0o600).open(&path).at("open", &path)?;
-        Ok(Ledger { origin, keys, journal, head, tree, open })
+        let State { tree, open, checkpoint, segment, .. } = state;
+        let note = checkpoint.map(|(_, note)| note).unwrap_or_default();
+        let folder = folder.to_owned();
+        Ok(Ledger { folder, origin, keys, journal, segment, segment_bytes, head, tree, note, open })
     }
 
     pub(crate) fn origin(&self) -> &str {
@@ -85,11 +105,34 @@ impl Ledger {
         self.open.keys().copied()
     }
 
+    /// How far readers may read.
+    pub(crate) fn reach(&self) -> Reach {
+        let position =
+            Position { segment: self.segment, offset: self.journal.end(), index: self.tree.size() };
+        Reach { position, open: self.open.keys().next().copied() }
+    }
+
+    /// Goes on in another segment where this one has outgrown its bound. After an error the ledger must not be used again.
+    pub(crate) fn turn(&mut self) -> Result<(), AuditError> {
+        let size = self.tree.size();
+        if self.journal.end() < self.segment_bytes || size == self.segment {
+            return Ok(());
+        }
+        let mut start = Vec::new();
+        Header { origin: self.origin.clone(), tree: self.tree.clone() }.put(&mut start);
+        put(&mut start, Kind::Checkpoint, self.note.as_bytes());
+        let next = Segment::at(&self.folder, size);
+        if self.journal.follow_with(&next.path, &start).at("begin", &next.path)? {
+            self.segment = size;
+        }
+        Ok(())
+    }
+
     /// Begins a commit; that of an empty log begins with the header.
     pub(crate) fn begin(&self) -> Group {
         let mut bytes = Vec::with_capacity(16 * 1024);
         if self.journal.end() == 0 {
-            put(&mut bytes, Kind::Header, format!("{HEADER}\n{}\n", self.origin).as_bytes());
+            Header { origin: self.origin.clone(), tree: Tree::default() }.put(&mut bytes);
         }
         let tree = self.tree.clone();
         Group { bytes, tree, opened: BTreeMap::new(), closed: BTreeSet::new(), stopped: false }
@@ -170,7 +213,7 @@ impl Ledger {
         self.open.append(&mut group.opened);
         self.open.retain(|intent, _| !group.closed.contains(intent));
         let open = self.open.iter().map(|(index, place)| (*index, *place));
-        let head = Head::new(&note, self.journal.end(), &self.tree, open, group.stopped);
+        let head = Head::new(&note, (self.segment, self.journal.end()), &self.tree, open, group.stopped);
         // The journal is what counts: without this file the next start reads all of it.
         if let Err(error) = head.write(&self.head, &self.keys) {
             tracing::warn!(%error, log = self.origin, "cannot write the head beside the journal");
@@ -178,6 +221,7 @@ impl Ledger {
         if group.stopped {
             let _ = self.head.sync_data();
         }
+        self.note = note;
         Ok(())
     }
 
@@ -210,10 +254,14 @@ impl Ledger {
             log: self.origin.clone(),
             problem: format!("intent {intent} {problem}"),
         };
-        let place = *self.open.get(&intent).ok_or_else(|| damaged("is not open"))?;
-        let input = Place { file: self.journal.file(), offset: place };
-        let mut frames = Frames::new(input, place);
-        match frames.step().at("read", self.journal.path())? {
+        let offset = *self.open.get(&intent).ok_or_else(|| damaged("is not open"))?;
+        // No segment is dropped as long as an intent in it is open.
+        let segments = Segment::list(&self.folder)?;
+        let path = &Segment::of(&segments, intent).ok_or_else(|| damaged("is in no segment"))?.path;
+        let mut file = File::open(path).at("open", path)?;
+        file.seek(SeekFrom::Start(offset)).at("read", path)?;
+        let mut frames = Frames::new(file, offset);
+        match frames.step().at("read", path)? {
             Next::Frame(Kind::Leaf) => {}
             _ => return Err(damaged("is not where it was written")),
         }
@@ -225,19 +273,5 @@ impl Ledger {
     fn checkpoint_bound(&self) -> u64 {
         // Header and checkpoint: the origin three times at most, size, root and signature.
         (2 * HEAD_BYTES + 4 * self.origin.len() + 256) as u64
-    }
-}
-
-/// Reads a file from a place without moving anybody's position.
-struct Place<'a> {
-    file: &'a File,
-    offset: u64,
-}
-
-impl io::Read for Place<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let got = self.file.read_at(buffer, self.offset)?;
-        self.offset += got as u64;
-        Ok(got)
     }
 }

@@ -13,9 +13,10 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{
-    Admission, AuditError, Cut, Digest, Entry, Event, Receipt,
+    Admission, AuditError, Cut, Digest, Entry, Event, Published, Publishing, Receipt,
     journal::Ahead,
     open,
+    publish::Publication,
     record::{Draft, Facts, PAYLOAD_BYTES_MAX, Word, is_word},
     writer::{Append, Request, Shared, Writer, room},
 };
@@ -44,6 +45,10 @@ pub struct Options {
     pub chunk_bytes: u64,
     /// Room kept for when the disk is full, in bytes, at least 64 KiB: half for reads, half for outcomes.
     pub reserve_bytes: u64,
+    /// From how many bytes on the journal goes on in another segment.
+    pub segment_bytes: u64,
+    /// How it is published.
+    pub publishing: Publishing,
 }
 
 /// What opening a log did.
@@ -94,6 +99,7 @@ struct Inner {
     standing: Shared,
     probed: Mutex<Instant>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    publication: Option<Arc<Publication>>,
     /// Held even by a log that failed: nobody may go on where the disk did something unknown.
     lock: Mutex<Option<File>>,
 }
@@ -103,10 +109,12 @@ impl Log {
     pub fn open(state: &Path, server: &str, options: Options) -> Result<(Log, Opened), AuditError> {
         let ahead =
             Ahead { chunk: options.chunk_bytes, reserve: options.reserve_bytes.max(RESERVE_BYTES_MIN) };
-        let (mut ledger, lock, opened) = open::open(state, server, &options.version, ahead)?;
+        let start = open::open(state, server, &options.version, ahead, options.segment_bytes)?;
+        let publication = start.publish(&options.publishing)?.map(Arc::new);
+        let open::Start { mut ledger, lock, opened, .. } = start;
         let standing = Shared::new(room(&mut ledger)?);
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
-        let writer = Writer::new(ledger, receiver, standing.clone());
+        let writer = Writer::new(ledger, receiver, standing.clone(), publication.clone());
         let thread = std::thread::Builder::new()
             .name("audit".to_owned())
             .spawn(|| writer.run())
@@ -118,6 +126,7 @@ impl Log {
             standing,
             probed: Mutex::new(Instant::now()),
             thread: Mutex::new(Some(thread)),
+            publication,
             lock: Mutex::new(Some(lock)),
         };
         Ok((Log { inner: Arc::new(inner) }, opened))
@@ -131,6 +140,11 @@ impl Log {
     /// What the log takes now.
     pub fn standing(&self) -> Standing {
         self.inner.standing.get()
+    }
+
+    /// How far it is published, its own folder first; nothing where it is not.
+    pub fn published(&self) -> Vec<Published> {
+        self.inner.publication.as_ref().map(|it| it.standing()).unwrap_or_default()
     }
 
     /// Leave to read: the log is open and has room for the record. No I/O.
@@ -177,7 +191,8 @@ impl Log {
     }
 
     /// Gives open intents the outcome `unknown`, records the stop and lets the log go. `reason` is a few words of the
-    /// program's own. Everything recorded before is durable then; nothing is accepted after.
+    /// program's own. Everything recorded before is durable then, and published where that is possible; nothing is accepted
+    /// after.
     pub async fn close(&self, reason: &'static str) -> Result<(), AuditError> {
         if !reason.split(' ').all(is_word) || reason.len() > 63 {
             return Err(AuditError::Malformed {
@@ -187,7 +202,7 @@ impl Log {
         let (answer, closed) = oneshot::channel();
         self.send(Request::Close(reason, answer)).await?;
         let result = closed.await.unwrap_or_else(|_| Err(self.gone()));
-        self.inner.end();
+        self.inner.end(true);
         result
     }
 
@@ -225,9 +240,12 @@ impl Log {
 
 impl Inner {
     /// Waits for the writer, which ends by itself, then lets other processes have the log.
-    fn end(&self) {
+    fn end(&self, finish: bool) {
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();
+        }
+        if let Some(publication) = &self.publication {
+            publication.end(finish);
         }
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
@@ -237,13 +255,19 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // Ends the writer once it has written what is queued.
         self.queue = None;
-        self.end();
+        self.end(false);
     }
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { version: "0".to_owned(), chunk_bytes: 1 << 20, reserve_bytes: 1 << 20 }
+        Options {
+            version: "0".to_owned(),
+            chunk_bytes: 1 << 20,
+            reserve_bytes: 1 << 20,
+            segment_bytes: 64 << 20,
+            publishing: Publishing::default(),
+        }
     }
 }
 

@@ -6,13 +6,14 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufReader, Read, Write},
     os::unix::fs::{FileExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
+use ed25519_dalek::VerifyingKey as PublicKey;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    AuditError, Cut, Opened, VerifyingKey,
+    AuditError, Cut, Opened, Publishing, VerifyingKey,
     error::At,
     frame::{Frames, HEAD_BYTES, Kind, Next, last_written},
     head::{Head, read_siblings, write_siblings},
@@ -21,8 +22,10 @@ use crate::{
     ledger::Ledger,
     note::Checkpoint,
     pool::{self, Place, Siblings},
+    publish::{CHECKPOINT, Publication, Subject, TLOG},
     record::{Draft, Facts, Seen, Word},
     recover::{Replay, State, checkpoints_behind, replay},
+    segment::{Position, Segment},
 };
 
 /// A journal up to this size is read and checked as a whole at every start; of a longer one what stands behind the head.
@@ -30,17 +33,47 @@ const READ_WHOLE_BYTES: u64 = 4 * 1024 * 1024;
 /// Heads of other logs in one record, so that it stays below the bound of a leaf.
 const SEEN_MAX: usize = 100;
 
+/// A log that was opened.
+pub(crate) struct Start {
+    pub(crate) ledger: Ledger,
+    pub(crate) place: Place,
+    pub(crate) lock: File,
+    /// Where the log ended before.
+    pub(crate) found: Position,
+    pub(crate) opened: Opened,
+}
+
+impl Start {
+    /// Begins to publish the log, the start among the first.
+    pub(crate) fn publish(&self, how: &Publishing) -> Result<Option<Publication>, AuditError> {
+        let subject = Subject {
+            log: self.place.name(),
+            folder: &self.place.folder,
+            origin: &self.opened.origin,
+            key: self.ledger.keys().signing().verifying_key(),
+            found: self.found,
+        };
+        let publication = Publication::start(&subject, how)
+            .map_err(|error| AuditError::Closed { why: format!("no thread to publish with: {error}") })?;
+        if let Some(it) = &publication {
+            it.tell(self.ledger.reach());
+        }
+        Ok(publication)
+    }
+}
+
 /// Opens a log: everything that was there is accounted for, and the start is durable.
 pub(crate) fn open(
     state: &Path,
     server: &str,
     version: &str,
     ahead: Ahead,
-) -> Result<(Ledger, File, Opened), AuditError> {
+    segment_bytes: u64,
+) -> Result<Start, AuditError> {
     let keys = Keys::load_or_make(state)?;
     let (place, lock) = pool::take(state, server)?;
     let siblings = pool::siblings(state, &place, &keys)?;
-    let (file, found, cut) = recover(&place, &keys, &siblings)?;
+    let (file, path, found, cut) = recover(&place, &keys, &siblings)?;
     let created = found.checkpoint.is_none();
     let origin = match &found.checkpoint {
         Some((checkpoint, _)) => checkpoint.origin.clone(),
@@ -49,9 +82,10 @@ pub(crate) fn open(
     let (warnings, seen) = compare(&place, &keys, &siblings, &origin)?;
     let taken_over = !created && !found.stopped;
     let unknown: Vec<u64> = found.open.keys().copied().collect();
-    let path = place.journal();
+    let position = Position { segment: found.segment, offset: found.end, index: found.tree.size() };
     let journal = Journal::new(file, path.clone(), found.end, ahead).at("read", &path)?;
-    let mut ledger = Ledger::new(&place.folder, origin.clone(), keys, journal, found.tree, found.open)?;
+    let mut ledger = Ledger::new(&place.folder, origin.clone(), keys, journal, found, segment_bytes)?;
+    ledger.turn()?;
     start(&mut ledger, version, taken_over, &cut, &unknown, &siblings.heads)?;
     if created {
         // A record behind a name that a crash takes away would be lost with it.
@@ -64,12 +98,21 @@ pub(crate) fn open(
     let log = place.name();
     let opened =
         Opened { log, origin, key, size: ledger.size(), created, taken_over, cut, unknown, warnings };
-    Ok((ledger, lock, opened))
+    Ok(Start { ledger, place, lock, found: position, opened })
 }
 
-/// Reads what is durable, refuses what a crash does not explain, and puts aside what was never acknowledged.
-fn recover(place: &Place, keys: &Keys, siblings: &Siblings) -> Result<(File, State, Vec<Cut>), AuditError> {
-    let path = place.journal();
+/// Reads what is durable, refuses what a crash does not explain, and puts aside what was never acknowledged. Gives the last
+/// segment, to be gone on with.
+fn recover(
+    place: &Place,
+    keys: &Keys,
+    siblings: &Siblings,
+) -> Result<(File, PathBuf, State, Vec<Cut>), AuditError> {
+    let mut segments = Segment::list(&place.folder)?;
+    if segments.is_empty() {
+        segments.push(Segment::at(&place.folder, 0));
+    }
+    let path = segments.last().expect("one at least").path.clone();
     let mut options = OpenOptions::new();
     let file = options
         .read(true)
@@ -82,8 +125,8 @@ fn recover(place: &Place, keys: &Keys, siblings: &Siblings) -> Result<(File, Sta
     let damaged = |problem: String| AuditError::Damaged { log: place.name(), problem };
     let head = Head::read(&place.folder, keys)?;
     let signers = [keys.signing().verifying_key()];
-    let from = trusted(&file, head.as_ref()).at("read", &path)?;
-    let Replay { state, damage } = replay(&file, from, &signers).at("read", &path)?;
+    let from = trusted(&segments, head.as_ref())?;
+    let Replay { state, damage } = replay(&segments, from, &signers)?;
     if let Some(damage) = damage {
         return Err(damaged(damage.to_string()));
     }
@@ -99,29 +142,49 @@ fn recover(place: &Place, keys: &Keys, siblings: &Siblings) -> Result<(File, Sta
             return Err(damaged(format!("bytes changed at record {size} (behind byte {})", state.end)));
         }
     }
-    let floor = floor(place, &state, written.is_some(), head.as_ref(), siblings);
+    let published = published(&place.folder, &signers)?;
+    let floor = floor(place, &state, written.is_some(), [head.as_ref(), published.as_ref()], siblings);
     if let Some((seen, by)) = floor.filter(|(seen, _)| *seen > size) {
         return Err(damaged(format!("its journal ends after {size} intact records, but {by} shows {seen}")));
     }
     let last = state.checkpoint.as_ref().map(|(it, _)| it);
-    if head.as_ref().is_some_and(|it| it.size == size && Some(it) != last) {
+    if [&head, &published].into_iter().flatten().any(|it| it.size == size && Some(it) != last) {
         return Err(damaged(format!("its {size} records are not those of the head beside its journal")));
     }
     if let Some(end) = written {
-        put_aside(place, &file, &state, end)?;
+        put_aside(place, (&file, &path), &state, end)?;
         file.set_len(state.end).at("cut", &path)?;
     }
     let cut = cuts(place, size)?;
-    Ok((file, state, cut))
+    Ok((file, path, state, cut))
+}
+
+/// The checkpoint that was published last, if our key signed it.
+fn published(folder: &Path, signers: &[PublicKey]) -> Result<Option<Checkpoint>, AuditError> {
+    let path = folder.join(TLOG).join(CHECKPOINT);
+    match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => Ok(Checkpoint::open(&other.at("read", &path)?, signers).ok()),
+    }
 }
 
 /// The state after the commit that the head speaks of, where the journal is too long to read as a whole. The head is ours
 /// (its code) and signed, its frontier is that of the checkpoint, and the checkpoint stands in the journal.
-fn trusted(file: &File, head: Option<&(Head, Checkpoint)>) -> io::Result<Option<State>> {
+fn trusted(segments: &[Segment], head: Option<&(Head, Checkpoint)>) -> Result<Option<State>, AuditError> {
     let Some((head, checkpoint)) = head else { return Ok(None) };
-    if head.end <= READ_WHOLE_BYTES {
-        return Ok(None);
+    let Some(segment) = segments.iter().find(|it| it.first == head.segment) else { return Ok(None) };
+    let mut bytes = head.end;
+    for before in segments.iter().filter(|it| it.first < head.segment) {
+        bytes += fs::metadata(&before.path).at("read", &before.path)?.len();
     }
+    match bytes <= READ_WHOLE_BYTES {
+        true => Ok(None),
+        false => state_of(segment, head, checkpoint).at("read", &segment.path),
+    }
+}
+
+fn state_of(segment: &Segment, head: &Head, checkpoint: &Checkpoint) -> io::Result<Option<State>> {
+    let file = File::open(&segment.path)?;
     let note = head.checkpoint.as_bytes();
     let mut bytes = vec![0; HEAD_BYTES + note.len()];
     let place = head.end.saturating_sub(bytes.len() as u64);
@@ -136,6 +199,7 @@ fn trusted(file: &File, head: Option<&(Head, Checkpoint)>) -> io::Result<Option<
     };
     Ok(Some(State {
         tree,
+        segment: head.segment,
         end: head.end,
         checkpoint: Some((checkpoint.clone(), head.checkpoint.clone())),
         open: open.iter().copied().collect(),
@@ -148,7 +212,7 @@ fn floor(
     place: &Place,
     state: &State,
     written: bool,
-    head: Option<&Checkpoint>,
+    [head, published]: [Option<&Checkpoint>; 2],
     siblings: &Siblings,
 ) -> Option<(u64, &'static str)> {
     let prefix = place.origin_prefix();
@@ -158,11 +222,12 @@ fn floor(
         None => written && seen.origin.starts_with(&prefix),
     };
     let claimed = siblings.claims.iter().filter(ours).map(|it| (it.size, "a log beside it"));
-    claimed.chain(head.map(|it| (it.size, "the head beside it"))).max()
+    let head = head.map(|it| (it.size, "the head beside it"));
+    claimed.chain(head).chain(published.map(|it| (it.size, "its published checkpoint"))).max()
 }
 
 /// Keeps the bytes behind the last commit in a file of their own. Durable before they are cut from the journal.
-fn put_aside(place: &Place, file: &File, state: &State, end: u64) -> Result<(), AuditError> {
+fn put_aside(place: &Place, (file, from): (&File, &Path), state: &State, end: u64) -> Result<(), AuditError> {
     let size = state.tree.size();
     let known = cuts(place, size)?;
     let path = place.folder.join(format!("torn-{size}-{}", known.len()));
@@ -172,7 +237,7 @@ fn put_aside(place: &Place, file: &File, state: &State, end: u64) -> Result<(), 
     let (mut offset, mut hash) = (state.end, Sha256::new());
     while offset < end {
         let count = block.len().min((end - offset) as usize);
-        file.read_exact_at(&mut block[..count], offset).at("read", place.journal())?;
+        file.read_exact_at(&mut block[..count], offset).at("read", from)?;
         torn.write_all(&block[..count]).at("write", &path)?;
         hash.update(&block[..count]);
         offset += count as u64;

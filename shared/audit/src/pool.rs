@@ -10,20 +10,20 @@ use std::{
 use crate::{
     AuditError,
     error::At,
-    frame::{Frames, Kind, Next},
+    frame::Kind,
     head::{Head, read_siblings},
     keys::{Keys, private_folder},
     note::Checkpoint,
-    record::{Seen, is_word},
+    read::dropped,
+    record::{Leaf, Seen, is_word},
     recover::replay,
+    segment::{Position, Segment, Walk},
 };
 
 /// Most logs of one server.
 const LOGS_MAX: u32 = 4096;
 /// File name of the lock in a log's folder.
 const LOCK: &str = "lock";
-/// File name of the journal in a log's folder.
-pub(crate) const JOURNAL: &str = "journal";
 
 /// A log's folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,8 +47,9 @@ impl Place {
         format!("{}/{}", self.server, self.number)
     }
 
+    /// The first segment of the journal.
     pub(crate) fn journal(&self) -> PathBuf {
-        self.folder.join(JOURNAL)
+        Segment::at(&self.folder, 0).path
     }
 
     /// What the origins of all logs that ever stood here begin with.
@@ -116,17 +117,23 @@ pub(crate) fn siblings(state: &Path, ours: &Place, keys: &Keys) -> Result<Siblin
     Ok(it)
 }
 
-/// The heads of other logs that stand in a log's records, read from its journal.
+/// The heads of other logs that stand in a log's records.
 pub(crate) fn claims(place: &Place) -> Result<Vec<Seen>, AuditError> {
-    let path = place.journal();
-    let Some(file) = open_existing(&path)? else { return Ok(Vec::new()) };
-    let mut frames = Frames::new(io::BufReader::with_capacity(256 * 1024, file), 0);
     let mut found = Vec::new();
-    while let Next::Frame(kind) = frames.step().at("read", &path)? {
-        if kind == Kind::Leaf
-            && let Some(leaf) = crate::record::Leaf::parse_own(frames.content())
-        {
+    let mut claims = |leaf: &[u8]| {
+        if let Some(leaf) = Leaf::parse_own(leaf) {
             found.extend(leaf.facts.siblings.into_iter().flatten());
+        }
+    };
+    let first = Segment::list(&place.folder)?.first().map_or(0, |it| it.first);
+    dropped(&place.folder, 0, first, |_, leaf, _| {
+        claims(leaf);
+        Ok(())
+    })?;
+    let mut walk = Walk::new(&place.folder, Position { segment: first, offset: 0, index: first });
+    while let Some(kind) = walk.step()? {
+        if kind == Kind::Leaf {
+            claims(walk.content());
         }
     }
     Ok(found)
@@ -141,11 +148,11 @@ pub(crate) fn open_existing(path: &Path) -> Result<Option<File>, AuditError> {
 
 /// The last checkpoint in a journal that has no head beside it.
 fn last_checkpoint(place: &Place, keys: &Keys) -> Result<Option<Checkpoint>, AuditError> {
-    let path = place.journal();
-    let Some(file) = open_existing(&path)? else { return Ok(None) };
-    let read = replay(&file, None, &[keys.signing().verifying_key()]).at("read", &path)?;
+    let segments = Segment::list(&place.folder)?;
+    let Some(Segment { path, .. }) = segments.last() else { return Ok(None) };
+    let read = replay(&segments, None, &[keys.signing().verifying_key()])?;
     // Its writer may not have synced it yet.
-    file.sync_data().at("sync", &path)?;
+    File::open(path).and_then(|it| it.sync_data()).at("sync", path)?;
     Ok(read.state.checkpoint.map(|(checkpoint, _)| checkpoint))
 }
 

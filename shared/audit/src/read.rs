@@ -3,7 +3,8 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    io::{BufReader, Seek, SeekFrom},
+    fs,
+    io::BufReader,
     path::{Path, PathBuf},
 };
 
@@ -18,9 +19,11 @@ use crate::{
     keys::Keys,
     merkle::leaf_hash,
     pool::{Place, open_existing, places},
+    publish::{Folder, PAYLOADS, TLOG},
     record::Leaf,
-    recover::header,
     seal::{Salted, Unreadable},
+    segment::{Header, Position, Segment, Walk},
+    tiles::{self, Part, WIDTH, digits},
 };
 
 /// One record, to be shown.
@@ -73,7 +76,7 @@ pub struct Filter {
 pub struct Follow {
     state: PathBuf,
     filter: Filter,
-    places: BTreeMap<Place, Position>,
+    places: BTreeMap<Place, Reading>,
 }
 
 /// A record before its payload is opened.
@@ -83,10 +86,10 @@ struct Raw {
     sealed: Option<Vec<u8>>,
 }
 
-/// Where reading a journal goes on: always behind a checkpoint.
+/// Where reading a log goes on: behind a checkpoint, or among the records of dropped segments.
 #[derive(Clone, Debug, Default)]
-struct Position {
-    offset: u64,
+struct Reading {
+    position: Position,
     origin: String,
 }
 
@@ -105,16 +108,27 @@ pub fn show(state: &Path, selector: &str) -> Result<Record, AuditError> {
     let place = places(state)?.into_iter().find(|it| it.name() == log);
     let place = place.ok_or_else(|| missing("there is no such log"))?;
     let mut keys = Keys::load(state)?;
-    let mut found = None;
-    let mut size = 0;
-    let mut position = Position::default();
-    scan(&place, &mut position, |raw, origin| {
+    let (mut found, mut size) = (None, 0);
+    scan(&place, &mut Reading::before(&place, index)?, |raw, origin| {
         size = raw.leaf.index + 1;
         if raw.leaf.index == index {
-            found = Some(raw.open(&place, origin, keys.as_mut()));
+            found = Some(raw.open(&place, origin, keys.as_mut())?);
         }
+        Ok(())
     })?;
-    found.unwrap_or_else(|| Err(missing(&format!("the log has {size} records, from 0"))))
+    found.ok_or_else(|| missing(&format!("the log has {size} records, from 0")))
+}
+
+impl Reading {
+    /// The last place before a record where reading can begin.
+    fn before(place: &Place, index: u64) -> Result<Reading, AuditError> {
+        let segments = Segment::list(&place.folder)?;
+        let position = match Segment::of(&segments, index) {
+            Some(Segment { first, .. }) => Position { segment: *first, offset: 0, index: *first },
+            None => Position { index: index / WIDTH * WIDTH, ..Position::default() },
+        };
+        Ok(Reading { position, origin: String::new() })
+    }
 }
 
 impl Follow {
@@ -132,9 +146,9 @@ impl Follow {
             if self.filter.log.as_ref().is_some_and(|it| *it != place.name()) {
                 continue;
             }
-            let position = self.places.entry(place.clone()).or_default();
+            let reading = self.places.entry(place.clone()).or_default();
             let mut latest = VecDeque::new();
-            let mut begun = position.clone();
+            let mut begun = reading.clone();
             scan(&place, &mut begun, |raw, _| {
                 if self.filter.matches(&raw.leaf) {
                     latest.push_back(raw);
@@ -142,10 +156,11 @@ impl Follow {
                 if latest.len() > limit {
                     latest.pop_front();
                 }
+                Ok(())
             })?;
-            *position = begun;
+            *reading = begun;
             for raw in latest {
-                found.push((raw.leaf.time, raw.open(&place, &position.origin, keys.as_mut())?));
+                found.push((raw.leaf.time, raw.open(&place, &reading.origin, keys.as_mut())?));
             }
         }
         // Records of one log stay in their order: the sort is stable.
@@ -192,22 +207,60 @@ impl Raw {
 }
 
 /// Visits the records of whole commits behind a position, and moves it behind the last of them.
-fn scan(place: &Place, position: &mut Position, mut visit: impl FnMut(Raw, &str)) -> Result<(), AuditError> {
-    let path = place.journal();
-    let Some(mut file) = open_existing(&path)? else { return Ok(()) };
-    if file.metadata().at("read", &path)?.len() < position.offset {
-        // Another log stands here now.
-        *position = Position::default();
+fn scan(
+    place: &Place,
+    position: &mut Reading,
+    mut visit: impl FnMut(Raw, &str) -> Result<(), AuditError>,
+) -> Result<(), AuditError> {
+    // A segment that is dropped between listing and reading is read from bundles the next time.
+    for _ in 0..3 {
+        if scan_once(place, position, &mut visit)? {
+            break;
+        }
     }
-    file.seek(SeekFrom::Start(position.offset)).at("read", &path)?;
-    let mut frames = Frames::new(BufReader::with_capacity(256 * 1024, file), position.offset);
+    Ok(())
+}
+
+/// False when a segment went away meanwhile.
+fn scan_once(
+    place: &Place,
+    reading: &mut Reading,
+    visit: &mut impl FnMut(Raw, &str) -> Result<(), AuditError>,
+) -> Result<bool, AuditError> {
+    let segments = Segment::list(&place.folder)?;
+    let Some(first) = segments.first() else { return Ok(true) };
+    let at = reading.position;
+    let last = segments.last().map_or(0, |it| it.first);
+    let is_listed = |it: &&Segment| it.first == at.segment;
+    let shorter = match segments.iter().find(is_listed).map(|it| fs::metadata(&it.path)) {
+        Some(Ok(metadata)) => metadata.len() < at.offset,
+        Some(Err(_)) => return Ok(false),
+        None => at.segment > last,
+    };
+    if shorter {
+        // Another log stands here now.
+        *reading = Reading::default();
+    }
+    let at = reading.position;
+    if !segments.iter().any(|it| it.first == at.segment) {
+        reading.origin = origin(first)?;
+        let Reading { position, origin } = reading;
+        dropped(&place.folder, at.index, first.first, |index, leaf, sealed| {
+            let Some(parsed) = Leaf::parse(leaf) else { return Ok(()) };
+            let sealed = (!sealed.is_empty()).then(|| sealed.to_vec());
+            visit(Raw { leaf: parsed, hash: leaf_hash(leaf), sealed }, origin)?;
+            *position = Position { segment: first.first, offset: 0, index: index + 1 };
+            Ok(())
+        })?;
+        *position = Position { segment: first.first, offset: 0, index: first.first };
+    }
+    let mut walk = Walk::new(&place.folder, reading.position);
     let mut commit: Vec<Raw> = Vec::new();
-    while let Next::Frame(kind) = frames.step().at("read", &path)? {
-        let content = frames.content();
+    while let Some(kind) = walk.step()? {
+        let content = walk.content();
         match kind {
-            Kind::Header => position.origin = header(content).unwrap_or_default(),
             Kind::Leaf => {
-                let Some(leaf) = Leaf::parse(content) else { return Ok(()) };
+                let Some(leaf) = Leaf::parse(content) else { return Ok(true) };
                 commit.push(Raw { leaf, hash: leaf_hash(content), sealed: None });
             }
             Kind::Payload => {
@@ -216,8 +269,52 @@ fn scan(place: &Place, position: &mut Position, mut visit: impl FnMut(Raw, &str)
                 }
             }
             Kind::Checkpoint => {
-                commit.drain(..).for_each(|raw| visit(raw, &position.origin));
-                position.offset = frames.offset();
+                if let Some(origin) = walk.origin() {
+                    reading.origin = origin.to_owned();
+                }
+                for raw in commit.drain(..) {
+                    visit(raw, &reading.origin)?;
+                }
+                reading.position = walk.position();
+            }
+            Kind::Header => {}
+        }
+    }
+    Ok(true)
+}
+
+/// The origin that a segment says.
+fn origin(segment: &Segment) -> Result<String, AuditError> {
+    let Some(file) = open_existing(&segment.path)? else { return Ok(String::new()) };
+    let mut frames = Frames::new(BufReader::new(file), 0);
+    let header = match frames.step().at("read", &segment.path)? {
+        Next::Frame(Kind::Header) => Header::parse(frames.content()),
+        _ => None,
+    };
+    Ok(header.map(|it| it.origin).unwrap_or_default())
+}
+
+/// Visits records of dropped segments: index, leaf and sealed payload, empty where there is none. Ends early where a bundle
+/// is gone or not whole.
+pub(crate) fn dropped(
+    folder: &Path,
+    from: u64,
+    to: u64,
+    mut visit: impl FnMut(u64, &[u8], &[u8]) -> Result<(), AuditError>,
+) -> Result<(), AuditError> {
+    let (tlog, sealed) = (Folder::new(&folder.join(TLOG)), Folder::private(&folder.join(PAYLOADS)));
+    if from >= to {
+        return Ok(());
+    }
+    for number in from / WIDTH..to.div_ceil(WIDTH) {
+        let leaves = tlog.get(&Part::Entries.path(number, WIDTH))?.unwrap_or_default();
+        let sealed = sealed.get(&digits(number))?.unwrap_or_default();
+        let leaves = tiles::entries(&leaves).filter(|it| it.len() as u64 == WIDTH);
+        let (Some(leaves), Some(sealed)) = (leaves, tiles::payloads(&sealed)) else { return Ok(()) };
+        for (at, (leaf, sealed)) in leaves.into_iter().zip(sealed).enumerate() {
+            let index = number * WIDTH + at as u64;
+            if (from..to).contains(&index) {
+                visit(index, leaf, sealed)?;
             }
         }
     }

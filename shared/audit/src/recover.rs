@@ -15,22 +15,26 @@ use ed25519_dalek::VerifyingKey as PublicKey;
 use serde::Deserialize;
 
 use crate::{
-    frame::{CONTENT_MAX, Frames, HEAD_BYTES, Kind, Next},
-    ledger::HEADER,
+    AuditError,
+    error::At,
+    frame::{CONTENT_MAX, Frames, HEAD_BYTES, Kind, Next, last_written},
     merkle::{Tree, leaf_hash},
     note::{BadNote, Checkpoint},
     record::Word,
+    segment::{Header, Segment},
 };
 
 /// A log at the end of a commit.
 #[derive(Clone, Default)]
 pub(crate) struct State {
     pub(crate) tree: Tree,
-    /// Where the next commit begins.
+    /// First index of the last segment.
+    pub(crate) segment: u64,
+    /// Where the next commit begins in it.
     pub(crate) end: u64,
     /// The last checkpoint and its note.
     pub(crate) checkpoint: Option<(Checkpoint, String)>,
-    /// Intents without outcome, with the places of their leaves.
+    /// Intents without outcome, with the places of their leaves in their segments.
     pub(crate) open: BTreeMap<u64, u64>,
     /// Whether the last record is a stop.
     pub(crate) stopped: bool,
@@ -47,7 +51,9 @@ pub(crate) struct Replay {
 /// Something in a journal that its writer did not write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Damage {
-    /// Byte of the journal.
+    /// First index of the segment.
+    pub(crate) segment: u64,
+    /// Byte of the segment.
     pub(crate) offset: u64,
     /// First record that cannot be trusted.
     pub(crate) index: u64,
@@ -64,24 +70,61 @@ struct Brief {
 
 impl fmt::Display for Damage {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} at record {} (byte {} of the journal)", self.what, self.index, self.offset)
+        let Damage { segment, offset, index, what } = self;
+        write!(out, "{what} at record {index} (byte {offset} of the journal")?;
+        match segment {
+            0 => write!(out, ")"),
+            _ => write!(out, "'s segment from {segment})"),
+        }
     }
 }
 
 /// Reads a journal from a state that is known to be good, or from its beginning.
-pub(crate) fn replay(mut file: &File, from: Option<State>, keys: &[PublicKey]) -> io::Result<Replay> {
+pub(crate) fn replay(
+    segments: &[Segment],
+    from: Option<State>,
+    keys: &[PublicKey],
+) -> Result<Replay, AuditError> {
     let mut state = from.unwrap_or_default();
+    let begin = state.segment;
+    for (at, segment) in segments.iter().enumerate().filter(|(_, it)| it.first >= begin) {
+        let mut next = state.clone();
+        let damage = if at > 0 && segment.first > state.segment {
+            next.enter(segment.first)
+        } else {
+            next.segment = segment.first;
+            None
+        };
+        let is_last = at + 1 == segments.len();
+        let damage = match damage {
+            Some(what) => Some((0, what)),
+            None => read_segment(segment, is_last, &mut state, next, keys).at("read", &segment.path)?,
+        };
+        if let Some((offset, what)) = damage {
+            let damage = Damage { segment: segment.first, offset, index: state.tree.size(), what };
+            return Ok(Replay { state, damage: Some(damage) });
+        }
+    }
+    Ok(Replay { state, damage: None })
+}
+
+/// Reads a segment behind `next.end`; `state` is that after the last commit that fits. Says where and what does not.
+fn read_segment(
+    segment: &Segment,
+    is_last: bool,
+    state: &mut State,
+    mut next: State,
+    keys: &[PublicKey],
+) -> io::Result<Option<(u64, String)>> {
+    let mut file = File::open(&segment.path)?;
+    file.seek(SeekFrom::Start(next.end))?;
+    let mut frames = Frames::new(BufReader::with_capacity(256 * 1024, &file), next.end);
     let mut origin = state.checkpoint.as_ref().map(|(it, _)| it.origin.clone());
-    file.seek(SeekFrom::Start(state.end))?;
-    let mut frames = Frames::new(BufReader::with_capacity(256 * 1024, file), state.end);
-    let mut next = state.clone();
     loop {
         let offset = frames.offset();
-        let step = frames.step()?;
-        let fit = match step {
+        let fit = match frames.step()? {
             Next::Frame(Kind::Header) if offset == 0 => {
-                origin = header(frames.content());
-                origin.as_ref().map(|_| ()).ok_or_else(|| "a header of another format".to_owned())
+                next.header(frames.content(), origin.as_deref()).map(|it| origin = Some(it))
             }
             Next::Frame(Kind::Header) => Err("a second header".to_owned()),
             Next::Frame(Kind::Leaf) => next.leaf(frames.content(), offset),
@@ -89,19 +132,46 @@ pub(crate) fn replay(mut file: &File, from: Option<State>, keys: &[PublicKey]) -
             Next::Frame(Kind::Checkpoint) => {
                 next.sign_off(frames.content(), origin.as_deref(), keys).map(|()| {
                     next.end = frames.offset();
-                    state = next.clone();
+                    *state = next.clone();
                 })
             }
-            Next::End | Next::Broken(_) => return Ok(Replay { state, damage: None }),
+            Next::End | Next::Broken(_) => break,
         };
         if let Err(what) = fit {
-            let index = state.tree.size();
-            return Ok(Replay { state, damage: Some(Damage { offset, index, what }) });
+            return Ok(Some((offset, what)));
         }
     }
+    // Later segments are made whole before they have their name, and followed only once they end in a commit.
+    let entered = state.segment == segment.first && state.checkpoint.is_some();
+    let incomplete =
+        (segment.first > 0 && !entered) || (!is_last && last_written(&file, state.end)?.is_some());
+    let what =
+        || (frames.offset(), "bytes that are no commit, in a segment that no crash could tear".to_owned());
+    Ok(incomplete.then(what))
 }
 
 impl State {
+    /// Goes on in the next segment.
+    fn enter(&mut self, first: u64) -> Option<String> {
+        (self.segment, self.end) = (first, 0);
+        let size = self.tree.size();
+        // Where the segments before the first one that is left were dropped, its header says what they held.
+        (size != first).then(|| format!("a segment that begins with record {first}, behind {size} records"))
+    }
+
+    /// The origin, if the header is that of this segment.
+    fn header(&mut self, content: &[u8], origin: Option<&str>) -> Result<String, String> {
+        let header = Header::parse(content).ok_or_else(|| "a header of another format".to_owned())?;
+        if origin.is_some_and(|it| it != header.origin) {
+            return Err(format!("a segment of another log, {}", header.origin));
+        }
+        if header.tree.size() != self.segment || (self.checkpoint.is_some() && header.tree != self.tree) {
+            return Err("a header of another segment".to_owned());
+        }
+        self.tree = header.tree;
+        Ok(header.origin)
+    }
+
     fn leaf(&mut self, content: &[u8], offset: u64) -> Result<(), String> {
         let leaf: Brief = serde_json::from_slice(content)
             .map_err(|_| "something that is no leaf of format 1".to_owned())?;
@@ -145,9 +215,7 @@ impl State {
 
 /// The origin in a journal's first frame.
 pub(crate) fn header(content: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(content).ok()?;
-    let origin = text.strip_prefix(HEADER)?.strip_prefix('\n')?.strip_suffix('\n')?;
-    (!origin.contains('\n')).then(|| origin.to_owned())
+    Header::parse(content).map(|it| it.origin)
 }
 
 /// Sizes of the first two validly signed checkpoints at or after a place, wherever they stand.

@@ -8,6 +8,7 @@ use crate::{
     AuditError, Receipt, Standing,
     journal::Use,
     ledger::{Group, Ledger},
+    publish::Publication,
     record::{Draft, Facts, Word},
 };
 
@@ -52,6 +53,7 @@ pub(crate) struct Writer {
     ledger: Ledger,
     queue: mpsc::Receiver<Request>,
     standing: Shared,
+    publication: Option<Arc<Publication>>,
     /// Why nothing more may be written.
     poisoned: Option<String>,
 }
@@ -80,8 +82,13 @@ impl Drop for Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(ledger: Ledger, queue: mpsc::Receiver<Request>, standing: Shared) -> Writer {
-        Writer { ledger, queue, standing, poisoned: None }
+    pub(crate) fn new(
+        ledger: Ledger,
+        queue: mpsc::Receiver<Request>,
+        standing: Shared,
+        publication: Option<Arc<Publication>>,
+    ) -> Writer {
+        Writer { ledger, queue, standing, publication, poisoned: None }
     }
 
     /// Serves until it is asked to close, or until nobody is left who could ask: then without a stop record, because
@@ -104,6 +111,7 @@ impl Writer {
 
     /// Makes one commit of the requests and of those that come in while it is staged; ends at a close.
     fn serve(&mut self, requests: &mut Vec<Request>) -> Option<(&'static str, Answer<()>)> {
+        self.turn();
         let mut group = self.ledger.begin();
         let mut waiting = Vec::with_capacity(requests.len());
         let mut close = None;
@@ -165,7 +173,7 @@ impl Writer {
     /// Commits, then answers everybody who waits: all of them or none has a record.
     fn finish(&mut self, group: Group, waiting: Vec<Waiting>) {
         if !waiting.is_empty()
-            && let Err(error) = self.alive().and_then(|()| self.ledger.commit(group))
+            && let Err(error) = self.alive().and_then(|()| self.commit(group))
         {
             self.poison(error.to_string());
         }
@@ -201,7 +209,25 @@ impl Writer {
             return Err(AuditError::Closed { why: full(&self.ledger) });
         }
         self.ledger.stage(&mut group, stop)?;
-        self.ledger.commit(group).inspect_err(|error| self.poison(error.to_string()))
+        self.commit(group).inspect_err(|error| self.poison(error.to_string()))
+    }
+
+    /// Makes a group durable, and lets those hear of it who publish.
+    fn commit(&mut self, group: Group) -> Result<(), AuditError> {
+        self.ledger.commit(group)?;
+        if let Some(publication) = &self.publication {
+            publication.tell(self.ledger.reach());
+        }
+        Ok(())
+    }
+
+    /// Goes on in another segment where it is time.
+    fn turn(&mut self) {
+        if self.poisoned.is_none()
+            && let Err(error) = self.ledger.turn()
+        {
+            self.poison(error.to_string());
+        }
     }
 
     fn alive(&self) -> Result<(), AuditError> {
