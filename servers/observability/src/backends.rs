@@ -78,6 +78,14 @@ impl Backends {
         pick(&self.prometheus, wanted, "prometheus", |it| it.connection().whole("metrics"))
     }
 
+    /// The Prometheus that an argument means; all of them when it is absent.
+    pub(crate) fn prometheuses(&self, wanted: Option<&Slug>) -> Result<Vec<&Prometheus>, ToolError> {
+        match (wanted, self.prometheus.as_slice()) {
+            (None, [_, _, ..]) => Ok(self.prometheus.iter().collect()),
+            _ => Ok(vec![self.prometheus(wanted)?]),
+        }
+    }
+
     /// The Alertmanager that an argument means.
     pub(crate) fn alertmanager(&self, wanted: Option<&Slug>) -> Result<&Alertmanager, ToolError> {
         pick(&self.alertmanagers, wanted, "alertmanager", |it| it.connection().whole("alerts"))

@@ -4,6 +4,7 @@ mod alerts;
 mod expire_silence;
 mod explain_alert;
 mod list_alerts;
+mod list_targets;
 mod query_metrics;
 mod series;
 mod silence_alert;
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Listing<Backends>> {
         define::<silence_alert::SilenceAlert>(),
         define::<explain_alert::ExplainAlert>(),
         define::<expire_silence::ExpireSilence>(),
+        define::<list_targets::ListTargets>(),
     ]
 }
 

@@ -44,6 +44,7 @@ async fn a_real_answer_fits_the_published_schema_and_a_dry_run_has_no_effect() {
         ("query_metrics", json!({ "query": rates, "window": "6h" })),
         ("list_alerts", json!({})),
         ("explain_alert", json!({ "alert": "HighErrorRate" })),
+        ("list_targets", json!({})),
         ("silence_alert", silence(true)),
         ("silence_alert", silence(false)),
     ];

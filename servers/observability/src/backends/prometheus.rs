@@ -4,6 +4,7 @@
 
 mod count;
 mod rules;
+mod scrapes;
 
 use std::{borrow::Cow, collections::HashMap, fmt};
 
@@ -21,6 +22,7 @@ use crate::{
 };
 
 pub(crate) use rules::{Rule, RuleState};
+pub(crate) use scrapes::{Scrape, Scrapes, Vanished};
 
 /// One Prometheus, or whatever speaks its API.
 pub(crate) struct Prometheus {
