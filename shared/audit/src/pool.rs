@@ -47,11 +47,6 @@ impl Place {
         format!("{}/{}", self.server, self.number)
     }
 
-    /// The first segment of the journal.
-    pub(crate) fn journal(&self) -> PathBuf {
-        Segment::at(&self.folder, 0).path
-    }
-
     /// What the origins of all logs that ever stood here begin with.
     pub(crate) fn origin_prefix(&self) -> String {
         format!("bailiwick/{}/{}/", self.server, self.number)

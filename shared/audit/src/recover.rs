@@ -213,11 +213,6 @@ impl State {
     }
 }
 
-/// The origin in a journal's first frame.
-pub(crate) fn header(content: &[u8]) -> Option<String> {
-    Header::parse(content).map(|it| it.origin)
-}
-
 /// Sizes of the first two validly signed checkpoints at or after a place, wherever they stand.
 pub(crate) fn checkpoints_behind(file: &File, from: u64, keys: &[PublicKey]) -> io::Result<Vec<u64>> {
     /// No note is longer, so blocks overlap by it.
