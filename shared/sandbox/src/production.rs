@@ -111,3 +111,68 @@ impl Measured {
         self.rules.catch_up(&mut self.store, to.as_millisecond());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::Fault;
+
+    /// Name, place and severity of each alert that fires.
+    fn firing(production: &Production) -> BTreeSet<(String, String, String)> {
+        let measured = production.measured();
+        let alerts = measured.rules.iter().flat_map(|it| &it.alerts).filter(|it| it.1.fired_ms.is_some());
+        let told = alerts.map(|(labels, _)| {
+            let place = ["service", "node"].map(|it| labels.get(it)).concat();
+            (labels.get("alertname").to_owned(), place, labels.get("severity").to_owned())
+        });
+        told.collect()
+    }
+
+    fn expected(fault: Fault) -> &'static str {
+        match fault {
+            Fault::BadDeploy => "ErrorRatioHigh",
+            Fault::BadConfiguration => "LatencyRising",
+            Fault::MemoryLeak => "MemoryNearLimit",
+            Fault::PoolSaturation => "ConnectionPoolSaturated",
+            Fault::SlowDependency => "UpstreamSlow",
+            Fault::TrafficSurge => "TrafficSurge",
+            Fault::NoisyNeighbour => "NodeCPUStolen",
+            Fault::ExpiredCertificate => "CertificateExpires",
+        }
+    }
+
+    #[test]
+    fn what_goes_wrong_is_told_where_it_is() {
+        let mut missed = Vec::new();
+        for (seed, fault) in [7, 42].into_iter().flat_map(|seed| Fault::ALL.map(|it| (seed, it))) {
+            let production = Production::new(Plan::with(seed, fault));
+            let (place, alerts) = (production.world().truth().place.clone(), firing(&production));
+            if !alerts.iter().any(|it| it.0 == expected(fault) && it.1 == place) {
+                missed.push(format!("{seed} {fault} at {place}: {alerts:?}"));
+            }
+        }
+        assert!(missed.is_empty(), "{}", missed.join("\n"));
+    }
+
+    #[test]
+    fn nobody_is_woken_on_a_good_day() {
+        for seed in [7, 42, 99] {
+            let alerts = firing(&Production::new(Plan::healthy(seed)));
+            assert!(alerts.iter().all(|it| it.2 == "warning"), "{seed}: {alerts:?}");
+        }
+    }
+
+    #[test]
+    fn time_that_goes_on_is_scraped_and_evaluated() {
+        let production = Production::new(Plan::with(7, Fault::BadDeploy));
+        let (_, before) = production.measured().store.size();
+        let later = production.plan().to() + jiff::SignedDuration::from_mins(5);
+        production.advance(later);
+        let measured = production.measured();
+        assert!(measured.store.size().1 > before + 1_000);
+        let last = measured.rules.iter().map(|it| it.last_ms).max().expect("rules");
+        assert!(later.as_millisecond() - last < crate::rules::INTERVAL_MS, "{last}");
+    }
+}

@@ -46,6 +46,8 @@ const SAMPLES_MAX: u64 = 50_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moments {
     pub(crate) start: i64,
+    /// As asked for; the last moment may lie before it.
+    pub(crate) end: i64,
     /// More than zero.
     pub(crate) step: i64,
     pub(crate) count: usize,
@@ -98,13 +100,13 @@ pub(crate) struct Evaluation<'a> {
 impl Moments {
     /// One moment.
     pub(crate) fn at(time_ms: i64) -> Moments {
-        Moments { start: time_ms, step: 1, count: 1 }
+        Moments { start: time_ms, end: time_ms, step: 1, count: 1 }
     }
 
     /// From `start` to `end` at most.
     pub(crate) fn over(start: i64, end: i64, step: i64) -> Moments {
         let count = if end < start { 0 } else { (end - start) / step + 1 };
-        Moments { start, step, count: usize::try_from(count).unwrap_or(0) }
+        Moments { start, end, step, count: usize::try_from(count).unwrap_or(0) }
     }
 
     pub(crate) fn iter(self) -> impl Iterator<Item = i64> {
@@ -125,7 +127,7 @@ pub(crate) fn evaluate(
 ) -> Evaluated<Outcome> {
     let evaluation = Evaluation {
         store,
-        bounds: (moments.start, moments.last()),
+        bounds: (moments.start, moments.end),
         deadline: Instant::now() + timeout,
         samples: Cell::new(0),
     };

@@ -74,8 +74,12 @@ impl Rules {
             error: None,
             written: HashMap::new(),
         };
-        let groups = GROUPS.iter().map(|(name, rules)| Group { name, rules: rules.iter().map(evaluated).collect() });
-        Rules { groups: groups.collect(), next_ms: from_ms.div_euclid(INTERVAL_MS) * INTERVAL_MS + INTERVAL_MS }
+        let groups =
+            GROUPS.iter().map(|(name, rules)| Group { name, rules: rules.iter().map(evaluated).collect() });
+        Rules {
+            groups: groups.collect(),
+            next_ms: from_ms.div_euclid(INTERVAL_MS) * INTERVAL_MS + INTERVAL_MS,
+        }
     }
 
     /// Evaluates at every moment that is due up to `now`.
@@ -110,7 +114,8 @@ impl Evaluated {
         self.error = None;
         let labelled: Vec<_> = rows.into_iter().map(|it| (self.labels(&it.labels), it)).collect();
         for (at, moment) in moments.iter().enumerate() {
-            let active = labelled.iter().filter_map(|(labels, row)| Some((labels, &row.labels, row.values[at]?)));
+            let active =
+                labelled.iter().filter_map(|(labels, row)| Some((labels, &row.labels, row.values[at]?)));
             let active: Vec<_> = active.collect();
             self.step(moment, &active);
             self.write(store, moment);
@@ -123,9 +128,8 @@ impl Evaluated {
         self.alerts.retain(|labels, _| still.contains(labels));
         for &(labels, own, value) in active {
             let annotations = || {
-                let expand = |&(name, text): &(&'static str, &'static str)| {
-                    (name, template::expand(text, own, value))
-                };
+                let expand =
+                    |&(name, text): &(&'static str, &'static str)| (name, template::expand(text, own, value));
                 Labels::new(self.rule.annotations.iter().map(expand))
             };
             let begins = || Alert { annotations: Labels::default(), value, active_ms: at_ms, fired_ms: None };
@@ -157,7 +161,8 @@ impl Evaluated {
 
     /// Labels of an alert: the series' own, over which the rule's go.
     fn labels(&self, series: &Labels) -> Labels {
-        let labels = self.rule.labels.iter().fold(series.unnamed(), |labels, (name, value)| labels.with(name, value));
+        let labels =
+            self.rule.labels.iter().fold(series.unnamed(), |labels, (name, value)| labels.with(name, value));
         labels.with("alertname", self.rule.name)
     }
 

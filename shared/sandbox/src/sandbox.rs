@@ -46,7 +46,8 @@ impl Sandbox {
             let repository = GitFace::make(&path, &production.world())?;
             Ok::<_, SandboxError>((Arc::new(production), Arc::new(Mutex::new(repository))))
         });
-        let (production, repository) = made.await.map_err(std::io::Error::other).map_err(SandboxError::Start)??;
+        let (production, repository) =
+            made.await.map_err(std::io::Error::other).map_err(SandboxError::Start)??;
         let mut tasks = JoinSet::new();
         let mut addresses = Vec::new();
         for face in faces::HTTP {

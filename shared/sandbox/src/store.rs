@@ -148,9 +148,7 @@ impl Store {
     pub(crate) fn series_of<'a>(&'a self, metric: Option<&str>) -> Box<dyn Iterator<Item = &'a Series> + 'a> {
         match metric {
             None => Box::new(self.series.iter()),
-            Some(name) => {
-                Box::new(self.by_name.get(name).into_iter().flatten().map(|it| &self.series[*it]))
-            }
+            Some(name) => Box::new(self.by_name.get(name).into_iter().flatten().map(|it| &self.series[*it])),
         }
     }
 

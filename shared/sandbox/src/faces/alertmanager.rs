@@ -131,18 +131,16 @@ impl Asked {
         Ok(Filter {
             matchers: self.matchers()?,
             receiver: self.value("receiver").map(receiver).transpose()?,
-            active: self.flag("active")?,
-            silenced: self.flag("silenced")?,
-            inhibited: self.flag("inhibited")?,
+            active: self.flag("active"),
+            silenced: self.flag("silenced"),
+            inhibited: self.flag("inhibited"),
         })
     }
 
-    fn flag(&self, name: &str) -> Result<bool, Refusal> {
-        match self.value(name) {
-            None | Some("true" | "1" | "yes" | "on") => Ok(true),
-            Some("false" | "0" | "no" | "off") => Ok(false),
-            Some(other) => Err(Refusal::invalid(601, &format!("{name} in query must be of type boolean: {other:?}"))),
-        }
+    /// Yes where nothing is said; what is no known word for it is a no, as for the original.
+    fn flag(&self, name: &str) -> bool {
+        const YES: [&str; 10] = ["true", "1", "yes", "ok", "y", "on", "selected", "checked", "t", "enabled"];
+        self.value(name).is_none_or(|it| YES.contains(&it.to_ascii_lowercase().as_str()))
     }
 
     fn value(&self, name: &str) -> Option<&str> {

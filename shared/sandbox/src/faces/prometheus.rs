@@ -91,8 +91,9 @@ async fn query_range(State(production): Shared, parameters: Parameters) -> Answe
         ValueType::Vector | ValueType::Scalar => None,
     };
     if let Some(kind) = kind {
-        let text = format!("invalid expression type \"{kind}\" for range query, must be Scalar or instant Vector");
-        return Err(Refusal::parameter("query", &text));
+        let text =
+            format!("invalid expression type \"{kind}\" for range query, must be Scalar or instant Vector");
+        return Err(Refusal::bad(&text));
     }
     let moments = Moments::over(start, end, step);
     on_a_thread(move || {
@@ -123,7 +124,11 @@ async fn labels(State(production): Shared, parameters: Parameters) -> Answered {
     Ok(success(&names))
 }
 
-async fn label_values(State(production): Shared, Path(name): Path<String>, parameters: Parameters) -> Answered {
+async fn label_values(
+    State(production): Shared,
+    Path(name): Path<String>,
+    parameters: Parameters,
+) -> Answered {
     if !promql::is_label(&name) {
         return Err(Refusal::bad(&format!("invalid label name: {name:?}")));
     }
@@ -139,7 +144,8 @@ async fn label_values(State(production): Shared, Path(name): Path<String>, param
 /// Label sets with any sample between two moments that one of the selectors means; without selectors all.
 fn selected(production: &Production, selectors: &[VectorSelector], start: i64, end: i64) -> Vec<Labels> {
     let measured = production.measured();
-    let meant = |it: &Labels| selectors.is_empty() || selectors.iter().any(|selector| promql::admits(selector, it));
+    let meant =
+        |it: &Labels| selectors.is_empty() || selectors.iter().any(|selector| promql::admits(selector, it));
     let found = measured.store.series_of(None).filter(|it| meant(&it.labels) && it.has_any(start, end));
     let mut found: Vec<Labels> = found.map(|it| it.labels.clone()).collect();
     found.sort();

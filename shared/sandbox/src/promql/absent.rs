@@ -11,11 +11,7 @@ use crate::store::{Labels, NAME};
 
 use super::{Evaluated, Evaluation, Moments, Row};
 
-pub(super) fn evaluate(
-    evaluation: &Evaluation<'_>,
-    call: &Call,
-    moments: Moments,
-) -> Evaluated<Vec<Row>> {
+pub(super) fn evaluate(evaluation: &Evaluation<'_>, call: &Call, moments: Moments) -> Evaluated<Vec<Row>> {
     let Some(argument) = call.args.args.first() else { return Ok(Vec::new()) };
     let mut values = vec![Some(1.0); moments.count];
     if call.func.name == "absent" {

@@ -31,11 +31,7 @@ struct Matching<'a> {
     boolean: bool,
 }
 
-pub(super) fn evaluate(
-    evaluation: &Evaluation<'_>,
-    it: &BinaryExpr,
-    moments: Moments,
-) -> Evaluated<Outcome> {
+pub(super) fn evaluate(evaluation: &Evaluation<'_>, it: &BinaryExpr, moments: Moments) -> Evaluated<Outcome> {
     let name = it.op.to_string();
     let operator = Operator::named(&name)
         .ok_or_else(|| QueryError::Wrong(format!("parse error: unknown operator {name:?}")))?;
@@ -174,7 +170,9 @@ impl Matching<'_> {
                 }
             }
             for (index, row) in many.iter().enumerate() {
-                let (Some(value), Some(other)) = (row.values[at], opposite[many_keys[index]]) else { continue };
+                let (Some(value), Some(other)) = (row.values[at], opposite[many_keys[index]]) else {
+                    continue;
+                };
                 let Some(against) = one[other].values[at] else { continue };
                 let Some(result) = self.pair(value, against, swapped) else { continue };
                 if to_one && std::mem::replace(&mut taken[many_keys[index]], true) {

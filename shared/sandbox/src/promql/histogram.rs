@@ -15,11 +15,7 @@ const BOUND: &str = "le";
 /// Upper bound and how many lay below it.
 type Bucket = (f64, f64);
 
-pub(super) fn evaluate(
-    evaluation: &Evaluation<'_>,
-    call: &Call,
-    moments: Moments,
-) -> Evaluated<Vec<Row>> {
+pub(super) fn evaluate(evaluation: &Evaluation<'_>, call: &Call, moments: Moments) -> Evaluated<Vec<Row>> {
     let [share, buckets] = call.args.args.as_slice() else {
         return Err(QueryError::Wrong("histogram_quantile takes a share and a vector".to_owned()));
     };

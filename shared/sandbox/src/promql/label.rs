@@ -5,19 +5,17 @@ use regex::Regex;
 
 use super::{Evaluated, Evaluation, Moments, QueryError, Row};
 
-pub(super) fn evaluate(
-    evaluation: &Evaluation<'_>,
-    call: &Call,
-    moments: Moments,
-) -> Evaluated<Vec<Row>> {
+pub(super) fn evaluate(evaluation: &Evaluation<'_>, call: &Call, moments: Moments) -> Evaluated<Vec<Row>> {
     let [vector, texts @ ..] = call.args.args.as_slice() else { return Ok(Vec::new()) };
     let mut rows = evaluation.vector(vector, moments)?;
     let texts: Vec<String> = texts.iter().map(|it| evaluation.text(it)).collect::<Evaluated<_>>()?;
     match (call.func.name, texts.as_slice()) {
         ("label_replace", [into, by, from, pattern]) => {
-            let wrong = |problem: String| QueryError::Execution(format!("{problem} in label_replace()"));
-            let regex = Regex::new(&format!("^(?s:{pattern})$"))
-                .map_err(|_| wrong(format!("invalid regular expression: {pattern}")))?;
+            let wrong = |_| {
+                let text = format!("invalid regular expression in label_replace(): {pattern}");
+                QueryError::Execution(text)
+            };
+            let regex = Regex::new(&format!("^(?:{pattern})$")).map_err(wrong)?;
             check(into, "label_replace")?;
             for row in &mut rows {
                 let replaced = regex.captures(row.labels.get(from)).map(|found| {

@@ -8,11 +8,7 @@ use crate::store::Labels;
 use super::{Evaluated, Evaluation, Moments, QueryError, Row};
 
 /// `time()`, `pi()`, `scalar(v)`.
-pub(super) fn scalar(
-    evaluation: &Evaluation<'_>,
-    call: &Call,
-    moments: Moments,
-) -> Evaluated<Vec<f64>> {
+pub(super) fn scalar(evaluation: &Evaluation<'_>, call: &Call, moments: Moments) -> Evaluated<Vec<f64>> {
     match (call.func.name, call.args.args.first()) {
         ("time", _) => Ok(moments.iter().map(seconds).collect()),
         ("pi", _) => Ok(vec![std::f64::consts::PI; moments.count]),
@@ -32,11 +28,7 @@ pub(super) fn scalar(
 }
 
 /// Every other function of a vector.
-pub(super) fn evaluate(
-    evaluation: &Evaluation<'_>,
-    call: &Call,
-    moments: Moments,
-) -> Evaluated<Vec<Row>> {
+pub(super) fn evaluate(evaluation: &Evaluation<'_>, call: &Call, moments: Moments) -> Evaluated<Vec<Row>> {
     let name = call.func.name;
     let argument = call.args.args.first().map(|it| &**it);
     let argument_at = |at: usize| match call.args.args.get(at) {

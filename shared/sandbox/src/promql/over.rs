@@ -12,11 +12,7 @@ use super::{
 /// A function of a range; also given are the scalar argument, if there is one, and the moment.
 type Over = fn(&Window<'_>, f64, i64) -> Option<f64>;
 
-pub(super) fn evaluate(
-    evaluation: &Evaluation<'_>,
-    call: &Call,
-    moments: Moments,
-) -> Evaluated<Vec<Row>> {
+pub(super) fn evaluate(evaluation: &Evaluation<'_>, call: &Call, moments: Moments) -> Evaluated<Vec<Row>> {
     let name = call.func.name;
     let Some(over) = function(name) else {
         return Err(QueryError::Wrong(format!("parse error: unknown function with name {name:?}")));
@@ -41,7 +37,8 @@ pub(super) fn evaluate(
         }
         if values.iter().any(Option::is_some) {
             // The last sample is still the metric's; everything else is something new.
-            let labels = if name == "last_over_time" { series.labels.clone() } else { series.labels.unnamed() };
+            let labels =
+                if name == "last_over_time" { series.labels.clone() } else { series.labels.unnamed() };
             rows.push(Row { labels, values });
         }
     }

@@ -20,11 +20,8 @@ const WARNING: &[(&str, &str)] = &[("severity", "warning")];
 const PLATFORM: &[(&str, &str)] = &[("severity", "warning"), ("team", "platform")];
 
 /// Rules by group, in the order of evaluation.
-pub(crate) const GROUPS: &[(&str, &[Rule])] = &[
-    ("requests", REQUESTS),
-    ("resources", RESOURCES),
-    ("reachability", REACHABILITY),
-];
+pub(crate) const GROUPS: &[(&str, &[Rule])] =
+    &[("requests", REQUESTS), ("resources", RESOURCES), ("reachability", REACHABILITY)];
 
 const REQUESTS: &[Rule] = &[
     Rule {
@@ -52,7 +49,10 @@ const REQUESTS: &[Rule] = &[
         labels: WARNING,
         annotations: &[
             ("summary", "{{ $labels.service }} fails requests"),
-            ("description", "{{ $value | humanizePercentage }} of its requests of the last 5 minutes failed."),
+            (
+                "description",
+                "{{ $value | humanizePercentage }} of its requests of the last 5 minutes failed.",
+            ),
             ("runbook_url", "https://runbooks.example.com/error-ratio"),
         ],
     },
@@ -75,7 +75,10 @@ const REQUESTS: &[Rule] = &[
         labels: WARNING,
         annotations: &[
             ("summary", "{{ $labels.service }} is slower than an hour ago"),
-            ("description", "The slowest hundredth of requests takes {{ $value | humanize }} times as long as an hour ago."),
+            (
+                "description",
+                "The slowest hundredth of requests takes {{ $value | humanize }} times as long as an hour ago.",
+            ),
             ("runbook_url", "https://runbooks.example.com/latency"),
         ],
     },
@@ -124,7 +127,10 @@ const RESOURCES: &[Rule] = &[
         labels: CRITICAL,
         annotations: &[
             ("summary", "{{ $labels.service }} runs out of database connections"),
-            ("description", "{{ $value | humanizePercentage }} of its connections are in use; requests wait for one."),
+            (
+                "description",
+                "{{ $value | humanizePercentage }} of its connections are in use; requests wait for one.",
+            ),
             ("runbook_url", "https://runbooks.example.com/connection-pool"),
         ],
     },
@@ -136,7 +142,10 @@ const RESOURCES: &[Rule] = &[
         labels: WARNING,
         annotations: &[
             ("summary", "{{ $labels.service }} is throttled"),
-            ("description", "For each second of processor time it is held back for {{ $value | humanizeDuration }}."),
+            (
+                "description",
+                "For each second of processor time it is held back for {{ $value | humanizeDuration }}.",
+            ),
             ("runbook_url", "https://runbooks.example.com/cpu-throttling"),
         ],
     },
@@ -147,7 +156,10 @@ const RESOURCES: &[Rule] = &[
         labels: PLATFORM,
         annotations: &[
             ("summary", "{{ $labels.node }} gets less processor time than it pays for"),
-            ("description", "{{ $value | humanizePercentage }} of its time goes to another tenant of the hardware."),
+            (
+                "description",
+                "{{ $value | humanizePercentage }} of its time goes to another tenant of the hardware.",
+            ),
             ("runbook_url", "https://runbooks.example.com/node-steal"),
         ],
     },
@@ -190,12 +202,17 @@ const REACHABILITY: &[Rule] = &[
     Rule {
         name: "UpstreamSlow",
         query: "sum by (service, team, upstream) (rate(http_client_request_duration_seconds_sum[5m])) \
-                / sum by (service, team, upstream) (rate(http_client_request_duration_seconds_count[5m])) > 1",
+                / sum by (service, team, upstream) (rate(http_client_request_duration_seconds_count[5m])) \
+                > 2 * sum by (service, team, upstream) (rate(http_client_request_duration_seconds_sum[5m] offset 1h)) \
+                / sum by (service, team, upstream) (rate(http_client_request_duration_seconds_count[5m] offset 1h))",
         for_s: 180,
         labels: WARNING,
         annotations: &[
             ("summary", "{{ $labels.upstream }} answers {{ $labels.service }} slowly"),
-            ("description", "A call takes {{ $value | humanizeDuration }} on average."),
+            (
+                "description",
+                "A call takes {{ $value | humanizeDuration }} on average, more than twice as long as an hour ago.",
+            ),
             ("runbook_url", "https://runbooks.example.com/upstream"),
         ],
     },

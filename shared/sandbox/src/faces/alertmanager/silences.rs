@@ -164,7 +164,8 @@ impl Silences {
 
     /// Ids of silences that keep an alert of these labels from being told.
     pub(super) fn of(&self, labels: &Labels, now: Timestamp) -> Vec<String> {
-        let silencing = |it: &Silence| it.state(now) == "active" && it.matchers.iter().all(|it| it.admits(labels));
+        let silencing =
+            |it: &Silence| it.state(now) == "active" && it.matchers.iter().all(|it| it.admits(labels));
         self.all.iter().filter(|it| silencing(it.1)).map(|it| it.0.clone()).collect()
     }
 }
@@ -226,7 +227,14 @@ fn not_found() -> Refusal {
 fn random_id() -> String {
     let (a, b) = (RandomState::new().hash_one(1), RandomState::new().hash_one(2));
     let (a, b) = ((a & !0xf000) | 0x4000, (b & !(0b11 << 62)) | (0b10 << 62));
-    format!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", a >> 32, (a >> 16) & 0xffff, a & 0xffff, b >> 48, b & 0xffff_ffff_ffff)
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        a >> 32,
+        (a >> 16) & 0xffff,
+        a & 0xffff,
+        b >> 48,
+        b & 0xffff_ffff_ffff
+    )
 }
 
 fn positive() -> bool {

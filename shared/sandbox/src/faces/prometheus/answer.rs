@@ -47,7 +47,9 @@ impl From<QueryError> for Refusal {
             QueryError::Execution(_) => {
                 Refusal { status: StatusCode::UNPROCESSABLE_ENTITY, kind: "execution", text }
             }
-            QueryError::TimedOut => Refusal { status: StatusCode::SERVICE_UNAVAILABLE, kind: "timeout", text },
+            QueryError::TimedOut => {
+                Refusal { status: StatusCode::SERVICE_UNAVAILABLE, kind: "timeout", text }
+            }
         }
     }
 }

@@ -24,7 +24,8 @@ impl<S: Send + Sync> FromRequest<S> for Parameters {
         let unread = |problem: String| Refusal::bad(&format!("error parsing form values: {problem}"));
         let query = Query::<Vec<(String, String)>>::try_from_uri(request.uri());
         let mut parameters = query.map_err(|it| unread(it.to_string()))?.0;
-        let is_form = |it: &axum::http::HeaderValue| it.as_bytes().starts_with(b"application/x-www-form-urlencoded");
+        let is_form =
+            |it: &axum::http::HeaderValue| it.as_bytes().starts_with(b"application/x-www-form-urlencoded");
         if request.method() == Method::POST && request.headers().get("content-type").is_some_and(is_form) {
             let form = Form::<Vec<(String, String)>>::from_request(request, state).await;
             // What stands in the body counts before what stands in the address.
@@ -67,7 +68,9 @@ impl Parameters {
 /// Unix seconds, or RFC 3339.
 fn moment(name: &str, text: &str) -> Result<i64, Refusal> {
     let seconds = seconds(text).filter(|it| it.abs() < SECONDS_MAX).map(|it| (it * 1_000.0).round() as i64);
-    let wrong = || Refusal::parameter(name, &format!("cannot parse {text:?} to a valid timestamp"));
+    // Where it need not be there, the original says its name twice.
+    let prefix = if name == "time" { "Invalid time value for 'time': " } else { "" };
+    let wrong = || Refusal::parameter(name, &format!("{prefix}cannot parse {text:?} to a valid timestamp"));
     seconds.or_else(|| text.parse::<Timestamp>().ok().map(|it| it.as_millisecond())).ok_or_else(wrong)
 }
 

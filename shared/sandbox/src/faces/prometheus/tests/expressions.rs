@@ -209,7 +209,8 @@ pub(super) const EXPRESSIONS: &[&str] = &[
 ];
 
 /// Ranks of what is equal are nobody's promise.
-pub(super) const UNORDERED_TIES: &[&str] = &["topk(0, up)", "topk(3, odd)", "topk by (service) (1, http_requests_total)"];
+pub(super) const UNORDERED_TIES: &[&str] =
+    &["topk(0, up)", "topk(3, odd)", "topk by (service) (1, http_requests_total)"];
 
 /// Refused by both, for the same reason.
 pub(super) const REFUSED: &[&str] = &[

@@ -38,10 +38,20 @@ impl Samples {
                 samples.gauge("up", labels, up, pod);
             }
             samples.buckets(own(&[]), index);
-            samples.gauge("app_build_info", own(&[("version", ["v1", "v2", "v2"][index])]), |_, _| Some(1.0), 0);
+            samples.gauge(
+                "app_build_info",
+                own(&[("version", ["v1", "v2", "v2"][index])]),
+                |_, _| Some(1.0),
+                0,
+            );
         }
         let one = |name: &str| vec![("kind", name.to_owned())];
-        samples.gauge("odd", one("gap"), |at, wave| (!(2_000..4_000).contains(&at)).then_some(wave + 0.125), 0);
+        samples.gauge(
+            "odd",
+            one("gap"),
+            |at, wave| (!(2_000..4_000).contains(&at)).then_some(wave + 0.125),
+            0,
+        );
         samples.gauge("odd", one("nan"), |at, wave| Some(if at % 600 == 0 { f64::NAN } else { wave }), 0);
         samples.gauge("odd", one("infinite"), |at, _| Some(if at > 5_000 { f64::INFINITY } else { 1.0 }), 0);
         samples.gauge("odd", one("late"), |at, wave| (at > 6_600).then_some(wave * 1e-9), 0);
@@ -75,7 +85,14 @@ impl Samples {
         self.add(name, labels, points);
     }
 
-    fn counter(&mut self, name: &str, labels: Vec<(&'static str, String)>, pace: f64, index: usize, pod: i32) {
+    fn counter(
+        &mut self,
+        name: &str,
+        labels: Vec<(&'static str, String)>,
+        pace: f64,
+        index: usize,
+        pod: i32,
+    ) {
         let mut total = 0.0;
         let points = times(pod).enumerate().map(|(count, at_ms)| {
             // One service restarts, and does so twice in a row.
@@ -106,7 +123,8 @@ impl fmt::Display for Samples {
     /// OpenMetrics text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, labels, points) in &self.0 {
-            let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+            let labels: Vec<String> =
+                labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
             for (at_ms, value) in points {
                 let value = crate::promql::number(*value);
                 writeln!(f, "{name}{{{}}} {value} {}.{:03}", labels.join(","), at_ms / 1_000, at_ms % 1_000)?;
