@@ -30,7 +30,7 @@ pub(super) struct Noise {
 impl Noise {
     pub(super) fn drawn(seed: u64) -> Noise {
         // Around midday: incidents are looked at while people are there.
-        Noise { seed, after_peak: Draw::of(seed, "day").between(-4.0, 4.0) }
+        Noise { seed, after_peak: Draw::of(seed, "day").between(-2.5, 2.5) }
     }
 
     /// A place to draw from for one purpose at one moment.

@@ -188,9 +188,9 @@ impl Slots {
         let cpu = board.declare("container_cpu_usage_seconds_total", &container, &[]);
         let throttled = board.declare("container_cpu_cfs_throttled_seconds_total", &container, &[]);
         let working_set = board.declare("container_memory_working_set_bytes", &container, &[]);
+        let cpu_limit = board.declare("container_spec_cpu_limit_cores", &container, &[]);
+        let memory_limit = board.declare("container_spec_memory_limit_bytes", &container, &[]);
         let (container, from) = (process.end..board.len(), board.len());
-        let cpu_limit = board.declare("container_spec_cpu_limit_cores", &cluster, &[]);
-        let memory_limit = board.declare("container_spec_memory_limit_bytes", &cluster, &[]);
         let restarts = board.declare("kube_pod_container_status_restarts_total", &cluster, &[]);
         let ranges = [process, container, from..board.len()];
         let slots = Slots {
