@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use sandbox::{Fault, Plan};
 
 use crate::{USAGE, say};
@@ -60,6 +60,20 @@ pub(crate) struct Demo {
     /// Where to write them; else a new folder that goes with the production
     #[arg(long, value_name = "FOLDER", requires = "serve")]
     folder: Option<PathBuf>,
+    /// For tests: break this, so that a step is seen to notice
+    #[arg(long, value_enum, hide = true)]
+    lie: Option<Lie>,
+}
+
+/// Something that is not as it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Lie {
+    /// Nothing listens where the alerts should be.
+    DeafAlerts,
+    /// The rule that should forbid is not there.
+    NoRule,
+    /// The copy of the log stays as it is.
+    UntouchedCopy,
 }
 
 /// Exit code where something was not as told.
@@ -84,7 +98,7 @@ pub(crate) fn run(demo: &Demo) -> anyhow::Result<ExitCode> {
     let ended = runtime.block_on(async {
         match demo.serve {
             true => serve::until_interrupted(plan, demo.folder.as_deref()).await,
-            false => rehearse(plan, demo.teller()).await,
+            false => rehearse(plan, demo.lie, demo.teller()).await,
         }
     });
     runtime.shutdown_background();
@@ -110,9 +124,9 @@ impl Demo {
 }
 
 /// The whole of it: the incident, then the record of it.
-async fn rehearse(plan: Plan, mut teller: Teller) -> anyhow::Result<()> {
+async fn rehearse(plan: Plan, lie: Option<Lie>, mut teller: Teller) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let stage = Stage::set(folder.path(), plan).await?;
+    let stage = Stage::set(folder.path(), plan, lie).await?;
     let mut agent = Agent::start(&stage, &mut teller).await?;
     let alerts = agent.what_fires().await?;
     let moved = agent.what_moved().await?;

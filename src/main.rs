@@ -3,6 +3,8 @@
 mod audit_command;
 mod call;
 mod config_command;
+#[cfg(feature = "demo")]
+mod demo;
 mod doctor;
 mod family;
 mod init;
@@ -53,6 +55,8 @@ enum Command {
     Trust(trust::Trust),
     Init(init::Init),
     Doctor(doctor::Doctor),
+    #[cfg(feature = "demo")]
+    Demo(demo::Demo),
 }
 
 /// A call makes many small things that live shortly, and what one thread makes another lets go: twice as fast as the
@@ -83,6 +87,8 @@ fn main() -> ExitCode {
         Command::Trust(it) => trust::run(&it, config),
         Command::Init(it) => init::run(&it, config),
         Command::Doctor(it) => doctor::run(&it, config),
+        #[cfg(feature = "demo")]
+        Command::Demo(it) => demo::run(&it),
     };
     ended.unwrap_or_else(|error| {
         eprintln!("bailiwick: {}", say::clean(&format!("{error:#}")));

@@ -17,6 +17,8 @@ pub(super) struct Agent<'a> {
     code: Client,
     observability: Client,
     pub(super) teller: &'a mut Teller,
+    /// What the servers offer.
+    tools: Vec<String>,
     /// What is on record, by server: indexes of receipts.
     pub(super) receipts: Vec<(Server, u64)>,
 }
@@ -34,12 +36,14 @@ impl<'a> Agent<'a> {
     pub(super) async fn start(stage: &'a Stage, teller: &'a mut Teller) -> anyhow::Result<Agent<'a>> {
         let (code, observability) =
             tokio::join!(stage.client(Server::Code), stage.client(Server::Observability));
-        let agent = Agent { stage, code: code?, observability: observability?, teller, receipts: Vec::new() };
+        let (code, observability) = (code?, observability?);
+        let mut agent = Agent { stage, code, observability, teller, tools: Vec::new(), receipts: Vec::new() };
         let mut step = Step::new("servers", "An agent on call connects to two servers, over MCP");
         for server in Server::ALL {
             let tools = agent.client(server).tools().await?;
             step.line(Tone::Fact, format!("{:<14} {}", server.word(), tools.join(", ")));
             step.expect(!tools.is_empty(), "tools", "none")?;
+            agent.tools.extend(tools);
         }
         agent.teller.tell(step).await?;
         Ok(agent)
@@ -59,6 +63,11 @@ impl<'a> Agent<'a> {
         let index = said.receipt["index"].as_u64();
         self.receipts.push((server, index.ok_or_else(|| step.broken("a receipt", &said.text))?));
         Ok(said)
+    }
+
+    /// Whether a server offers this.
+    pub(super) fn has(&self, tool: &str) -> bool {
+        self.tools.iter().any(|it| it == tool)
     }
 
     /// Calls a tool that has to answer.

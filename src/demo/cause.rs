@@ -25,8 +25,8 @@ const TOGETHER: SignedDuration = SignedDuration::from_secs(240);
 
 /// The movement that no other explains, the earliest of them.
 ///
-/// Trouble at a service is explained by trouble of whom it calls, or by more requests at the door; requests by requests
-/// of a caller.
+/// Trouble at a service is explained by trouble of what it stands on (whom it calls, where it runs), and everything by
+/// more requests at the door.
 pub(super) fn first<'a>(moved: &'a [Moved], calls: &[(String, String)]) -> Option<&'a Moved> {
     let is_called = |place: &str| calls.iter().any(|it| it.1 == place);
     let calls_it = |caller: &str, called: &str| calls.iter().any(|it| it.0 == caller && it.1 == called);
@@ -36,7 +36,9 @@ pub(super) fn first<'a>(moved: &'a [Moved], calls: &[(String, String)]) -> Optio
             && match (cause.nature, effect.nature) {
                 (Nature::Trouble, Nature::Trouble) => calls_it(&effect.place, &cause.place),
                 // Callers that try again send more, but the door is where people come in.
-                (Nature::Load, _) => cause != effect && !is_called(&cause.place),
+                (Nature::Load, _) => {
+                    cause != effect && cause.after > cause.before && !is_called(&cause.place)
+                }
                 (Nature::Trouble, Nature::Load) => true,
             }
     };

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::{
+    Lie,
     stage::Stage,
     tell::{Step, Teller, Tone},
 };
@@ -53,7 +54,7 @@ pub(super) async fn alter_a_copy(stage: &Stage, key: &str, teller: &mut Teller) 
     let (copy, config) = (stage.folder().join("altered"), stage.folder().join("altered.toml"));
     copy_folder(&stage.state(), &copy)?;
     fs::write(&config, stage.configuration(&copy)?)?;
-    let flipped = flip(&copy.join(LOG))?;
+    let flipped = flip(&copy.join(LOG), if stage.lies(Lie::UntouchedCopy) { 0 } else { 1 })?;
     let path = flipped.path.strip_prefix(&copy).unwrap_or(&flipped.path).display().to_string();
     let (offset, before, after) = (flipped.offset, flipped.before, flipped.after);
     step.line(
@@ -101,14 +102,14 @@ struct Flipped {
 }
 
 /// Changes one bit in the middle of what the journal holds.
-fn flip(log: &Path) -> anyhow::Result<Flipped> {
+fn flip(log: &Path, bit: u8) -> anyhow::Result<Flipped> {
     let path = log.join("journal");
     let mut bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     // What follows the last record is reserved, and empty.
     let used = bytes.iter().rposition(|it| *it != 0).context("the journal is empty")?;
     let offset = used / 2;
     let before = bytes[offset];
-    bytes[offset] ^= 1;
+    bytes[offset] ^= bit;
     fs::write(&path, &bytes)?;
     Ok(Flipped { path, offset, before, after: bytes[offset] })
 }

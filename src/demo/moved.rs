@@ -33,10 +33,11 @@ pub(super) enum Nature {
     Load,
 }
 
-/// What moved, and who calls whom.
+/// What moved, and what stands on what.
 pub(super) struct Picture {
     /// Earliest first.
     pub(super) moved: Vec<Moved>,
+    /// A service, and one that it calls or a node that it runs on.
     pub(super) calls: Vec<(String, String)>,
     /// The movement that no other explains.
     pub(super) first: Moved,
@@ -117,7 +118,11 @@ const MEASURES: [Measure; 8] = [
         nature: Nature::Trouble,
     },
 ];
-const CALLS: &str = "sum by (service, upstream) (rate(http_client_requests_total[5m]))";
+/// What a service stands on: whom it calls, and where it runs. Query, and the label that says so.
+const STANDS_ON: [(&str, &str); 2] = [
+    ("sum by (service, upstream) (rate(http_client_requests_total[5m]))", "upstream"),
+    ("count by (service, node) (container_memory_working_set_bytes)", "node"),
+];
 
 impl Agent<'_> {
     /// Step: what moved, and which movement came first.
@@ -147,15 +152,18 @@ impl Agent<'_> {
         Ok(Picture { moved, calls, first })
     }
 
-    /// Who calls whom.
+    /// What each service stands on.
     async fn calls(&mut self, step: &mut Step) -> anyhow::Result<Vec<(String, String)>> {
-        let answer =
-            self.read(step, Server::Observability, "query_metrics", json!({ "query": CALLS })).await?;
-        let call = |row| {
-            let labels = cell(row, "labels");
-            (label(&labels, "service").to_owned(), label(&labels, "upstream").to_owned())
-        };
-        Ok(rows(&answer).iter().map(call).collect())
+        let mut all = Vec::new();
+        for (query, on) in STANDS_ON {
+            let asked = json!({ "query": query, "max_tokens": 4_000 });
+            let answer = self.read(step, Server::Observability, "query_metrics", asked).await?;
+            all.extend(rows(&answer).iter().map(|row| {
+                let labels = cell(row, "labels");
+                (label(&labels, "service").to_owned(), label(&labels, on).to_owned())
+            }));
+        }
+        Ok(all)
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) async fn until_interrupted(plan: Plan, folder: Option<&Path>) -> anyh
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let taken = fs::read_dir(folder)?.next().is_some();
     ensure!(!taken, "{} is not empty; name a new folder", folder.display());
-    let stage = Stage::set(folder, plan).await?;
+    let stage = Stage::set(folder, plan, None).await?;
     write(&stage)?;
     let place = stage.folder().display();
     say::line(&format!(

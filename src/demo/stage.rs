@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, File},
+    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
 };
 
@@ -12,6 +13,7 @@ use sandbox::{Plan, Sandbox};
 use serde_json::json;
 
 use super::{
+    Lie,
     cause::Finding,
     tell::{Step, Teller, Tone},
 };
@@ -22,6 +24,7 @@ pub(super) struct Stage {
     sandbox: Sandbox,
     folder: PathBuf,
     program: PathBuf,
+    lie: Option<Lie>,
 }
 
 /// Where the team's rules stand beside the lists.
@@ -36,12 +39,13 @@ when { context.input.duration_minutes > 240 };
 
 impl Stage {
     /// Starts the production and writes the configuration into a folder.
-    pub(super) async fn set(folder: &Path, plan: Plan) -> anyhow::Result<Stage> {
+    pub(super) async fn set(folder: &Path, plan: Plan, lie: Option<Lie>) -> anyhow::Result<Stage> {
         let folder = folder.canonicalize()?;
         let sandbox = Sandbox::start(plan).await?;
-        let stage = Stage { sandbox, folder, program: std::env::current_exe()? };
+        let stage = Stage { sandbox, folder, program: std::env::current_exe()?, lie };
         fs::create_dir_all(stage.folder.join("policies"))?;
-        fs::write(stage.folder.join("policies/on-call.cedar"), RULES)?;
+        let rules = if lie == Some(Lie::NoRule) { "" } else { RULES };
+        fs::write(stage.folder.join("policies/on-call.cedar"), rules)?;
         fs::write(stage.config(), stage.configuration(&stage.state())?)?;
         Ok(stage)
     }
@@ -73,8 +77,7 @@ impl Stage {
             Ok(json!(text).to_string())
         };
         let (state, repository) = (path(state)?, path(&self.sandbox.repository())?);
-        let (metrics, alerts) =
-            (json!(self.sandbox.prometheus_url()), json!(self.sandbox.alertmanager_url()));
+        let (metrics, alerts) = (json!(self.sandbox.prometheus_url()), json!(self.alerts()?));
         Ok(format!(
             r#"# Written by `bailiwick demo`: a production that exists only while it runs.
 [identity]
@@ -107,6 +110,23 @@ path = {repository}
 environment = "production"
 "#
         ))
+    }
+
+    /// Where the alerts are.
+    fn alerts(&self) -> anyhow::Result<String> {
+        match self.lie {
+            // A port that was free a moment ago.
+            Some(Lie::DeafAlerts) => {
+                let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+                Ok(format!("http://{nobody}"))
+            }
+            _ => Ok(self.sandbox.alertmanager_url()),
+        }
+    }
+
+    /// Whether this is broken on purpose.
+    pub(super) fn lies(&self, lie: Lie) -> bool {
+        self.lie == Some(lie)
     }
 
     /// Arguments that start a server on this stage.

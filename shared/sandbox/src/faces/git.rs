@@ -25,7 +25,7 @@ use crate::{Change, ChangeKind, Person, SandboxError, World, random::Draw};
 
 /// The repository, and how far it has come.
 #[derive(Debug)]
-pub(crate) struct GitFace {
+pub struct GitFace {
     folder: PathBuf,
     /// What stands in it now: text by path.
     texts: BTreeMap<String, String>,
@@ -57,7 +57,7 @@ const BRANCH: &str = "refs/heads/main";
 
 impl GitFace {
     /// Makes the repository in a folder that is empty or does not exist, up to the world's last change.
-    pub(crate) fn make(folder: &Path, world: &World) -> Result<GitFace, SandboxError> {
+    pub fn make(folder: &Path, world: &World) -> Result<GitFace, SandboxError> {
         let create = gix::create::Options::default();
         gix::ThreadSafeRepository::init_opts(folder, gix::create::Kind::Bare, create, Options::isolated())
             .map_err(failed)?;
@@ -87,7 +87,7 @@ impl GitFace {
     }
 
     /// Adds a commit for each change that the world has seen since, and says how many.
-    pub(crate) fn follow(&mut self, world: &World) -> Result<usize, SandboxError> {
+    pub fn follow(&mut self, world: &World) -> Result<usize, SandboxError> {
         let missing = world.changes().len() - self.followed;
         if missing > 0 {
             let git = self.open()?;
@@ -100,12 +100,12 @@ impl GitFace {
     }
 
     /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.folder
     }
 
     /// The commit of a change, in full; none where the change touched no file.
-    pub(crate) fn commit_of(&self, change: &str) -> Option<&str> {
+    pub fn commit_of(&self, change: &str) -> Option<&str> {
         self.commits.get(change).map(String::as_str)
     }
 
@@ -213,3 +213,6 @@ fn message(title: &str, body: &str) -> String {
 fn failed(error: impl std::fmt::Display) -> SandboxError {
     SandboxError::Git { problem: error.to_string() }
 }
+
+#[cfg(test)]
+mod tests;
