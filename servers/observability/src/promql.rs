@@ -59,6 +59,11 @@ impl Query {
         around.selectors().iter().all(known).then_some(around)
     }
 
+    /// Whether it is a selector of series as they are now, and nothing else.
+    pub(crate) fn is_plain_selector(&self) -> bool {
+        matches!(&self.expr, Expr::VectorSelector(it) if it.offset.is_none() && it.at.is_none())
+    }
+
     /// What kind of value it has.
     pub(crate) fn kind(&self) -> ValueType {
         self.expr.value_type()

@@ -7,6 +7,7 @@ mod list_alerts;
 mod list_targets;
 mod query_metrics;
 mod series;
+mod show_slo;
 mod silence_alert;
 
 use schemars::Schema;
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Listing<Backends>> {
         define::<explain_alert::ExplainAlert>(),
         define::<expire_silence::ExpireSilence>(),
         define::<list_targets::ListTargets>(),
+        define::<show_slo::ShowSlo>(),
     ]
 }
 

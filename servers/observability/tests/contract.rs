@@ -45,6 +45,10 @@ async fn a_real_answer_fits_the_published_schema_and_a_dry_run_has_no_effect() {
         ("list_alerts", json!({})),
         ("explain_alert", json!({ "alert": "HighErrorRate" })),
         ("list_targets", json!({})),
+        (
+            "show_slo",
+            json!({ "good": "http_requests_total{code!~\"5..\"}", "total": "http_requests_total", "objective": "99.9" }),
+        ),
         ("silence_alert", silence(true)),
         ("silence_alert", silence(false)),
     ];
