@@ -1,12 +1,14 @@
 //! Does it answer as a real Prometheus does, asked the same of the same samples?
 
 mod expressions;
+mod rules;
 mod samples;
 
 use std::net::SocketAddr;
 
 use serde_json::Value;
 use testkit::{backends::Prometheus, http};
+use tokio::runtime::Runtime;
 
 use super::*;
 
@@ -17,21 +19,15 @@ use samples::{END_S, START_S, Samples};
 struct Pair {
     real: Prometheus,
     ours: SocketAddr,
-    _running: tokio::runtime::Runtime,
+    _running: Runtime,
 }
 
 impl Pair {
     fn start() -> Pair {
         let samples = Samples::made();
         let real = Prometheus::start(&samples);
-        let running = tokio::runtime::Runtime::new().expect("a runtime");
         let routes = routes(Arc::new(Production::of_samples(samples.store())));
-        let ours = running.block_on(async {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-            let address = listener.local_addr().expect("bound");
-            tokio::spawn(async move { axum::serve(listener, routes).await });
-            address
-        });
+        let (ours, running) = serve(routes);
         Pair { real, ours, _running: running }
     }
 
@@ -52,6 +48,18 @@ impl Pair {
         let query = escaped(query);
         self.get(&format!("/api/v1/query_range?query={query}&start={from_s}&end={to_s}&step={step}"))
     }
+}
+
+/// Has routes listen for as long as the runtime lives.
+fn serve(routes: Router) -> (SocketAddr, Runtime) {
+    let running = Runtime::new().expect("a runtime");
+    let ours = running.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        address
+    });
+    (ours, running)
 }
 
 fn escaped(text: &str) -> String {

@@ -10,7 +10,7 @@ pub(super) const START_S: i64 = END_S - 7_200;
 const STEP_MS: i64 = 15_000;
 
 /// Series with their samples.
-pub(super) struct Samples(Vec<(String, Vec<(&'static str, String)>, Vec<(i64, f64)>)>);
+pub(super) struct Samples(pub(super) Vec<(String, Vec<(&'static str, String)>, Vec<(i64, f64)>)>);
 
 type Shape = fn(i64, f64) -> Option<f64>;
 
