@@ -92,8 +92,8 @@ impl Course {
             Fault::BadConfiguration => (2.5, 4.5),
             Fault::MemoryLeak | Fault::PoolSaturation => (0.9, 1.1),
             Fault::SlowDependency => (5.0, 9.0),
-            Fault::TrafficSurge => (1.0, 1.5),
-            Fault::NoisyNeighbour => (0.5, 0.68),
+            Fault::TrafficSurge => (0.9, 1.3),
+            Fault::NoisyNeighbour => (0.42, 0.6),
             Fault::ExpiredCertificate => (0.95, 0.99),
         };
         let strength = draw.between(low, high);
