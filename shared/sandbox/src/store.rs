@@ -153,6 +153,7 @@ impl Store {
     }
 
     /// How many series and samples there are.
+    #[cfg(test)]
     pub(crate) fn size(&self) -> (usize, usize) {
         (self.series.len(), self.series.iter().map(|it| it.times.len()).sum())
     }

@@ -171,7 +171,7 @@ fn grouped(labels: &Labels, modifier: Option<&LabelModifier>) -> Labels {
 
 fn count(value: f64) -> Evaluated<usize> {
     match value {
-        it if it.is_nan() || it >= 9.223_372_036_854_775_8e18 => {
+        it if it.is_nan() || it >= i64::MAX as f64 => {
             Err(QueryError::Execution(format!("Scalar value {} overflows int64", number_f(it))))
         }
         it if it < 1.0 => Ok(0),

@@ -3,7 +3,7 @@
 /// A value as the API writes it: `0.25`, `1e+21`, `+Inf`, `NaN`.
 pub(crate) fn number(value: f64) -> String {
     let size = value.abs();
-    match size != 0.0 && (size < 1e-6 || size >= 1e21) {
+    match size != 0.0 && !(1e-6..1e21).contains(&size) {
         true => number_e(value),
         false => number_f(value),
     }

@@ -162,7 +162,7 @@ fn parameters_are_taken_and_refused_as_prometheus_does() {
         "/api/v1/query".to_owned(),
         "/api/v1/query?query=up&time=yesterday".to_owned(),
         "/api/v1/query?query=up&timeout=soon".to_owned(),
-        format!("/api/v1/query?query=up&time=2025-10-09T08:53:20Z"),
+        "/api/v1/query?query=up&time=2025-10-09T08:53:20Z".to_owned(),
         format!("/api/v1/query?query=up&time={end}.25"),
         range(&format!("start={start}&end={end}")),
         range(&format!("start={start}&end={end}&step=0")),

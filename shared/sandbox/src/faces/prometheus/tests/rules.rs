@@ -46,6 +46,9 @@ fn samples(now_s: i64) -> Samples {
     )
 }
 
+/// Name, labels and the only value of a series.
+type Constant<'a> = (&'a str, &'a [(&'static str, &'a str)], f64);
+
 /// Rules by name, without what only the moment of asking decides.
 fn told(address: std::net::SocketAddr) -> Vec<Value> {
     let answer = http::get(address, "/api/v1/rules").expect("answers").body;
@@ -106,7 +109,7 @@ fn alerts_are_series_like_any_other() {
 }
 
 impl Samples {
-    fn constant(bounds: (i64, i64), series: &[(&str, &[(&'static str, &str)], f64)]) -> Samples {
+    fn constant(bounds: (i64, i64), series: &[Constant<'_>]) -> Samples {
         let points = |value| (bounds.0..=bounds.1).step_by(15).map(move |it| (it * 1_000, value)).collect();
         let labels = |it: &[(&'static str, &str)]| {
             it.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()

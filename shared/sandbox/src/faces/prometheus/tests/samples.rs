@@ -10,7 +10,12 @@ pub(super) const START_S: i64 = END_S - 7_200;
 const STEP_MS: i64 = 15_000;
 
 /// Series with their samples.
-pub(super) struct Samples(pub(super) Vec<(String, Vec<(&'static str, String)>, Vec<(i64, f64)>)>);
+pub(super) struct Samples(pub(super) Vec<Sampled>);
+
+/// Name, labels and samples of a series.
+pub(super) type Sampled = (String, Vec<Pair>, Vec<(i64, f64)>);
+/// Name and value of a label.
+pub(super) type Pair = (&'static str, String);
 
 type Shape = fn(i64, f64) -> Option<f64>;
 
@@ -71,12 +76,12 @@ impl Samples {
         store
     }
 
-    fn add(&mut self, name: &str, labels: Vec<(&'static str, String)>, points: Vec<(i64, f64)>) {
+    fn add(&mut self, name: &str, labels: Vec<Pair>, points: Vec<(i64, f64)>) {
         self.0.push((name.to_owned(), labels, points));
     }
 
     /// Scraped a little later on each target, as in life.
-    fn gauge(&mut self, name: &str, labels: Vec<(&'static str, String)>, shape: Shape, pod: i32) {
+    fn gauge(&mut self, name: &str, labels: Vec<Pair>, shape: Shape, pod: i32) {
         let points = times(pod).filter_map(|at_ms| {
             let at = (at_ms - START_S * 1_000) / 1_000;
             Some((at_ms, shape(at, (at as f64 / 400.0).sin())?))
@@ -85,14 +90,7 @@ impl Samples {
         self.add(name, labels, points);
     }
 
-    fn counter(
-        &mut self,
-        name: &str,
-        labels: Vec<(&'static str, String)>,
-        pace: f64,
-        index: usize,
-        pod: i32,
-    ) {
+    fn counter(&mut self, name: &str, labels: Vec<Pair>, pace: f64, index: usize, pod: i32) {
         let mut total = 0.0;
         let points = times(pod).enumerate().map(|(count, at_ms)| {
             // One service restarts, and does so twice in a row.
@@ -103,7 +101,7 @@ impl Samples {
         self.add(name, labels, points);
     }
 
-    fn buckets(&mut self, labels: Vec<(&'static str, String)>, index: usize) {
+    fn buckets(&mut self, labels: Vec<Pair>, index: usize) {
         // The last bucket but one is a little behind, as after a sum over targets scraped apart.
         let bounds = [("0.1", 0.5), ("0.5", 0.8), ("1", 0.9), ("2.5", 0.897), ("+Inf", 1.0)];
         for (bound, share) in bounds {
