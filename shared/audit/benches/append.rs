@@ -1,5 +1,6 @@
 //! How fast are durable records? 64 writers on one log against a write and a sync per record on the same disk, in one
-//! run; the cost of a record without a disk; and how long a start takes. `cargo bench -p audit`.
+//! run; what publishing takes from that; the cost of a record without a disk; and how long a start takes.
+//! `cargo bench -p audit`.
 
 use std::{
     fs::File,
@@ -8,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use audit::{Entry, Event, Log, Options};
+use audit::{Entry, Event, Log, Options, Publishing};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -45,8 +46,38 @@ fn main() -> std::io::Result<()> {
         writeln!(out, "memory: log, 1 writer       {one:>9.0} records/s   {:.1} us each", 1e6 / one)?;
         runtime.block_on(log.close("end of bench")).expect("it is open");
         starts(&mut out, &runtime, memory.path(), "memory")?;
+        published(&mut out, &runtime, memory.path().parent().expect("a folder within another"), "memory")?;
     }
+    published(&mut out, &runtime, disk.path(), "disk")?;
     starts(&mut out, &runtime, disk.path(), "disk")
+}
+
+/// What publishing takes from the rate: one log with it and one without, in turns, so that a busy machine is busy for both.
+fn published(out: &mut impl Write, runtime: &Runtime, parent: &Path, name: &str) -> std::io::Result<()> {
+    let (on, off) = (tempfile::tempdir_in(parent)?, tempfile::tempdir_in(parent)?);
+    let silent =
+        Options { publishing: Publishing { every: None, ..Publishing::default() }, ..Options::default() };
+    let (with, _) = Log::open(on.path(), "bench", Options::default()).expect("an empty folder");
+    let (without, _) = Log::open(off.path(), "bench", silent).expect("an empty folder");
+    let (mut many, mut one) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        many.push(rate(runtime, &with, WRITERS) / rate(runtime, &without, WRITERS));
+        one.push(rate(runtime, &with, 1) / rate(runtime, &without, 1));
+    }
+    let behind = with.published().first().map_or(0, |it| it.size);
+    let begun = Instant::now();
+    runtime.block_on(with.close("end of bench")).expect("it is open");
+    let closing = begun.elapsed().as_secs_f64();
+    let size = with.published().first().map_or(0, |it| it.size);
+    runtime.block_on(without.close("end of bench")).expect("it is open");
+    let (many, one) = (median(many), median(one));
+    writeln!(
+        out,
+        "{name}: published / not      {many:.2} with {WRITERS} writers, {one:.2} with 1; {} of {size} records were left at \
+         the close, which took {:.0} ms",
+        size - behind,
+        1e3 * closing
+    )
 }
 
 /// How long opening takes: a new state folder, a log of one start, the log that the bench filled.

@@ -10,9 +10,12 @@ mod publisher;
 use std::{
     fmt,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, RecvTimeoutError},
+    },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ed25519_dalek::VerifyingKey as PublicKey;
@@ -33,6 +36,8 @@ pub(crate) const CHECKPOINT: &str = "checkpoint";
 pub(crate) const PAYLOADS: &str = "payloads";
 /// How long after a failure the next attempt is made.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a close waits for other places. What they lack is published by the next process.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// How a log is published.
 #[derive(Clone, Debug)]
@@ -105,8 +110,14 @@ pub(crate) struct Publication {
     news: Arc<News<Reach>>,
     local: Mutex<Option<JoinHandle<()>>>,
     mirrors: Arc<Vec<Arc<News<u64>>>>,
-    remote: Mutex<Vec<JoinHandle<()>>>,
+    remote: Mutex<Vec<Remote>>,
     boards: Vec<Board>,
+}
+
+/// The thread of a mirror, and what tells that it has ended.
+struct Remote {
+    thread: JoinHandle<()>,
+    ended: mpsc::Receiver<()>,
 }
 
 /// How far it is published, as everybody may read it.
@@ -147,8 +158,12 @@ impl Publication {
             boards.push(board.clone());
             let mut mirror = Mirror::new(subject, target.clone());
             let log = subject.log.clone();
-            let follow = move || serve(&log, &news, every, &board, |_| mirror.follow());
-            remote.push(named("audit-mirror", follow)?);
+            let (alive, ended) = mpsc::channel::<()>();
+            let follow = move || {
+                let _alive = alive;
+                serve(&log, &news, every, &board, |_| mirror.follow());
+            };
+            remote.push(Remote { thread: named("audit-mirror", follow)?, ended });
         }
         let news: Arc<News<Reach>> = Arc::default();
         let mut publisher = Publisher::new(subject, how.keep_segments);
@@ -182,8 +197,13 @@ impl Publication {
             let _ = thread.join();
         }
         self.mirrors.iter().for_each(|it| it.end(ending));
-        for thread in self.remote.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            let _ = thread.join();
+        let deadline = Instant::now() + FAREWELL;
+        for Remote { thread, ended } in self.remote.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // A place that does not answer holds nobody up: its thread ends with the process.
+            let left = deadline.saturating_duration_since(Instant::now());
+            if ended.recv_timeout(left) == Err(RecvTimeoutError::Disconnected) {
+                let _ = thread.join();
+            }
         }
     }
 }

@@ -245,13 +245,17 @@ fn scan_once(
     if !segments.iter().any(|it| it.first == at.segment) {
         reading.origin = origin(first)?;
         let Reading { position, origin } = reading;
-        dropped(&place.folder, at.index, first.first, |index, leaf, sealed| {
+        let gone = dropped(&place.folder, at.index, first.first, |index, leaf, sealed| {
             let Some(parsed) = Leaf::parse(leaf) else { return Ok(()) };
             let sealed = (!sealed.is_empty()).then(|| sealed.to_vec());
             visit(Raw { leaf: parsed, hash: leaf_hash(leaf), sealed }, origin)?;
             *position = Position { segment: first.first, offset: 0, index: index + 1 };
             Ok(())
         })?;
+        if let Some(path) = gone {
+            let problem = format!("{path} is gone or not whole, and the journal no longer has its records");
+            return Err(AuditError::Damaged { log: place.name(), problem });
+        }
         *position = Position { segment: first.first, offset: 0, index: first.first };
     }
     let mut walk = Walk::new(&place.folder, reading.position);
@@ -294,23 +298,26 @@ fn origin(segment: &Segment) -> Result<String, AuditError> {
     Ok(header.map(|it| it.origin).unwrap_or_default())
 }
 
-/// Visits records of dropped segments: index, leaf and sealed payload, empty where there is none. Ends early where a bundle
-/// is gone or not whole.
+/// Visits records of dropped segments: index, leaf and sealed payload, empty where there is none. Names the first bundle that
+/// is gone or not whole, and ends there.
 pub(crate) fn dropped(
     folder: &Path,
     from: u64,
     to: u64,
     mut visit: impl FnMut(u64, &[u8], &[u8]) -> Result<(), AuditError>,
-) -> Result<(), AuditError> {
+) -> Result<Option<String>, AuditError> {
     let (tlog, sealed) = (Folder::new(&folder.join(TLOG)), Folder::private(&folder.join(PAYLOADS)));
     if from >= to {
-        return Ok(());
+        return Ok(None);
     }
     for number in from / WIDTH..to.div_ceil(WIDTH) {
-        let leaves = tlog.get(&Part::Entries.path(number, WIDTH))?.unwrap_or_default();
+        let path = Part::Entries.path(number, WIDTH);
+        let leaves = tlog.get(&path)?.unwrap_or_default();
         let sealed = sealed.get(&digits(number))?.unwrap_or_default();
         let leaves = tiles::entries(&leaves).filter(|it| it.len() as u64 == WIDTH);
-        let (Some(leaves), Some(sealed)) = (leaves, tiles::payloads(&sealed)) else { return Ok(()) };
+        let (Some(leaves), Some(sealed)) = (leaves, tiles::payloads(&sealed)) else {
+            return Ok(Some(format!("{TLOG}/{path} or {PAYLOADS}/{}", digits(number))));
+        };
         for (at, (leaf, sealed)) in leaves.into_iter().zip(sealed).enumerate() {
             let index = number * WIDTH + at as u64;
             if (from..to).contains(&index) {
@@ -318,5 +325,5 @@ pub(crate) fn dropped(
             }
         }
     }
-    Ok(())
+    Ok(None)
 }

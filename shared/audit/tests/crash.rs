@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use audit::{Event, Filter, Log, Options, Payload, Publishing, records};
+use audit::{Event, Filter, Log, Options, Payload, Publishing, records, verify};
 use common::{child, entry, intent, running_as, scratch};
 
 /// Kills in all, and logs that share them.
@@ -71,7 +71,7 @@ fn kill_often(state: &Path, kills: usize) -> Vec<(String, u64)> {
             // Not to wait for anything: to be early, at no moment in particular.
             thread::park_timeout(Duration::from_micros(chance % 40_000));
         } else {
-            heard.extend(lines.by_ref().take(1 + (chance / 4 % 120) as usize));
+            heard.extend(lines.by_ref().take(1 + (chance / 4 % 60) as usize));
         }
         child.kill().unwrap();
         child.wait().unwrap();
@@ -129,6 +129,8 @@ fn judge(state: &Path, said: &[(String, u64)]) {
         !folder.join("journal").exists() && folder.join("payloads/000").exists(),
         "segments were dropped"
     );
+    let report = verify(state, &[]).unwrap();
+    assert_eq!(report.exit_code(), 0, "{report}");
     let readable = |it: &Payload| matches!(it, Payload::None | Payload::Opened(_));
     assert!(all.iter().all(|it| readable(&it.payload)), "every payload opens, or there is none");
 }

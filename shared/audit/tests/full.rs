@@ -101,6 +101,40 @@ async fn starts() {
 }
 
 #[test]
+fn where_the_disk_has_no_room_for_another_segment_the_old_one_goes_on() {
+    run("stays");
+}
+
+#[tokio::test]
+async fn stays() {
+    let Some(state) = running_as("stays") else { return };
+    let options =
+        Options { chunk_bytes: 64 << 10, reserve_bytes: 0, segment_bytes: 8 << 10, ..Options::default() };
+    let (log, _) = Log::open(&state, "code", options).unwrap();
+    let segments = || {
+        std::fs::read_dir(state.join("logs/code/0"))
+            .unwrap()
+            .filter(|it| it.as_ref().unwrap().file_name().to_string_lossy().starts_with("journal"))
+            .count()
+    };
+    // A new one would begin with its reserve.
+    limit_files(Some(100 << 10));
+    for _ in 0..60 {
+        log.record(entry(Event::Read)).await.unwrap();
+    }
+    assert_eq!((segments(), log.standing()), (1, Standing::Open));
+    limit_files(None);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while segments() == 1 {
+        assert!(Instant::now() < deadline);
+        log.record(entry(Event::Read)).await.unwrap();
+    }
+    log.close("end of test").await.unwrap();
+    let report = verify(&state, &[]).unwrap();
+    assert_eq!(report.exit_code(), 0, "{report}");
+}
+
+#[test]
 fn after_a_write_that_failed_nothing_more_is_accepted() {
     run("fails");
 }

@@ -194,6 +194,12 @@ async fn what_was_dropped_is_still_read_and_followed() {
         assert_eq!(show(state.path(), &format!("code/0:{index}")).unwrap(), all[index]);
     }
     assert!(matches!(show(state.path(), "code/0:722"), Err(AuditError::NoRecord { .. })));
+    let bundle = folder(state.path()).join("tlog/tile/entries/001");
+    let bytes = fs::read(&bundle).unwrap();
+    fs::remove_file(&bundle).unwrap();
+    let error = records(state.path(), &Filter::default()).unwrap_err().to_string();
+    assert!(error.contains("tlog/tile/entries/001"), "nothing is left out silently: {error}");
+    fs::write(&bundle, bytes).unwrap();
     // And the log goes on, also where its head is gone.
     for spoil in [false, true] {
         if spoil {
