@@ -1,7 +1,9 @@
 //! Arguments that only this server has. Each parses to one spelling, so that a policy that names a path cannot be
 //! passed by writing the path differently.
 
+mod glob;
 mod path;
+mod place;
 mod revision;
 
 use std::borrow::Cow;
@@ -9,7 +11,9 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
+pub(crate) use glob::{GLOBS_MAX, Glob, Globs};
 pub(crate) use path::RepositoryPath;
+pub(crate) use place::Place;
 pub(crate) use revision::{Revision, RevisionRange, Step};
 
 /// Lines of a file, both ends included, from 1.
@@ -115,6 +119,8 @@ macro_rules! from_text {
 from_text!(LineRange);
 from_text!(Sha);
 from_text!(Part);
+from_text!(Place);
+from_text!(Glob);
 from_text!(RepositoryPath);
 from_text!(Revision);
 from_text!(RevisionRange);

@@ -1,10 +1,17 @@
 //! The systems behind the tools, and the one place where blocking work runs.
 
+mod authors;
+mod blame;
 mod change;
+mod edit;
 mod file;
+mod files;
 mod repository;
 mod resolve;
+mod search;
+mod similar;
 mod stop;
+mod touched;
 mod walk;
 
 use std::sync::Arc;
@@ -19,11 +26,17 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tool::{Context, ToolError, args::Slug};
 
+pub(crate) use authors::Places;
+pub(crate) use blame::{Asked, Origin};
 pub(crate) use change::{Budget, is_binary};
+pub(crate) use edit::Edit;
 pub(crate) use file::{Entry, Found, KIND};
+pub(crate) use files::{Files, TreeFile};
 pub(crate) use repository::{Opened, Repository};
 pub(crate) use resolve::Resolved;
+pub(crate) use search::{Matched, Searched};
 pub(crate) use stop::Stop;
+pub(crate) use touched::{Side, Touched};
 pub(crate) use walk::{Filter, Listed, Walk, Walked};
 
 /// Repositories read at once; more wait.

@@ -3,7 +3,11 @@
 //! What a file is called decides before it is read; a few kinds that hold secrets only sometimes are decided by what is
 //! in them. Secrets elsewhere are masked on the way out, which is a second line and no reason to open these.
 
+mod key;
+
 use tool::ToolError;
+
+pub(crate) use key::{CLOSED_LINE, is_within, key_lines};
 
 /// Why a file is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

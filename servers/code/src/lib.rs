@@ -11,7 +11,10 @@
 mod arguments;
 mod backends;
 mod closed;
+mod frames;
 mod owners;
+mod pattern;
+mod purpose;
 #[cfg(test)]
 mod tests;
 pub mod tools;

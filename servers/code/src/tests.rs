@@ -1,9 +1,13 @@
 //! Real repositories, made on the spot by the real git, for the tests of the tools.
 
+mod compare_revisions;
+mod find_owners;
 mod history;
 mod hostile;
 mod list_commits;
 mod read_file;
+mod search_code;
+mod trace_lines;
 
 use std::{
     path::{Path, PathBuf},
@@ -19,8 +23,8 @@ use tool::{Answer, Body, Next, ToolError};
 
 use crate::{
     Backends,
-    backends::{Repository, Stop},
-    tools::{ListCommits, ReadFile},
+    backends::{Opened, Repository, Stop},
+    tools::{CompareRevisions, FindOwners, ListCommits, ReadFile, SearchCode, TraceLines},
 };
 
 /// What `now` is in every test.
@@ -96,6 +100,37 @@ impl Fixture {
 
     pub(crate) fn read(&self, arguments: Value) -> Result<Told, ToolError> {
         read_in(&self.path, arguments)
+    }
+}
+
+impl Fixture {
+    pub(crate) fn compare(&self, arguments: Value) -> Result<Told, ToolError> {
+        let asked: CompareRevisions = serde_json::from_value(arguments).expect("arguments that parse");
+        self.look(|opened, stop| asked.look(opened, stop))
+    }
+
+    pub(crate) fn search(&self, arguments: Value) -> Result<Told, ToolError> {
+        let asked: SearchCode = serde_json::from_value(arguments).expect("arguments that parse");
+        self.look(|opened, stop| asked.look(opened, stop))
+    }
+
+    pub(crate) fn find_owners(&self, arguments: Value) -> Result<Told, ToolError> {
+        let asked: FindOwners = serde_json::from_value(arguments).expect("arguments that parse");
+        self.look(|opened, stop| asked.look(opened, NOW.parse().expect("a time"), stop))
+    }
+
+    pub(crate) fn trace(&self, arguments: Value) -> Result<Told, ToolError> {
+        let asked: TraceLines = serde_json::from_value(arguments).expect("arguments that parse");
+        self.look(|opened, stop| asked.look(opened, NOW.parse().expect("a time"), stop))
+    }
+
+    /// Opens the repository and looks, as a call would.
+    pub(crate) fn look<F: serde::Serialize>(
+        &self,
+        look: impl FnOnce(&Opened<'_>, &Stop) -> Result<Answer<F>, ToolError>,
+    ) -> Result<Told, ToolError> {
+        let repository = Repository::new(connection("shop", &self.path), self.path.clone());
+        look(&repository.open()?, &patient()).map(Told::of)
     }
 }
 

@@ -41,6 +41,11 @@ async fn a_real_answer_fits_the_published_schema() {
         ("list_commits", json!({ "window": "around=2026-01-31T10:00:00Z+-1d", "path": "checkout" })),
         ("read_file", json!({ "path": "checkout/pay.rs" })),
         ("read_file", json!({ "path": "README.md", "revision": "v1.0.0" })),
+        ("search_code", json!({ "pattern": "pub fn", "paths": ["checkout/", "!*.md"] })),
+        ("compare_revisions", json!({ "revisions": "v1.0.0..main" })),
+        ("compare_revisions", json!({ "revisions": "v1.0.0..main", "path": "checkout/pay.rs" })),
+        ("trace_lines", json!({ "at": "checkout/pay.rs:1-3" })),
+        ("find_owners", json!({ "paths": ["checkout/", "*.md"] })),
     ];
     for (tool, arguments) in calls {
         let reply = testkit::call_through(code::all(), backends(&shop), tool, arguments.clone()).await;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use config::Connection;
-use gix::{ObjectId, config::Source, open::Options, sec::Trust};
+use gix::{ObjectId, config::Source, odb::pack::cache::lru::MemoryCappedHashmap, open::Options, sec::Trust};
 use policy::Target;
 use tool::{Suggestion, ToolError};
 
@@ -32,6 +32,8 @@ pub(crate) struct Opened<'a> {
 /// No object larger than this is ever unpacked, so that a small file cannot fill the memory.
 const OBJECT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// Unpacked bases of deltas: without them, each tree of a long history would be unpacked from its first version on.
+const DELTA_CACHE_BYTES: usize = 16 * 1024 * 1024;
 /// Files of a repository that are opened before anything can be asked of it.
 const FIRST_READ: [&str; 8] = [
     "HEAD",
@@ -84,6 +86,7 @@ impl Repository {
         })?;
         let mut git = opened.to_thread_local();
         git.object_cache_size(CACHE_BYTES);
+        git.objects.set_pack_cache(|| Box::new(MemoryCappedHashmap::new(DELTA_CACHE_BYTES)));
         Ok(Opened { git, repository: self })
     }
 

@@ -29,6 +29,16 @@ impl Stop {
         Stop { cancelled, at, asked: Cell::new(0), reached: Cell::new(false) }
     }
 
+    /// The same moment, for a thread beside this one.
+    pub(crate) fn twin(&self) -> Stop {
+        Stop {
+            cancelled: self.cancelled.clone(),
+            at: self.at,
+            asked: Cell::new(0),
+            reached: Cell::new(self.reached.get()),
+        }
+    }
+
     /// Whether to stop now and say what was left. Once true, always true.
     pub(crate) fn is_reached(&self) -> bool {
         let asked = self.asked.get();

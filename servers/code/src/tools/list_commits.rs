@@ -12,6 +12,7 @@ use tool::{
     args::{MaxTokens, Slug},
 };
 
+use super::clip;
 use crate::{
     Backends,
     arguments::{Part, RepositoryPath, RevisionRange, Sha},
@@ -286,12 +287,4 @@ fn table(rows: Vec<(Vec<Value>, bool)>, seen: u64, has_owners: bool, next: Optio
         Row { cells, target: None }
     };
     Table { columns, rows: rows.into_iter().map(row).collect(), seen, noun: "commits", next }
-}
-
-/// The first characters, with a mark when there are more.
-fn clip(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }

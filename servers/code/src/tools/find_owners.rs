@@ -1,0 +1,231 @@
+//! `find_owners`: whom can one ask about a file?
+
+use std::collections::BTreeMap;
+
+use gix::bstr::ByteSlice;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tool::{
+    Answer, Column, Context, Effect, Row, Table, Target, Tool, ToolError, Window,
+    args::{MaxTokens, Slug},
+};
+
+use super::clip;
+use crate::{
+    Backends,
+    arguments::{GLOBS_MAX, Glob, Globs, Revision},
+    backends::{Filter, KIND, Opened, Places, Resolved, Stop, Walk},
+    owners::Owners,
+};
+
+/// Owners of files in a git repository by CODEOWNERS, and who changed them lately, by weight.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FindOwners {
+    /// Which repository, if several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    connection: Option<Slug>,
+    /// Files, folders or globs: `src/pay.rs`, `src/`, `*.tf`.
+    paths: Vec<Glob>,
+    /// Branch, tag, sha; else HEAD.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<Revision>,
+    /// Of changes: `90d`; else 365d.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    window: Option<Window>,
+    /// Of the answer.
+    #[serde(default)]
+    max_tokens: MaxTokens,
+}
+
+/// What the answer rests on.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(transform = super::plain)]
+pub(crate) struct Ownership {
+    /// Commit.
+    revision: String,
+    /// In UTC.
+    window: String,
+    /// Commits of the window.
+    commits: u64,
+}
+
+/// When no window is given.
+const WINDOW: &str = "365d";
+const AUTHORS_MAX: usize = 5;
+const OWNERS_MAX: usize = 5;
+const NAME_MAX: usize = 60;
+
+impl Tool for FindOwners {
+    const NAME: &'static str = "find_owners";
+    const EFFECT: Effect = Effect::Read;
+    type Backends = Backends;
+    type Facts = Ownership;
+
+    fn targets(&self, backends: &Backends) -> Result<Vec<Target>, ToolError> {
+        backends.target(self.connection.as_ref()).map(|it| vec![it])
+    }
+
+    fn max_tokens(&self) -> u64 {
+        self.max_tokens.get()
+    }
+
+    fn examples() -> Vec<Value> {
+        vec![json!({ "paths": ["src/"] }), json!({ "paths": ["*.rs", "README.md"], "window": "90d" })]
+    }
+
+    async fn run(&self, backends: &Backends, context: &Context) -> Result<Answer<Ownership>, ToolError> {
+        let repository = backends.repository(self.connection.as_ref())?;
+        let (asked, now) = (self.clone(), context.now());
+        backends.read(context, repository, move |opened, stop| asked.look(opened, now, stop)).await
+    }
+}
+
+impl FindOwners {
+    /// The whole of it, on a blocking thread.
+    pub(crate) fn look(
+        &self,
+        opened: &Opened<'_>,
+        now: Timestamp,
+        stop: &Stop,
+    ) -> Result<Answer<Ownership>, ToolError> {
+        let invalid = |argument, problem: String| ToolError::Invalid { argument, problem };
+        let count = self.paths.len();
+        if !(1..=GLOBS_MAX).contains(&count) || self.paths.iter().any(Glob::is_unwanted) {
+            return Err(invalid(
+                "paths",
+                format!("expected 1 to {GLOBS_MAX} paths or globs, none with `!`; got {count}"),
+            ));
+        }
+        let window =
+            self.window.clone().unwrap_or_else(|| Window::parse(WINDOW).expect("the usual window parses"));
+        let span = window.at(now).map_err(|it| invalid("window", it))?;
+        let at = opened.resolve(&self.revision.clone().unwrap_or_else(Revision::head), stop)?;
+        self.refuse_missing(opened, &at, stop)?;
+        let mut not_looked_at = Vec::new();
+        let owners = opened.owners(at.tree).unwrap_or_else(|problem| {
+            not_looked_at.push(problem);
+            None
+        });
+        if owners.is_none() && not_looked_at.is_empty() {
+            not_looked_at.push("owners: this revision has no CODEOWNERS".to_owned());
+        }
+        let filter = Filter { span: Some(span), ..Filter::default() };
+        let walked = Walk::new(opened, at.commit, None)?.list(&filter, stop);
+        not_looked_at.extend(walked.not_looked_at);
+        let mut places = Places::new(opened, &self.paths);
+        let counted = places.count(&walked.listed, now, stop)?;
+        if let Some(left) = walked.listed.get(counted) {
+            let from = left.describe(opened);
+            not_looked_at.push(format!("authors before {from}: the time of the call was used up"));
+        }
+        if places.by_bots > 0 {
+            not_looked_at.push(format!("{} commits by bots: not counted", places.by_bots));
+        }
+        let owned = self.owned(opened, &at, owners.as_deref(), stop);
+        let rows = self.paths.iter().enumerate().map(|(index, glob)| {
+            let authors: Vec<String> = places
+                .authors(index)
+                .iter()
+                .map(|(it, share)| {
+                    let last = it.last.committed().unwrap_or_default();
+                    format!(
+                        "{} {share}% ({} commits, last {})",
+                        clip(&it.name, NAME_MAX),
+                        it.commits,
+                        last.get(..10).unwrap_or(&last)
+                    )
+                })
+                .collect();
+            let cells = vec![
+                json!(glob.text()),
+                json!(owned[index].1),
+                some(&owned[index].0),
+                some(&clipped(authors, AUTHORS_MAX)),
+            ];
+            Row { cells, target: None }
+        });
+        let rows: Vec<Row> = rows.collect();
+        let facts = Ownership {
+            revision: at.commit.to_string(),
+            window: span.to_string(),
+            commits: walked.listed.len() as u64,
+        };
+        let columns = vec![
+            Column::new("path"),
+            Column::new("files"),
+            Column::new("owners"),
+            Column::untrusted("authors"),
+        ];
+        let table = Table { columns, seen: rows.len() as u64, rows, noun: "paths", next: None };
+        Ok(Answer { not_looked_at, ..Answer::table(facts, table) })
+    }
+
+    /// A path without a pattern must be there.
+    fn refuse_missing(&self, opened: &Opened<'_>, at: &Resolved, stop: &Stop) -> Result<(), ToolError> {
+        let missing = |it: &&Glob| it.is_plain() && opened.side_at(at.tree, it.root()).is_none();
+        match self.paths.iter().find(missing) {
+            None => Ok(()),
+            Some(glob) => Err(ToolError::NotFound {
+                kind: KIND,
+                name: format!("{} at {}", glob.text(), opened.short(at.commit)),
+                suggestions: opened.near_files(at.tree, glob.root(), stop),
+            }),
+        }
+    }
+
+    /// For each path: owners of what it matches, those of most files first, and how many files that are.
+    fn owned(
+        &self,
+        opened: &Opened<'_>,
+        at: &Resolved,
+        owners: Option<&Owners>,
+        stop: &Stop,
+    ) -> Vec<(Vec<String>, u64)> {
+        let globs: Vec<Globs> = self.paths.iter().map(|it| Globs::of(std::slice::from_ref(it))).collect();
+        let listed = opened.files(at.tree, stop, |path| globs.iter().any(|it| it.matches(path)));
+        let mut counts: Vec<(BTreeMap<String, u64>, u64)> = vec![(BTreeMap::new(), 0); globs.len()];
+        for file in &listed.files {
+            let path = file.path.to_str_lossy();
+            let names = owners.map(|it| it.of(&path)).unwrap_or_default();
+            for (index, _) in globs.iter().enumerate().filter(|(_, it)| it.matches(&path)) {
+                counts[index].1 += 1;
+                let said = if names.is_empty() && owners.is_some() {
+                    vec!["nobody".to_owned()]
+                } else {
+                    names.to_vec()
+                };
+                said.into_iter().for_each(|it| *counts[index].0.entry(it).or_default() += 1);
+            }
+        }
+        counts
+            .into_iter()
+            .map(|(by_owner, files)| {
+                let mut by_owner: Vec<(String, u64)> = by_owner.into_iter().collect();
+                by_owner.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+                let say = |(name, count): (String, u64)| {
+                    if count == files { name } else { format!("{name} ({count} files)") }
+                };
+                (clipped(by_owner.into_iter().map(say).collect(), OWNERS_MAX), files)
+            })
+            .collect()
+    }
+}
+
+/// The first few, and how many more there are.
+fn clipped(mut said: Vec<String>, most: usize) -> Vec<String> {
+    if said.len() > most {
+        let more = said.len() - most;
+        said.truncate(most);
+        said.push(format!("+{more} more"));
+    }
+    said
+}
+
+fn some(said: &[String]) -> Value {
+    if said.is_empty() { Value::Null } else { json!(said) }
+}
