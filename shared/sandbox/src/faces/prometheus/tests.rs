@@ -1,6 +1,7 @@
 //! Does it answer as a real Prometheus does, asked the same of the same samples?
 
 mod expressions;
+mod laws;
 mod rules;
 mod samples;
 
