@@ -73,6 +73,8 @@ pub struct Threshold {
     pub metrics: Vec<String>,
     /// What its expression is about, as far as its form tells.
     pub aspects: Vec<Aspect>,
+    /// Its selectors: of what they name otherwise it says nothing.
+    pub selectors: Vec<String>,
     /// The number.
     pub value: f64,
 }
@@ -134,8 +136,10 @@ pub struct Findings {
     pub signals: Vec<Signal>,
     /// New, vanished, restarted and interrupted series, oldest first.
     pub events: Vec<Event>,
-    /// How many measures were compared.
+    /// How many measures there are.
     pub measures: usize,
+    /// How many of them have no baseline to compare with.
+    pub baseless: usize,
 }
 
 impl Frame {
@@ -168,7 +172,12 @@ pub fn find(frame: &Frame, series: &[Series], hints: &Hints) -> Findings {
     let mut scorer = score::Scorer::new(frame, measures.len(), ERROR_RATE);
     let moved: Vec<Signal> =
         measures.iter().filter_map(|it| signal(frame, it, &limits, &mut scorer)).collect();
-    Findings { signals: group::ordered(frame, moved), events, measures: measures.len() }
+    Findings {
+        signals: group::ordered(frame, moved),
+        events,
+        measures: measures.len(),
+        baseless: scorer.baseless,
+    }
 }
 
 fn signal(

@@ -3,6 +3,8 @@
 mod alerts;
 mod expire_silence;
 mod explain_alert;
+mod find_metrics;
+mod find_signals;
 mod list_alerts;
 mod list_targets;
 mod query_metrics;
@@ -19,7 +21,9 @@ use crate::Backends;
 /// The list. A new tool is a file, a `mod` above and a line here.
 pub fn all() -> Vec<Listing<Backends>> {
     vec![
+        define::<find_signals::FindSignals>(),
         define::<query_metrics::QueryMetrics>(),
+        define::<find_metrics::FindMetrics>(),
         define::<list_alerts::ListAlerts>(),
         define::<silence_alert::SilenceAlert>(),
         define::<explain_alert::ExplainAlert>(),

@@ -3,6 +3,7 @@
 //! Source: <https://prometheus.io/docs/prometheus/latest/querying/api/>
 
 mod count;
+mod inventory;
 mod rules;
 mod scrapes;
 
@@ -21,6 +22,7 @@ use crate::{
     statistics::Point,
 };
 
+pub(crate) use inventory::{Described, Scope};
 pub(crate) use rules::{Rule, RuleState};
 pub(crate) use scrapes::{Scrape, Scrapes, Vanished};
 

@@ -103,7 +103,9 @@ impl<'a> Limits<'a> {
                 let rest = it.strip_prefix(measure.metric);
                 rest.is_some_and(|it| matches!(it, "" | "_bucket" | "_sum" | "_count"))
             };
-            it.metrics.iter().any(named) && it.aspects.contains(&measure.aspect)
+            it.metrics.iter().any(named)
+                && it.aspects.contains(&measure.aspect)
+                && it.selectors.iter().all(|it| admits(it, &measure.labels))
         };
         let found = self.thresholds.iter().find(about)?;
         Some(Limit { by: format!("alert {}", found.alert), value: found.value, is_metric: false })
@@ -139,6 +141,16 @@ impl<'a> Limits<'a> {
 
 fn is_limit(name: &str) -> bool {
     name.split('_').any(|it| LIMITS.contains(&it))
+}
+
+/// Whether a selector's equalities contradict no label.
+fn admits(selector: &str, labels: &Labels) -> bool {
+    labels.iter().all(|(name, value)| {
+        let equality = format!("{name}=\"");
+        let mut places = selector.match_indices(&equality).map(|it| it.0);
+        let whole = |at: &usize| selector[..*at].ends_with(['{', ',', ' ']);
+        places.find(whole).is_none_or(|at| selector[at..].starts_with(&format!("{name}={value:?}")))
+    })
 }
 
 /// Of what a metric is.

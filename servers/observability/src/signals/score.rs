@@ -30,6 +30,8 @@ pub(super) struct Scorer<'f> {
     frame: &'f Frame,
     /// Logarithm of how often one in so many comparisons may go wrong.
     odds: f64,
+    /// How many measures had no baseline.
+    pub(super) baseless: usize,
     sorted: Vec<f64>,
 }
 
@@ -82,7 +84,7 @@ impl<'f> Scorer<'f> {
     /// For so many measures, none of which shall be accused wrongly with more than this chance.
     pub(super) fn new(frame: &'f Frame, measures: usize, error_rate: f64) -> Scorer<'f> {
         let comparisons = measures.max(1) as f64 * frame.window.max(1) as f64;
-        Scorer { frame, odds: (comparisons / error_rate).ln(), sorted: Vec::new() }
+        Scorer { frame, odds: (comparisons / error_rate).ln(), baseless: 0, sorted: Vec::new() }
     }
 
     /// None when its baseline explains it, or when there is no baseline.
@@ -141,6 +143,7 @@ impl<'f> Scorer<'f> {
         let baseline = &measure.values[..end];
         let present = baseline.iter().filter(|it| it.is_finite()).count();
         if present < BASELINE_MIN.max(end / 5) {
+            self.baseless += 1;
             return None;
         }
         let median = self.median(baseline.iter().copied())?;

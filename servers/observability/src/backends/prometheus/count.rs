@@ -59,7 +59,7 @@ impl Prometheus {
 
     /// What each expression of one series at most comes to; over a window the most that it does at its start, middle and
     /// end. Nothing is 0.
-    async fn counts(
+    pub(super) async fn counts(
         &self,
         expressions: &[String],
         when: Moments,
@@ -90,7 +90,7 @@ impl Prometheus {
 }
 
 /// The highest value of each series, as a count.
-fn highest(outcome: Outcome) -> Vec<(Labels, u64)> {
+pub(super) fn highest(outcome: Outcome) -> Vec<(Labels, u64)> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

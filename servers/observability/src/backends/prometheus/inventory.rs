@@ -10,6 +10,9 @@ use tool::ToolError;
 use super::{Envelope, Moments, Outcome, Prometheus, RangeSeries};
 use crate::{grid::Grid, labels::Labels, matcher::LabelMatcher};
 
+/// Most labels whose values are counted.
+const LABELS_MAX: usize = 40;
+
 /// What targets say of a metric.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct Described {
@@ -109,5 +112,27 @@ impl Prometheus {
         let found: Envelope<Vec<Labels>> =
             self.endpoint.get_json(&["api", "v1", "series"], &query, deadline).await?;
         Ok(found.data)
+    }
+
+    /// How many values each label of a scope's series has: `/api/v1/labels`, then one question for all of them.
+    pub(crate) async fn label_counts(
+        &self,
+        scope: &Scope,
+        from: Timestamp,
+        to: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Vec<(String, usize)>, ToolError> {
+        let (start, end) = (from.as_second().to_string(), to.as_second().to_string());
+        let query = [("match[]", scope.text.as_str()), ("start", start.as_str()), ("end", end.as_str())];
+        let found: Envelope<Vec<String>> =
+            self.endpoint.get_json(&["api", "v1", "labels"], &query, deadline).await?;
+        let plain =
+            |it: &String| it != "__name__" && it.chars().all(|it| it.is_ascii_alphanumeric() || it == '_');
+        let names: Vec<String> = found.data.into_iter().filter(plain).take(LABELS_MAX).collect();
+        let counts: Vec<String> =
+            names.iter().map(|it| format!("count(count by ({it}) ({}))", scope.text)).collect();
+        let counted = self.counts(&counts, Moments::At(to), deadline).await?;
+        let count = |it: u64| usize::try_from(it).unwrap_or(usize::MAX);
+        Ok(names.into_iter().zip(counted.into_iter().map(count)).collect())
     }
 }

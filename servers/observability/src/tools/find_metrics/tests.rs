@@ -1,0 +1,122 @@
+//! Against a real Prometheus.
+
+use std::sync::LazyLock;
+
+use config::{Http, System};
+use testkit::backends::{Behaviour, Prometheus as Backend, Recorder, incident_history};
+
+use super::*;
+use crate::fixture::{connection, http, parse, shown, within};
+
+/// When every history here ends.
+const END: i64 = 1_769_860_800;
+
+/// The incident, 7,000 series of one metric, and two teams' queues.
+static BACKEND: LazyLock<Backend> = LazyLock::new(|| {
+    let mut history = incident_history(END);
+    for at in 0..7_000 {
+        let labels = format!(r#"job="app",service="s{}",pod="p{}",zone="z{}""#, at % 7, at / 7, at % 3);
+        history = history.gauge("connections_open", labels, [(END - 60, 1.0), (END, 1.0)]);
+    }
+    for team in ["checkout", "other"] {
+        history = history.gauge("jobs_waiting", format!("team=\"{team}\""), [(END, 3.0)]);
+        history = history.gauge(&format!("{team}_only"), format!("team=\"{team}\""), [(END, 3.0)]);
+    }
+    Backend::start(history)
+});
+
+async fn ask_with(settings: Http, arguments: Value) -> Result<Answer<FoundFacts>, ToolError> {
+    let backends = Backends::new(&[connection("prod", System::Prometheus(settings))]).unwrap();
+    let now = Timestamp::from_second(END).unwrap();
+    parse::<FindMetrics>(arguments).answer(backends.prometheus(None).unwrap(), now, None).await
+}
+
+async fn ask(arguments: Value) -> Value {
+    shown(&ask_with(http(&BACKEND.url()), arguments).await.unwrap())
+}
+
+#[tokio::test]
+async fn every_example_is_answered() {
+    for example in FindMetrics::examples() {
+        let answer = ask(example.clone()).await;
+        assert!(answer["seen"].as_u64() > Some(0), "{example}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_metric_is_found_by_its_words_with_labels_and_a_few_values() {
+    let answer = ask(json!({ "words": "requests http" })).await;
+    let first = &answer["rows"][0];
+    assert_eq!(
+        (&first[0], &first[1], &first[2]),
+        (&json!("http_requests_total"), &json!("counter"), &json!(36))
+    );
+    let labels = first[3].as_str().unwrap();
+    assert!(labels.contains("code: 200, 500"), "{labels}");
+    assert!(labels.contains("pod (18): cart-api-0, cart-api-1, …"), "{labels}");
+    assert!(labels.find("job: app") < labels.find("pod"), "fewest values first: {labels}");
+    let answer = ask(json!({ "words": "duration" })).await;
+    assert_eq!(answer["rows"][0][1], "histogram");
+}
+
+#[tokio::test]
+async fn of_seven_thousand_series_labels_are_counted_and_the_answer_stays_small() {
+    let answer = ask(json!({})).await;
+    let told = within(&answer, 1_200);
+    assert_eq!(told["rows"].as_array().unwrap().len(), 8, "{told}");
+    let first = &told["rows"][0];
+    assert_eq!((&first[0], &first[2]), (&json!("connections_open"), &json!(7_000)));
+    assert_eq!(first[3], "job (1); zone (3); service (7); pod (1000)");
+}
+
+#[tokio::test]
+async fn nothing_found_names_what_is_near() {
+    let answer = ask(json!({ "words": "conections" })).await;
+    assert!(answer["notes"][0].as_str().unwrap().starts_with("of 8 metrics none has"), "{answer}");
+    assert_eq!(answer["rows"][0][0], "connections_open");
+    let answer = ask(json!({ "scope": ["service=\"none\""] })).await;
+    assert_eq!(
+        (&answer["seen"], &answer["notes"][0]),
+        (&json!(0), &json!("no series meet `scope` in this hour"))
+    );
+}
+
+#[tokio::test]
+async fn a_label_narrows_what_is_counted() {
+    let answer = ask(json!({ "scope": ["service=\"checkout-api\"", "code!=\"\""] })).await;
+    assert_eq!(answer["seen"], 1, "{answer}");
+    assert_eq!(answer["rows"][0][2], 6);
+}
+
+#[tokio::test]
+async fn forced_matchers_hold_for_counts_labels_and_near_names() {
+    let recorder = Recorder::before(BACKEND.address());
+    recorder.on(
+        "GET",
+        "/api/v1/metadata",
+        Behaviour::json(
+            200,
+            r#"{"status":"success","data":{"jobs_waiting":[{"type":"gauge","help":"Jobs.","unit":""}],
+                "other_only":[{"type":"gauge","help":"Secret jobs.","unit":""}]}}"#,
+        ),
+    );
+    let forced = || Http { matchers: vec!["team=\"checkout\"".to_owned()], ..http(&recorder.url()) };
+    for arguments in [
+        json!({}),
+        json!({ "words": "jobs" }),
+        json!({ "words": "other_onl" }),
+        json!({ "scope": ["team=~\".+\""] }),
+        json!({ "scope": ["team!=\"checkout\""] }),
+        json!({ "scope": ["__name__=~\".*_only\""] }),
+    ] {
+        let answer = shown(&ask_with(forced(), arguments.clone()).await.unwrap());
+        let text = answer.to_string().replace("other_onl\"", "");
+        assert!(!text.contains("other") && !text.contains("Secret"), "{arguments}: {answer}");
+        assert!(text.contains("only series within"), "{answer}");
+    }
+    let answer = shown(&ask_with(forced(), json!({ "words": "jobs" })).await.unwrap());
+    assert_eq!(answer["rows"], json!([["jobs_waiting", "gauge", 1, "team: checkout", "Jobs."]]));
+    for request in recorder.requests().iter().filter(|it| !it.path.contains("metadata")) {
+        assert!(request.path.contains("team%3D%22checkout%22"), "{}", request.path);
+    }
+}
