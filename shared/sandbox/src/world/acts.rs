@@ -73,16 +73,13 @@ impl World {
 
     /// Version of a service once this change is taken back: what ran before it, or what runs now without it.
     fn version_without(&self, change: &Change) -> String {
-        let standing = || self.changes.iter().filter(|it| it.service == change.service && self.stands(it));
-        match standing().any(|it| it.at > change.at) {
-            true => {
-                let last = standing().last().map_or("", |it| it.version.as_str());
-                format!("{last}-without-{}", change.id)
-            }
-            false => standing().last().map_or_else(
-                || self.estate.services[self.estate.position(&change.service).unwrap_or(0)].version.clone(),
-                |it| it.version.clone(),
-            ),
+        let mut standing =
+            self.changes.iter().rev().filter(|it| it.service == change.service && self.stands(it));
+        let at_first = || self.estate.services.iter().find(|it| it.name == change.service);
+        match standing.next() {
+            Some(last) if last.at > change.at => format!("{}-without-{}", last.version, change.id),
+            Some(last) => last.version.clone(),
+            None => at_first().map_or_else(String::new, |it| it.version.clone()),
         }
     }
 

@@ -13,8 +13,12 @@ const UNTIL_S: i64 = 1_800_000_000;
 /// All samples of a history, by series.
 struct Recording {
     world: World,
-    lines: BTreeMap<usize, (Arc<Series>, Vec<(i64, f64)>)>,
+    lines: Lines,
 }
+
+/// Seconds since the end of history, and the value.
+type Line = Vec<(i64, f64)>;
+type Lines = BTreeMap<usize, (Arc<Series>, Line)>;
 
 impl Recording {
     fn of(plan: Plan) -> Recording {
@@ -30,7 +34,7 @@ impl Recording {
         self.world.tick(at, &mut |it| note(&mut self.lines, it));
     }
 
-    fn select(&self, name: &str, labels: &[(&str, &str)]) -> Vec<&Vec<(i64, f64)>> {
+    fn select(&self, name: &str, labels: &[(&str, &str)]) -> Vec<&Line> {
         let fits =
             |it: &Series| it.name == name && labels.iter().all(|(name, is)| it.label(name) == Some(is));
         self.lines.values().filter(|it| fits(&it.0)).map(|it| &it.1).collect()
@@ -38,7 +42,7 @@ impl Recording {
 
     /// How much counters rose in a span, restarts counted from 0; seconds since the end of history.
     fn rise(&self, name: &str, labels: &[(&str, &str)], from_s: i64, to_s: i64) -> f64 {
-        let of = |line: &Vec<(i64, f64)>| -> f64 {
+        let of = |line: &Line| -> f64 {
             let inside = |it: &&[(i64, f64)]| it[1].0 > from_s && it[1].0 <= to_s;
             line.windows(2).filter(inside).map(|it| rise(it[0].1, it[1].1)).sum()
         };
@@ -71,7 +75,7 @@ impl Recording {
     }
 }
 
-fn note(lines: &mut BTreeMap<usize, (Arc<Series>, Vec<(i64, f64)>)>, sample: Sample) {
+fn note(lines: &mut Lines, sample: Sample) {
     let line = lines.entry(sample.series.id).or_insert_with(|| (Arc::clone(&sample.series), Vec::new()));
     line.1.push((sample.at_ms / 1_000 - UNTIL_S, sample.value));
 }
@@ -195,7 +199,7 @@ proptest! {
 #[test]
 fn the_same_plan_is_the_same_world() {
     let lines = |recording: Recording| -> Vec<_> {
-        let plain = |(series, line): (Arc<Series>, Vec<(i64, f64)>)| (series.to_string(), line);
+        let plain = |(series, line): (Arc<Series>, Line)| (series.to_string(), line);
         recording.lines.into_values().map(plain).collect()
     };
     for fault in Fault::ALL {
