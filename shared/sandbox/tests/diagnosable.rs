@@ -91,7 +91,7 @@ struct Seen {
 
 impl Seen {
     fn of(plan: Plan) -> Seen {
-        let mut world = World::new(plan.until(Timestamp::from_second(UNTIL_S).unwrap()));
+        let mut world = World::new(plan.until(Timestamp::from_second(UNTIL_S).expect("a moment")));
         let (mut lines, mut stands_on) = (BTreeMap::new(), BTreeSet::new());
         let mut last: BTreeMap<usize, f64> = BTreeMap::new();
         let from_s = world.plan().from().as_second();
