@@ -54,7 +54,7 @@ fn bundle_payloads(publisher: &Publisher, segment: &Segment, covered: u64) -> Re
         if let Some(sealed) = pending.take() {
             put_payload(&mut bundle, &sealed);
             done += 1;
-            if done % WIDTH == 0 {
+            if done.is_multiple_of(WIDTH) {
                 let path = digits(done / WIDTH - 1);
                 if publisher.payloads.stage(&path, &std::mem::take(&mut bundle))? {
                     staged.push(path);

@@ -159,17 +159,13 @@ impl Publisher {
         let Some(segment) = Segment::of(&segments, size) else { return Ok(None) };
         let first = segment.first;
         let mut walk = Walk::new(&self.folder, Position { segment: first, offset: 0, index: first });
-        while walk.position().index < size {
-            if walk.step()?.is_none() {
-                return Ok(None);
-            }
-        }
-        // A payload may still stand between the last record and its checkpoint.
-        while size > first {
+        // Up to the checkpoint over so many, which is none where a segment begins with them.
+        let mut closed = size == first;
+        while walk.position().index < size || !closed {
             match walk.step()? {
-                Some(Kind::Checkpoint) => break,
-                Some(Kind::Payload) => {}
-                _ => return Ok(None),
+                Some(Kind::Leaf) if walk.position().index > size => return Ok(None),
+                Some(kind) => closed = kind == Kind::Checkpoint && walk.position().index == size,
+                None => return Ok(None),
             }
         }
         Ok(Some(walk.position()))
