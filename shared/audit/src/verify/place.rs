@@ -120,7 +120,6 @@ pub(crate) fn published(
         it.altered = Some(contradicted(&it_is, account.size, account.recovered, given));
     }
     it.published = Some(account.size);
-    it.dropped = account.size;
     it.it = account;
     Ok(told(name, false, it))
 }

@@ -168,6 +168,11 @@ impl Comparison {
         self.size
     }
 
+    /// The first record so far that is published otherwise.
+    pub(crate) fn differs_from(&self) -> Option<u64> {
+        self.differs.as_ref().map(|(index, _)| *index)
+    }
+
     /// Leaves come in their order, from the first.
     pub(crate) fn see(&mut self, index: u64, leaf: &[u8], hash: Digest) -> Result<(), AuditError> {
         if index >= self.size {

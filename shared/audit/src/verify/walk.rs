@@ -259,17 +259,20 @@ impl<'a> Walk<'a> {
 
     /// What a later segment begins with: where its tree goes on.
     pub(crate) fn goes_on(&self, first: u64, subtrees: &[Digest]) -> Option<Wrong> {
-        let index = self.tree.size().min(first);
-        let wrong = |problem, likely| Some(Wrong { index, problem, likely });
-        if first != self.tree.size() {
-            let problem = format!(
-                "a segment goes on at record {first}, and those before it end at {}",
-                self.tree.size()
-            );
-            return wrong(problem, "a segment was removed, or records at the end of one");
+        let size = self.tree.size();
+        if first != size {
+            let problem = format!("a segment goes on at record {first}, and those before it end at {size}");
+            let likely = "a segment was removed, or records at the end of one";
+            return Some(Wrong { index: size.min(first), problem, likely });
         }
         if subtrees != self.tree.parts() {
-            return wrong(format!("segment {first} goes on from other records"), "a segment was replaced");
+            // Of what was published, tiles and entries may tell which record it is; else nothing since the last commit counts.
+            let differs = self.published.as_ref().and_then(Comparison::differs_from);
+            return Some(Wrong {
+                index: differs.unwrap_or(self.it.size),
+                problem: format!("segment {first} goes on from other records"),
+                likely: "what is published was changed, or a segment was replaced",
+            });
         }
         None
     }
