@@ -26,7 +26,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tool::{Context, ToolError, args::Slug};
 
-pub(crate) use authors::Places;
+pub(crate) use authors::{Author, Places};
 pub(crate) use blame::{Asked, Origin};
 pub(crate) use change::{Budget, is_binary};
 pub(crate) use edit::Edit;
@@ -198,7 +198,7 @@ mod tests {
         let fixture = Fixture::with_commits();
         let backends = fixture.backends();
         let repository = backends.repository(None).expect("the only one");
-        let deadline = Instant::now() + Duration::from_millis(500);
+        let deadline = Instant::now() + Duration::from_secs(3);
         let work = |_: &Opened<'_>, stop: &Stop| {
             while !stop.is_reached() {
                 std::thread::yield_now();

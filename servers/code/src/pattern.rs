@@ -73,7 +73,7 @@ impl Pattern {
         let mut scan =
             Scan { pattern: self, content, keeps, found: Scanned::default(), keys: None, counted: (0, 1) };
         let mut at = 0;
-        while at < content.len() && !stop.is_reached() {
+        while at < content.len() && !stop.is_reached_now() {
             let end = part_end(content, at);
             if end - at > LINE_BYTES_MAX {
                 scan.found.long_lines += 1;

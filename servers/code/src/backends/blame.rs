@@ -72,7 +72,7 @@ impl Opened<'_> {
             let Some(files) = trail.wanted.remove(&id) else { continue };
             let Some(commit) = trail.commits.remove(&id) else { continue };
             for (path, lines) in files {
-                match stop.is_reached() {
+                match stop.is_reached_now() {
                     true => trail.end(lines, Origin::Left(id)),
                     false => trail.step(&commit, &path, lines, stop)?,
                 }

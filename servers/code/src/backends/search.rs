@@ -96,7 +96,7 @@ impl Shared<'_> {
             let first = self.next.fetch_add(TAKEN, Ordering::Relaxed);
             let Some(files) = self.files.get(first..).filter(|it| !it.is_empty()) else { return searched };
             for file in files.iter().take(TAKEN) {
-                if stop.is_reached() {
+                if stop.is_reached_now() {
                     return searched;
                 }
                 self.file(git, file, &mut searched, stop);

@@ -44,7 +44,7 @@ impl Opened<'_> {
             for (index, it) in of {
                 let Some((before, after)) = it.blobs() else { continue };
                 let Some(id) = before.or(after) else { continue };
-                if sketches.len() >= FILES_MAX || stop.is_reached() {
+                if sketches.len() >= FILES_MAX || stop.is_reached_now() {
                     is_all = false;
                     break;
                 }
@@ -61,7 +61,7 @@ impl Opened<'_> {
         for (count, (old, new)) in
             gone.iter().flat_map(|old| new.iter().map(move |new| (old, new))).enumerate()
         {
-            if count >= PAIRS_MAX || stop.is_reached() {
+            if count >= PAIRS_MAX || stop.is_reached_now() {
                 is_all = false;
                 break;
             }

@@ -43,7 +43,12 @@ impl Stop {
     pub(crate) fn is_reached(&self) -> bool {
         let asked = self.asked.get();
         self.asked.set(asked.wrapping_add(1));
-        if !self.reached.get() && asked.is_multiple_of(EVERY) {
+        if asked.is_multiple_of(EVERY) { self.is_reached_now() } else { self.reached.get() }
+    }
+
+    /// The same by the clock of this moment, between steps of which each may take long.
+    pub(crate) fn is_reached_now(&self) -> bool {
+        if !self.reached.get() {
             self.reached.set(self.cancelled.is_cancelled() || Instant::now() >= self.at);
         }
         self.reached.get()

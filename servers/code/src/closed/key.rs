@@ -56,6 +56,7 @@ mod tests {
         assert!(key_lines(b"-----BEGIN PUBLIC KEY-----\nMIIE\n").is_empty());
         assert!(key_lines(b"").is_empty());
         let long = format!("{begin}\n{}", "x\n".repeat(1000));
-        assert_eq!(key_lines(long.as_bytes()), [0..LINES_MAX + 1]);
+        let range = key_lines(long.as_bytes()).pop().expect("a range");
+        assert_eq!((range.start, range.end), (0, LINES_MAX + 1));
     }
 }

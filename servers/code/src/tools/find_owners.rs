@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tool::{
-    Answer, Column, Context, Effect, Row, Table, Target, Tool, ToolError, Window,
+    Answer, Column, Context, Effect, Row, Span, Table, Target, Tool, ToolError, Window,
     args::{MaxTokens, Slug},
 };
 
@@ -16,7 +16,7 @@ use super::clip;
 use crate::{
     Backends,
     arguments::{GLOBS_MAX, Glob, Globs, Revision},
-    backends::{Filter, KIND, Opened, Places, Resolved, Stop, Walk},
+    backends::{Author, Filter, KIND, Opened, Places, Resolved, Stop, Walk},
     owners::Owners,
 };
 
@@ -93,17 +93,7 @@ impl FindOwners {
         now: Timestamp,
         stop: &Stop,
     ) -> Result<Answer<Ownership>, ToolError> {
-        let invalid = |argument, problem: String| ToolError::Invalid { argument, problem };
-        let count = self.paths.len();
-        if !(1..=GLOBS_MAX).contains(&count) || self.paths.iter().any(Glob::is_unwanted) {
-            return Err(invalid(
-                "paths",
-                format!("expected 1 to {GLOBS_MAX} paths or globs, none with `!`; got {count}"),
-            ));
-        }
-        let window =
-            self.window.clone().unwrap_or_else(|| Window::parse(WINDOW).expect("the usual window parses"));
-        let span = window.at(now).map_err(|it| invalid("window", it))?;
+        let span = self.span(now)?;
         let at = opened.resolve(&self.revision.clone().unwrap_or_else(Revision::head), stop)?;
         self.refuse_missing(opened, &at, stop)?;
         let mut not_looked_at = Vec::new();
@@ -114,6 +104,8 @@ impl FindOwners {
         if owners.is_none() && not_looked_at.is_empty() {
             not_looked_at.push("owners: this revision has no CODEOWNERS".to_owned());
         }
+        // Before history, which may take all the time there is.
+        let owned = self.owned(opened, &at, owners.as_deref(), stop, &mut not_looked_at);
         let filter = Filter { span: Some(span), ..Filter::default() };
         let walked = Walk::new(opened, at.commit, None)?.list(&filter, stop);
         not_looked_at.extend(walked.not_looked_at);
@@ -126,35 +118,15 @@ impl FindOwners {
         if places.by_bots > 0 {
             not_looked_at.push(format!("{} commits by bots: not counted", places.by_bots));
         }
-        let owned = self.owned(opened, &at, owners.as_deref(), stop);
-        let rows = self.paths.iter().enumerate().map(|(index, glob)| {
-            let authors: Vec<String> = places
-                .authors(index)
-                .iter()
-                .map(|(it, share)| {
-                    let last = it.last.committed().unwrap_or_default();
-                    format!(
-                        "{} {share}% ({} commits, last {})",
-                        clip(&it.name, NAME_MAX),
-                        it.commits,
-                        last.get(..10).unwrap_or(&last)
-                    )
-                })
-                .collect();
-            let cells = vec![
-                json!(glob.text()),
-                json!(owned[index].1),
-                some(&owned[index].0),
-                some(&clipped(authors, AUTHORS_MAX)),
-            ];
-            Row { cells, target: None }
-        });
-        let rows: Vec<Row> = rows.collect();
-        let facts = Ownership {
-            revision: at.commit.to_string(),
-            window: span.to_string(),
-            commits: walked.listed.len() as u64,
+        let row = |(index, glob): (usize, &Glob)| {
+            let (owners, files) = &owned[index];
+            let authors: Vec<String> = places.authors(index).iter().map(said).collect();
+            let authors = clipped(authors, AUTHORS_MAX);
+            Row { cells: vec![json!(glob.text()), json!(files), some(owners), some(&authors)], target: None }
         };
+        let rows: Vec<Row> = self.paths.iter().enumerate().map(row).collect();
+        let commits = walked.listed.len() as u64;
+        let facts = Ownership { revision: at.commit.to_string(), window: span.to_string(), commits };
         let columns = vec![
             Column::new("path"),
             Column::new("files"),
@@ -163,6 +135,18 @@ impl FindOwners {
         ];
         let table = Table { columns, seen: rows.len() as u64, rows, noun: "paths", next: None };
         Ok(Answer { not_looked_at, ..Answer::table(facts, table) })
+    }
+
+    /// The window of changes, once it is sure that the paths can be asked for.
+    fn span(&self, now: Timestamp) -> Result<Span, ToolError> {
+        let invalid = |argument, problem| ToolError::Invalid { argument, problem };
+        let count = self.paths.len();
+        if !(1..=GLOBS_MAX).contains(&count) || self.paths.iter().any(Glob::is_unwanted) {
+            let problem = format!("expected 1 to {GLOBS_MAX} paths or globs, none with `!`; got {count}");
+            return Err(invalid("paths", problem));
+        }
+        let usual = || Window::parse(WINDOW).expect("the usual window parses");
+        self.window.clone().unwrap_or_else(usual).at(now).map_err(|it| invalid("window", it))
     }
 
     /// A path without a pattern must be there.
@@ -185,9 +169,11 @@ impl FindOwners {
         at: &Resolved,
         owners: Option<&Owners>,
         stop: &Stop,
+        not_looked_at: &mut Vec<String>,
     ) -> Vec<(Vec<String>, u64)> {
         let globs: Vec<Globs> = self.paths.iter().map(|it| Globs::of(std::slice::from_ref(it))).collect();
         let listed = opened.files(at.tree, stop, |path| globs.iter().any(|it| it.matches(path)));
+        not_looked_at.extend(listed.left.map(|why| format!("some files: {why}")));
         let mut counts: Vec<(BTreeMap<String, u64>, u64)> = vec![(BTreeMap::new(), 0); globs.len()];
         for file in &listed.files {
             let path = file.path.to_str_lossy();
@@ -214,6 +200,13 @@ impl FindOwners {
             })
             .collect()
     }
+}
+
+/// An author with a share in percent.
+fn said((author, share): &(Author, u64)) -> String {
+    let (name, commits) = (clip(&author.name, NAME_MAX), author.commits);
+    let last = author.last.committed().unwrap_or_default();
+    format!("{name} {share}% ({commits} commits, last {})", last.get(..10).unwrap_or(&last))
 }
 
 /// The first few, and how many more there are.

@@ -89,7 +89,7 @@ impl Ranking {
             return file;
         }
         let cost = opened.sizes([before, after]).filter(|it| it.iter().all(|it| *it <= FILE_BYTES_MAX));
-        let rest = cost.and_then(|it| left.checked_sub(it.iter().sum())).filter(|_| !stop.is_reached());
+        let rest = cost.and_then(|it| left.checked_sub(it.iter().sum())).filter(|_| !stop.is_reached_now());
         let (Some(rest), Ok(before), Ok(after)) = (rest, opened.content(before), opened.content(after))
         else {
             self.uncounted += 1;

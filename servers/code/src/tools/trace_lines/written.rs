@@ -160,6 +160,10 @@ impl<'a> Written<'a> {
         if self.left > 0 {
             said.push(format!("{} lines are older than what there was time to follow", self.left));
         }
+        let unknown = self.touched.values().filter(|it| it.is_none()).count();
+        if unknown > 0 {
+            said.push(format!("what {unknown} commits touched: too much to read, or no time"));
+        }
         if self.shallow > 0 {
             said.push(format!("{} lines are from the start of this shallow clone, or older", self.shallow));
         }
