@@ -1,6 +1,8 @@
 //! The command line: one binary, so one install.
 
 mod audit_command;
+#[cfg(feature = "s3")]
+mod bucket;
 mod call;
 mod config_command;
 #[cfg(feature = "demo")]

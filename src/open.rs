@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::Context as _;
-use audit::Log;
-use config::{Config, Surroundings};
+use audit::{Log, Target};
+use config::{Config, Shelf, Surroundings};
 use gate::Gate;
 use policy::{Assurance, Caller, Channel, Policy, Setup};
 
@@ -52,9 +52,7 @@ pub(crate) fn gate(config: &Config, servers: &[Server], channel: Channel) -> any
     let policy = Arc::new(policy(config)?);
     let tools = family::bind(servers, config, &policy, channel)?;
     let name = servers.iter().map(|it| it.word()).collect::<Vec<_>>().join("_");
-    let options =
-        audit::Options { version: env!("CARGO_PKG_VERSION").to_owned(), ..audit::Options::default() };
-    let (log, opened) = Log::open(&config.state, &name, options)
+    let (log, opened) = Log::open(&config.state, &name, options(config)?)
         .with_context(|| format!("the log under {} cannot be opened", config.state.display()))?;
     // Nobody should hear of a lost or cut log only when they happen to look for it.
     match opened.taken_over || !opened.cut.is_empty() || !opened.warnings.is_empty() {
@@ -62,4 +60,29 @@ pub(crate) fn gate(config: &Config, servers: &[Server], channel: Channel) -> any
         false => tracing::info!(%opened, "log open"),
     }
     Ok(Arc::new(Gate::new(tools, policy, log)))
+}
+
+/// How the log is kept and published.
+fn options(config: &Config) -> anyhow::Result<audit::Options> {
+    let recording = &config.recording;
+    let mut options =
+        audit::Options { version: env!("CARGO_PKG_VERSION").to_owned(), ..audit::Options::default() };
+    options.segment_bytes = recording.segment_bytes.unwrap_or(options.segment_bytes);
+    options.publishing.keep_segments = recording.keep_segments;
+    if let Some(shelf) = &recording.publish {
+        options.publishing.targets.push(target(shelf)?);
+    }
+    Ok(options)
+}
+
+fn target(shelf: &Shelf) -> anyhow::Result<Arc<dyn Target>> {
+    match shelf {
+        Shelf::Folder(path) => Ok(Arc::new(audit::Folder::new(path))),
+        #[cfg(feature = "s3")]
+        Shelf::Bucket(it) => Ok(Arc::new(crate::bucket::Bucket::open(it)?)),
+        #[cfg(not(feature = "s3"))]
+        Shelf::Bucket(_) => {
+            anyhow::bail!("this build publishes into no bucket; build it with the feature `s3`")
+        }
+    }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use policy::{Lists, UNKNOWN, Vocabulary};
 
 use crate::{
-    Auth, Config, ConfigError, Connection, Git, Http, Identity, Origin, PolicySettings, Surroundings, System,
-    address, interpret, words,
+    Auth, Config, ConfigError, Connection, Git, Http, Identity, Origin, PolicySettings, Recording,
+    Surroundings, System, address, interpret, words,
 };
 
 /// What one finds without a configuration file.
@@ -50,6 +50,7 @@ pub(crate) fn discover(surroundings: &Surroundings, notes: &mut Vec<String>) -> 
         },
         vocabulary,
         state: surroundings.state_folder().ok_or(ConfigError::NoState)?,
+        recording: Recording::default(),
         audit_keys: Vec::new(),
         connections,
         notes: Vec::new(),

@@ -57,8 +57,10 @@ impl Reading<'_, '_> {
             lists: self.lists(&table.policy)?,
         };
         let origin = Origin::File(path.to_owned());
+        let recording = self.recording(&table.audit)?;
         let audit_keys = table.audit.keys;
-        Ok(Config { origin, identity, policy, vocabulary, state, audit_keys, connections, notes: Vec::new() })
+        let notes = Vec::new();
+        Ok(Config { origin, identity, policy, vocabulary, state, recording, audit_keys, connections, notes })
     }
 
     /// Cedar files that the file names.
@@ -301,7 +303,7 @@ impl Reading<'_, '_> {
         }
     }
 
-    fn secret(&self, path: &[&str], table: SecretTable) -> Result<Secret, ConfigError> {
+    pub(crate) fn secret(&self, path: &[&str], table: SecretTable) -> Result<Secret, ConfigError> {
         match table {
             SecretTable::Env(name) => {
                 let valid = |it: u8| it.is_ascii_alphanumeric() || it == b'_';

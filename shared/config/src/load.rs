@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use policy::{ListEntry, Lists, Scope, Source, Vocabulary};
 
 use crate::{
-    ConfigError, Connection, Surroundings, discovery, document::Document, file, interpret::Reading,
-    narrow::Narrowing, sources::Sources, table::FileTable, words,
+    ConfigError, Connection, Recording, Surroundings, discovery, document::Document, file,
+    interpret::Reading, narrow::Narrowing, sources::Sources, table::FileTable, words,
 };
 
 /// Everything that was decided before the first call.
@@ -22,6 +22,8 @@ pub struct Config {
     pub vocabulary: Vocabulary,
     /// Folder of the log and of other state.
     pub state: PathBuf,
+    /// How the log is kept and published.
+    pub recording: Recording,
     /// Verifier keys of the log, as the file has them.
     pub audit_keys: Vec<String>,
     /// Systems of record, by name.

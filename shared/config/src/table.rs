@@ -86,8 +86,32 @@ pub(crate) struct SeveralTable {
 pub(crate) struct AuditTable {
     /// Folder of the log; `~/.local/state/bailiwick` unless told.
     pub state: Option<PathBuf>,
+    /// From how many MiB on the journal of a log goes on in another file: 1 to 65536, 64 unless told.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub segment_mib: Option<u64>,
+    /// How many full files of a journal are kept once what they hold is published in the log's own folder; all unless told.
+    pub keep_segments: Option<u32>,
+    /// Where the log is published beyond its own folder; nowhere unless told.
+    pub publish: Option<PublishTable>,
     /// Verifier keys that `bailiwick audit verify` goes by, as a start prints them.
     pub keys: Vec<String>,
+}
+
+/// Where the log is published: tiles and checkpoints, and no payloads.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+#[schemars(rename = "Publish")]
+pub(crate) struct PublishTable {
+    /// `s3://bucket/prefix`, or `file:///folder` for another file system.
+    pub url: String,
+    /// Of a bucket: address of the store where it is not AWS, e.g. `https://s3.example.com`.
+    pub endpoint: Option<String>,
+    /// Of a bucket, e.g. `eu-west-1`; `us-east-1` unless told.
+    pub region: Option<String>,
+    /// Of a bucket: id of the access key, e.g. `{ env = "LOG_ACCESS_KEY_ID" }`.
+    pub access_key_id: Option<SecretTable>,
+    /// Of a bucket: the access key, e.g. `{ file = "/run/secrets/log-access-key" }`.
+    pub secret_access_key: Option<SecretTable>,
 }
 
 /// Words that policies may use beyond those that connections mention.
@@ -183,7 +207,7 @@ pub(crate) struct BasicTable {
 }
 
 /// Where a secret is read from; the secret itself never stands in this file.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(
     rename_all = "lowercase",
     expecting = "{ env = \"NAME\" } or { file = \"PATH\" } (a secret never stands in this file)"

@@ -193,3 +193,45 @@ fn what_is_said_about_a_connection_is_checked() {
              |        ^"#]],
     );
 }
+
+#[test]
+fn a_log_is_published_into_a_bucket_with_named_secrets_or_into_a_folder() {
+    let publish = |it: &str| format!("[audit.publish]\n{it}\n");
+    refused(
+        &publish("url = \"https://s3.example.com/logs\""),
+        &expect![[r#"
+        bailiwick.toml:2:7: audit.publish.url: expected s3://bucket/prefix or file:///folder
+           2 | url = …
+             |       ^"#]],
+    );
+    refused(
+        &publish("url = \"s3://id:hunter2@logs\""),
+        &expect![[r#"
+        bailiwick.toml:2:7: audit.publish.url: expected s3://bucket/prefix or file:///folder, and nothing else in it
+           2 | url = …
+             |       ^"#]],
+    );
+    refused(
+        &publish("url = \"s3://logs\"\nsecret_access_key = { env = \"KEY\" }"),
+        &expect![[r#"
+        bailiwick.toml:1:8: audit.publish: a bucket needs access_key_id and secret_access_key, each { env = … } or { file = … }
+           1 | [audit.publish]
+             |        ^^^^^^^"#]],
+    );
+    refused(
+        &publish("url = \"file:///srv/logs\"\nregion = \"eu\""),
+        &expect![[r#"
+        bailiwick.toml:2:7: audit.publish.url: a folder has no endpoint, region or access key
+           2 | url = …
+             |       ^"#]],
+    );
+    refused(
+        "[audit]\nsegment_mib = 0\n",
+        &expect![[r#"
+        bailiwick.toml:2:15: audit.segment_mib: expected 1 to 65536 MiB
+           2 | segment_mib = 0
+             |               ^"#]],
+    );
+    let config = estate().load_text(&publish("url = \"file:///srv/logs\"")).unwrap();
+    assert_eq!(config.recording.publish, Some(config::Shelf::Folder("/srv/logs".into())));
+}

@@ -7,6 +7,7 @@ mod history;
 mod hostile;
 mod prometheus;
 mod recorder;
+mod store;
 
 pub use alertmanager::{Alert, Alertmanager};
 pub use answer::{Behaviour, Hold, Observer};
@@ -15,3 +16,4 @@ pub use history::{History, Series, incident_history};
 pub use hostile::HostileRepository;
 pub use prometheus::Prometheus;
 pub use recorder::{Recorded, Recorder};
+pub use store::ObjectStore;

@@ -85,7 +85,8 @@ pub(crate) fn start_server(
     panic!("five free ports in a row were taken by others")
 }
 
-fn free_address() -> SocketAddr {
+/// A loopback port that was free a moment ago.
+pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
     listener.local_addr().expect("a bound socket has an address")
 }

@@ -1,0 +1,122 @@
+//! How is the log kept, and where is it published?
+
+use std::path::PathBuf;
+
+use url::Url;
+
+use crate::{
+    ConfigError, Secret, address,
+    document::Excerpt,
+    interpret::Reading,
+    table::{AuditTable, PublishTable},
+};
+
+/// How the log is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recording {
+    /// From how many bytes on a journal goes on in another file; the log's own default unless told.
+    pub segment_bytes: Option<u64>,
+    /// How many full files of a journal are kept; all unless told.
+    pub keep_segments: Option<u32>,
+    /// Where it is published beyond its own folder.
+    pub publish: Option<Shelf>,
+}
+
+/// Where a log is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shelf {
+    /// A folder, of another file system if it is to outlive this one.
+    Folder(PathBuf),
+    /// A bucket of an S3-compatible store.
+    Bucket(Bucket),
+}
+
+/// A bucket of an S3-compatible store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its name.
+    pub name: String,
+    /// What all names in it begin with; empty or ending in `/`.
+    pub prefix: String,
+    /// Address of the store where it is not AWS.
+    pub endpoint: Option<Url>,
+    /// E.g. `eu-west-1`.
+    pub region: String,
+    /// Id of the access key.
+    pub access_key_id: Secret,
+    /// The access key.
+    pub secret_access_key: Secret,
+}
+
+/// Where S3 asks for a region and nobody cares.
+const REGION: &str = "us-east-1";
+
+impl Reading<'_, '_> {
+    pub(crate) fn recording(&mut self, table: &AuditTable) -> Result<Recording, ConfigError> {
+        if table.segment_mib.is_some_and(|it| !(1..=65_536).contains(&it)) {
+            let problem = "expected 1 to 65536 MiB";
+            return Err(self.document.wrong(&["audit", "segment_mib"], problem, Excerpt::ShowsValue));
+        }
+        Ok(Recording {
+            segment_bytes: table.segment_mib.map(|it| it << 20),
+            keep_segments: table.keep_segments,
+            publish: table.publish.as_ref().map(|it| self.shelf(it)).transpose()?,
+        })
+    }
+
+    fn shelf(&mut self, table: &PublishTable) -> Result<Shelf, ConfigError> {
+        let at = |key: &'static str| ["audit", "publish", key];
+        let wrong = |key, problem: &str| self.document.wrong(&at(key), problem, Excerpt::HidesValue);
+        let form = "expected s3://bucket/prefix or file:///folder";
+        let url = Url::parse(&table.url).map_err(|_| wrong("url", form))?;
+        let plain = url.query().is_none() && url.fragment().is_none() && url.port().is_none();
+        if !plain || !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong("url", &format!("{form}, and nothing else in it")));
+        }
+        match (url.scheme(), url.host_str()) {
+            ("file", None) => match url.to_file_path() {
+                Ok(path) if table.is_plain() => Ok(Shelf::Folder(path)),
+                Ok(_) => Err(wrong("url", "a folder has no endpoint, region or access key")),
+                Err(()) => Err(wrong("url", form)),
+            },
+            ("s3", Some(name)) => {
+                let prefix = url.path().trim_matches('/');
+                let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+                let name = name.to_owned();
+                self.bucket(table, name, prefix).map(Shelf::Bucket)
+            }
+            _ => Err(wrong("url", form)),
+        }
+    }
+
+    fn bucket(&mut self, table: &PublishTable, name: String, prefix: String) -> Result<Bucket, ConfigError> {
+        let at = |key: &'static str| ["audit", "publish", key];
+        let endpoint = table.endpoint.as_deref().map(address::base).transpose();
+        let endpoint =
+            endpoint.map_err(|problem| self.document.wrong(&at("endpoint"), problem, Excerpt::HidesValue))?;
+        if endpoint.as_ref().is_some_and(address::is_overheard) {
+            self.notes.push("audit.publish: the log crosses the network unencrypted; use https".to_owned());
+        }
+        let (Some(id), Some(key)) = (&table.access_key_id, &table.secret_access_key) else {
+            let problem =
+                "a bucket needs access_key_id and secret_access_key, each { env = … } or { file = … }";
+            return Err(self.document.wrong_key(&["audit", "publish"], problem));
+        };
+        Ok(Bucket {
+            name,
+            prefix,
+            endpoint,
+            region: table.region.clone().unwrap_or_else(|| REGION.to_owned()),
+            access_key_id: self.secret(&at("access_key_id"), id.clone())?,
+            secret_access_key: self.secret(&at("secret_access_key"), key.clone())?,
+        })
+    }
+}
+
+impl PublishTable {
+    /// Whether it says nothing that only a bucket has.
+    fn is_plain(&self) -> bool {
+        let secrets = self.access_key_id.is_none() && self.secret_access_key.is_none();
+        self.endpoint.is_none() && self.region.is_none() && secrets
+    }
+}
