@@ -60,9 +60,15 @@ fn published(out: &mut impl Write, runtime: &Runtime, parent: &Path, name: &str)
     let (with, _) = Log::open(on.path(), "bench", Options::default()).expect("an empty folder");
     let (without, _) = Log::open(off.path(), "bench", silent).expect("an empty folder");
     let (mut many, mut one) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        many.push(rate(runtime, &with, WRITERS) / rate(runtime, &without, WRITERS));
-        one.push(rate(runtime, &with, 1) / rate(runtime, &without, 1));
+    for round in 0..2 * ROUNDS {
+        let mut ratio = |writers| {
+            // Either first as often as the other.
+            let (first, second) = if round % 2 == 0 { (&with, &without) } else { (&without, &with) };
+            let (first, second) = (rate(runtime, first, writers), rate(runtime, second, writers));
+            if round % 2 == 0 { first / second } else { second / first }
+        };
+        many.push(ratio(WRITERS));
+        one.push(ratio(1));
     }
     let behind = with.published().first().map_or(0, |it| it.size);
     let begun = Instant::now();

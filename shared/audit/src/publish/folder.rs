@@ -15,6 +15,9 @@ use sha2::{Digest as _, Sha256};
 use super::{Stored, Target, TargetError};
 use crate::{AuditError, error::At};
 
+/// Most files that are synced at once.
+const SYNCS_AT_ONCE: usize = 8;
+
 /// A folder that files are put into whole: a log's own, or one elsewhere as a [`Target`].
 #[derive(Debug)]
 pub struct Folder {
@@ -56,7 +59,7 @@ impl Folder {
         }
     }
 
-    /// Writes and syncs a file that [`Folder::settle`] will name. False when it stands there already with these bytes.
+    /// Writes a file that [`Folder::settle`] will sync and name. False when it stands there already with these bytes.
     pub(crate) fn stage(&self, path: &str, bytes: &[u8]) -> Result<bool, AuditError> {
         if self.get(path)?.is_some_and(|it| it == bytes) {
             return Ok(false);
@@ -69,16 +72,22 @@ impl Folder {
             self.step()?;
             let mut options = OpenOptions::new();
             let mut file = options.write(true).create(true).truncate(true).mode(mode).open(&draft)?;
-            file.write_all(bytes)?;
-            self.step()?;
-            file.sync_data()
+            file.write_all(bytes)
         };
         write().at("write", &draft)?;
         Ok(true)
     }
 
-    /// Gives staged files their names, durably.
+    /// Syncs staged files and gives them their names, durably.
     pub(crate) fn settle(&self, staged: &[String]) -> Result<(), AuditError> {
+        // At once, because a file system makes one transaction of syncs that wait together: the log's own commits are
+        // held up by each.
+        let share = staged.len().div_ceil(SYNCS_AT_ONCE).max(1);
+        std::thread::scope(|scope| {
+            let shares = staged.chunks(share).map(|it| scope.spawn(move || self.sync(it)));
+            let shares: Vec<_> = shares.collect();
+            shares.into_iter().try_for_each(|it| it.join().expect("syncing does not panic"))
+        })?;
         let mut folders = BTreeSet::new();
         for path in staged {
             let (draft, path) = (self.draft(path), self.root.join(path));
@@ -115,6 +124,13 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other.at("remove", &folder),
         }
+    }
+
+    fn sync(&self, staged: &[String]) -> Result<(), AuditError> {
+        staged.iter().map(|it| self.draft(it)).try_for_each(|draft| {
+            let open = || File::options().write(true).open(&draft);
+            self.step().and_then(|()| open()?.sync_data()).at("sync", &draft)
+        })
     }
 
     fn draft(&self, path: &str) -> PathBuf {
