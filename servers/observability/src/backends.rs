@@ -160,20 +160,12 @@ impl Backends {
 
 #[cfg(test)]
 mod tests {
-    use config::{Auth, Http};
+    use config::Http;
 
     use super::*;
 
     fn connection(name: &str, team: &str, trust_labels: bool, alertmanager: bool) -> Connection {
-        let http = Http {
-            url: "http://127.0.0.1:9".parse().expect("an address"),
-            auth: Auth::None,
-            headers: Vec::new(),
-            ca_file: None,
-            timeout_ms: 1_000,
-            matchers: Vec::new(),
-            trust_labels,
-        };
+        let http = Http { trust_labels, ..Http::plain("http://127.0.0.1:9".parse().expect("an address")) };
         let unknown = UNKNOWN.to_owned();
         Connection {
             name: name.to_owned(),

@@ -1,19 +1,11 @@
 //! Connections to the backends of a test, and what a tool's answer costs.
 
-use config::{Auth, Connection, Http, System};
+use config::{Connection, Http, System};
 use serde_json::{Value, json};
 use tool::{Answer, Body};
 
 pub(crate) fn http(url: &str) -> Http {
-    Http {
-        url: url.parse().unwrap(),
-        auth: Auth::None,
-        headers: Vec::new(),
-        ca_file: None,
-        timeout_ms: 10_000,
-        matchers: Vec::new(),
-        trust_labels: false,
-    }
+    Http { timeout_ms: 10_000, ..Http::plain(url.parse().unwrap()) }
 }
 
 pub(crate) fn connection(name: &str, system: System) -> Connection {

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use config::{Auth, Connection, Http, System};
+use config::{Connection, Http, System};
 use observability::{Backends, tools};
 use serde_json::{Map, Value, json};
 use testkit::{
@@ -11,15 +11,7 @@ use testkit::{
 };
 
 fn backends(address: SocketAddr, system: fn(Http) -> System) -> Arc<Backends> {
-    let http = Http {
-        url: format!("http://{address}").parse().expect("an address makes a URL"),
-        auth: Auth::None,
-        headers: Vec::new(),
-        ca_file: None,
-        timeout_ms: 10_000,
-        matchers: Vec::new(),
-        trust_labels: false,
-    };
+    let http = Http::plain(format!("http://{address}").parse().expect("an address makes a URL"));
     let unknown = || "unknown".to_owned();
     let connection = Connection {
         name: "prod".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use config::{Auth, Connection, Http, System};
+use config::{Connection, Http, System};
 use observability::{Backends, tools};
 use serde_json::json;
 use testkit::{
@@ -69,15 +69,7 @@ fn backends(prometheus: SocketAddr, alertmanager: SocketAddr) -> Arc<Backends> {
 }
 
 fn connection(name: &str, system: fn(Http) -> System, address: SocketAddr) -> Connection {
-    let http = Http {
-        url: format!("http://{address}").parse().expect("an address makes a URL"),
-        auth: Auth::None,
-        headers: Vec::new(),
-        ca_file: None,
-        timeout_ms: 10_000,
-        matchers: Vec::new(),
-        trust_labels: false,
-    };
+    let http = Http::plain(format!("http://{address}").parse().expect("an address makes a URL"));
     Connection {
         name: name.to_owned(),
         environment: "production".to_owned(),

@@ -40,24 +40,32 @@ pub(crate) fn is_overheard(url: &Url) -> bool {
 
 /// A header with a fixed value. The value is never repeated: somebody may have put a secret there.
 pub(crate) fn check_header(name: &str, value: &str) -> Result<(), String> {
-    let token = |it: u8| it.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&it);
-    if name.is_empty() || name.len() > 128 || !name.bytes().all(token) {
-        return Err("this is not the name of a header".to_owned());
-    }
+    check_name(name)?;
     let lower = name.to_ascii_lowercase();
     let secret = ["authorization", "cookie", "token", "secret", "password", "api-key", "apikey"];
     if secret.iter().any(|it| lower.contains(it)) {
         return Err(
-            "this header holds a secret, and a secret never stands in this file; use bearer or basic"
+            "this header holds a secret, and a secret never stands in this file; write { env = \"NAME\" } or \
+             { file = \"PATH\" }, or use bearer or basic"
                 .to_owned(),
         );
-    }
-    let ours = ["host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade", "te"];
-    if ours.contains(&lower.as_str()) || lower.starts_with("proxy-") {
-        return Err("this header is set for each request and cannot be configured".to_owned());
     }
     match value.len() <= 4096 && value.bytes().all(|it| matches!(it, b' '..=b'~')) {
         true => Ok(()),
         false => Err("expected a value of at most 4096 printable ASCII characters".to_owned()),
     }
+}
+
+/// A header that a configuration may set, to whatever value.
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
+    let token = |it: u8| it.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&it);
+    if name.is_empty() || name.len() > 128 || !name.bytes().all(token) {
+        return Err("this is not the name of a header".to_owned());
+    }
+    let lower = name.to_ascii_lowercase();
+    let ours = ["host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade", "te"];
+    if ours.contains(&lower.as_str()) || lower.starts_with("proxy-") {
+        return Err("this header is set for each request and cannot be configured".to_owned());
+    }
+    Ok(())
 }

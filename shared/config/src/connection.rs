@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use policy::Target;
+use zeroize::Zeroizing;
 
-use crate::Secret;
+use crate::{ConfigError, Secret};
 
 /// One configured system of record.
 #[derive(Clone, Debug)]
@@ -43,6 +44,10 @@ pub struct Http {
     pub auth: Auth,
     /// Further headers, e.g. a tenant.
     pub headers: Vec<(String, String)>,
+    /// Further headers whose values are secret, e.g. an API key.
+    pub secret_headers: Vec<(String, Secret)>,
+    /// How we prove who we are before anything is said (mTLS).
+    pub client_certificate: Option<ClientCertificate>,
     /// Certificates to trust beside the system's, PEM.
     pub ca_file: Option<PathBuf>,
     /// Longest wait for one answer.
@@ -51,6 +56,15 @@ pub struct Http {
     pub matchers: Vec<String>,
     /// Whether a `team` label on an object counts as its team.
     pub trust_labels: bool,
+}
+
+/// What we show to a system that asks for a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// Our certificate and what it was signed by, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM; only its owner may read the file.
+    pub key: PathBuf,
 }
 
 /// How a plain HTTP system is told who we are.
@@ -74,6 +88,34 @@ pub enum Auth {
 pub struct Git {
     /// Its work tree or its bare folder.
     pub path: PathBuf,
+}
+
+impl Http {
+    /// A system at an address that asks for nothing.
+    pub fn plain(url: url::Url) -> Http {
+        Http {
+            url,
+            auth: Auth::None,
+            headers: Vec::new(),
+            secret_headers: Vec::new(),
+            client_certificate: None,
+            ca_file: None,
+            timeout_ms: crate::interpret::TIMEOUT_MS,
+            matchers: Vec::new(),
+            trust_labels: false,
+        }
+    }
+}
+
+impl ClientCertificate {
+    /// Certificate and key, one after the other. Blocks.
+    pub fn read(&self) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+        let mut both = Secret::File(self.key.clone()).read_bytes()?;
+        both.push(b'\n');
+        let certificate = std::fs::read(&self.certificate);
+        both.extend(certificate.map_err(|error| crate::file::unreadable(&self.certificate, &error))?);
+        Ok(both)
+    }
 }
 
 impl Connection {

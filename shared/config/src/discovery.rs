@@ -5,8 +5,8 @@ use std::path::Path;
 use policy::{Lists, UNKNOWN, Vocabulary};
 
 use crate::{
-    Auth, Config, ConfigError, Connection, Git, Http, Identity, Origin, PolicySettings, Recording,
-    Surroundings, System, address, interpret, words,
+    Config, ConfigError, Connection, Git, Http, Identity, Origin, PolicySettings, Recording, Surroundings,
+    System, address, interpret, words,
 };
 
 /// What one finds without a configuration file.
@@ -19,7 +19,7 @@ pub(crate) fn discover(surroundings: &Surroundings, notes: &mut Vec<String>) -> 
         if let Some(text) = surroundings.variable(variable) {
             let url = address::base(text)
                 .map_err(|problem| ConfigError::Variable { name: variable.to_owned(), problem })?;
-            connections.push(found(name.to_owned(), system(plain(url))));
+            connections.push(found(name.to_owned(), system(Http::plain(url))));
         }
     }
     if let Some(root) = surroundings.repository() {
@@ -86,16 +86,4 @@ fn same(a: &Path, b: &Path) -> bool {
 fn found(name: String, system: System) -> Connection {
     let unknown = || UNKNOWN.to_owned();
     Connection { name, environment: unknown(), region: unknown(), team: unknown(), tier: unknown(), system }
-}
-
-fn plain(url: url::Url) -> Http {
-    Http {
-        url,
-        auth: Auth::None,
-        headers: Vec::new(),
-        ca_file: None,
-        timeout_ms: interpret::TIMEOUT_MS,
-        matchers: Vec::new(),
-        trust_labels: false,
-    }
 }

@@ -9,14 +9,12 @@ use jiff::tz::TimeZone;
 use policy::{ListEntry, Lists, Scope, UNKNOWN, Vocabulary};
 
 use crate::{
-    Auth, Config, ConfigError, Connection, Git, Http, Identity, Origin, PolicySettings, Secret, Surroundings,
-    System, address,
+    Config, ConfigError, Connection, Git, Identity, Origin, PolicySettings, Secret, Surroundings, System,
     document::{Document, Excerpt},
-    file, matcher,
+    file,
     sources::Sources,
     table::{
-        ApproveEntry, BasicTable, ConnectionTable, FileTable, HttpTable, IdentityTable, PolicyTable,
-        SecretTable, VocabularyTable,
+        ApproveEntry, ConnectionTable, FileTable, IdentityTable, PolicyTable, SecretTable, VocabularyTable,
     },
     words,
 };
@@ -234,75 +232,6 @@ impl Reading<'_, '_> {
         })
     }
 
-    fn http(&mut self, name: &str, reach: HttpTable) -> Result<Http, ConfigError> {
-        let connection = ["connections", name];
-        let at = |key: &'static str| [&connection[..], &[key]].concat();
-        let url = address::base(&reach.url)
-            .map_err(|problem| self.document.wrong(&at("url"), problem, Excerpt::HidesValue))?;
-        let auth = self.auth(name, reach.bearer, reach.basic)?;
-        if !matches!(auth, Auth::None) && address::is_overheard(&url) {
-            self.notes
-                .push(format!("connections.{name}: its secret crosses the network unencrypted; use https"));
-        }
-        for (header, value) in &reach.headers {
-            address::check_header(header, value).map_err(|problem| {
-                self.document.wrong_key(&[&at("headers")[..], &[header]].concat(), problem)
-            })?;
-        }
-        for (index, text) in reach.matchers.iter().enumerate() {
-            let index = index.to_string();
-            let path = [&at("matchers")[..], &[&index]].concat();
-            matcher::check(text)
-                .map_err(|problem| self.document.wrong(&path, problem, Excerpt::ShowsValue))?;
-        }
-        let timeout_ms = reach.timeout_ms.unwrap_or(TIMEOUT_MS);
-        if !(100..=60_000).contains(&timeout_ms) {
-            let problem = "expected 100 to 60000 milliseconds";
-            return Err(self.document.wrong(&at("timeout_ms"), problem, Excerpt::ShowsValue));
-        }
-        Ok(Http {
-            url,
-            auth,
-            headers: reach.headers.into_iter().collect(),
-            ca_file: reach.ca_file.map(|it| self.path(&at("ca_file"), &it)).transpose()?,
-            timeout_ms,
-            matchers: reach.matchers,
-            trust_labels: reach.trust_labels,
-        })
-    }
-
-    fn auth(
-        &self,
-        name: &str,
-        bearer: Option<SecretTable>,
-        basic: Option<BasicTable>,
-    ) -> Result<Auth, ConfigError> {
-        let connection = ["connections", name];
-        let at = |keys: &[&'static str]| [&connection[..], keys].concat();
-        match (bearer, basic) {
-            (None, None) => Ok(Auth::None),
-            (Some(_), Some(_)) => {
-                let problem = "bearer and basic exclude each other; keep one";
-                Err(self.document.wrong_key(&at(&["basic"]), problem))
-            }
-            (Some(bearer), None) => Ok(Auth::Bearer(self.secret(&at(&["bearer"]), bearer)?)),
-            (None, Some(basic)) => {
-                if basic.username.is_empty()
-                    || basic.username.contains(|it: char| it == ':' || it.is_control())
-                {
-                    let problem = "expected a user name without `:`";
-                    return Err(self.document.wrong(
-                        &at(&["basic", "username"]),
-                        problem,
-                        Excerpt::HidesValue,
-                    ));
-                }
-                let password = self.secret(&at(&["basic", "password"]), basic.password)?;
-                Ok(Auth::Basic { username: basic.username, password })
-            }
-        }
-    }
-
     pub(crate) fn secret(&self, path: &[&str], table: SecretTable) -> Result<Secret, ConfigError> {
         match table {
             SecretTable::Env(name) => {
@@ -323,7 +252,7 @@ impl Reading<'_, '_> {
     }
 
     /// An absolute path; a relative one is relative to the file.
-    fn path(&self, path: &[&str], written: &Path) -> Result<PathBuf, ConfigError> {
+    pub(crate) fn path(&self, path: &[&str], written: &Path) -> Result<PathBuf, ConfigError> {
         let wrong = |problem: &str| Err(self.document.wrong(path, problem, Excerpt::HidesValue));
         if written.as_os_str().is_empty() || written.as_os_str().as_encoded_bytes().contains(&0) {
             return wrong("expected a path");

@@ -21,6 +21,7 @@ mod load;
 mod matcher;
 mod narrow;
 mod node;
+mod reach;
 mod recording;
 mod schema;
 mod secret;
@@ -30,7 +31,7 @@ mod table;
 mod trust;
 mod words;
 
-pub use connection::{Auth, Connection, Git, Http, System};
+pub use connection::{Auth, ClientCertificate, Connection, Git, Http, System};
 pub use error::{ConfigError, Invalid};
 pub use file::replace;
 pub use load::{Config, Identity, Origin, PolicySettings};

@@ -56,6 +56,14 @@ impl Secret {
         }
     }
 
+    /// Reads what stands in a file, whatever it is, under the same rules.
+    pub(crate) fn read_bytes(&self) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+        match self {
+            Secret::File(path) => self.read_file(path),
+            Secret::Env(_) => Err(self.wrong("expected a file")),
+        }
+    }
+
     fn read_file(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
         let failed = |error: io::Error| self.wrong(format!("cannot read it: {}", file::reason(&error)));
         let file = file::open(path).map_err(failed)?;

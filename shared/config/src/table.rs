@@ -162,9 +162,11 @@ pub(crate) struct HttpTable {
     pub bearer: Option<SecretTable>,
     /// User name and password.
     pub basic: Option<BasicTable>,
-    /// Further headers, none of them secret, e.g. `{ "X-Scope-OrgID" = "tenant" }`.
+    /// Further headers, e.g. `{ "X-Scope-OrgID" = "tenant" }`; a secret one from `{ env = "NAME" }` or `{ file = "PATH" }`.
     #[serde(default)]
-    pub headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, HeaderTable>,
+    /// What we show to a system that asks for a certificate (mTLS).
+    pub client_certificate: Option<CertificateTable>,
     /// Certificates (PEM) to trust beside the system's.
     pub ca_file: Option<PathBuf>,
     /// Longest wait for one answer in milliseconds: 100 to 60000, 10000 unless told.
@@ -204,6 +206,28 @@ pub(crate) struct BasicTable {
     pub username: String,
     /// E.g. `{ file = "/run/secrets/password" }`.
     pub password: SecretTable,
+}
+
+/// Value of a header.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a text, or { env = \"NAME\" } or { file = \"PATH\" }")]
+#[schemars(rename = "Header")]
+pub(crate) enum HeaderTable {
+    /// As it stands here: no secret.
+    Plain(String),
+    /// Read where it is kept.
+    Secret(SecretTable),
+}
+
+/// A certificate and its private key, both PEM.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table { certificate, key }")]
+#[schemars(rename = "ClientCertificate")]
+pub(crate) struct CertificateTable {
+    /// File of the certificate and what it was signed by, relative to this one.
+    pub certificate: PathBuf,
+    /// File of its private key, that only its owner can read.
+    pub key: PathBuf,
 }
 
 /// Where a secret is read from; the secret itself never stands in this file.

@@ -202,14 +202,14 @@ fn a_password_or_a_header_never_holds_a_secret() {
     refused(
         &format!("{prometheus}headers = {{ Authorization = \"Bearer hunter2\" }}\n"),
         &expect![[r#"
-        bailiwick.toml:4:13: connections.x.headers.Authorization: this header holds a secret, and a secret never stands in this file; use bearer or basic
+        bailiwick.toml:4:13: connections.x.headers.Authorization: this header holds a secret, and a secret never stands in this file; write { env = "NAME" } or { file = "PATH" }, or use bearer or basic
            4 | headers = { Authorization = … }
              |             ^^^^^^^^^^^^^"#]],
     );
     refused(
         &format!("{prometheus}headers = {{ X-Auth-Token = \"hunter2\" }}\n"),
         &expect![[r#"
-        bailiwick.toml:4:13: connections.x.headers.X-Auth-Token: this header holds a secret, and a secret never stands in this file; use bearer or basic
+        bailiwick.toml:4:13: connections.x.headers.X-Auth-Token: this header holds a secret, and a secret never stands in this file; write { env = "NAME" } or { file = "PATH" }, or use bearer or basic
            4 | headers = { X-Auth-Token = … }
              |             ^^^^^^^^^^^^"#]],
     );

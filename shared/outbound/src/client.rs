@@ -19,6 +19,9 @@ pub(crate) enum Unready {
     /// The certificates to trust could not be loaded.
     #[error("its `ca_file` could not be read as PEM certificates")]
     Trust,
+    /// What we show to a system that asks for a certificate could not be loaded.
+    #[error("its `client_certificate` could not be read as a PEM certificate and key")]
+    Identity,
     /// The secret could not be read.
     #[error("its secret could not be read")]
     Secret,
@@ -58,37 +61,52 @@ pub(crate) fn headers(connection: &str, settings: &Http) -> Result<HeaderMap, Ou
     );
     for (name, value) in &settings.headers {
         let wrong = || OutboundError::Header { connection: connection.to_owned(), header: name.clone() };
-        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
-        // These decide where a request goes or how its body is framed.
-        if [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION]
-            .contains(&key)
-        {
-            return Err(wrong());
-        }
+        let key = allowed(name).ok_or_else(wrong)?;
         let mut value = HeaderValue::from_str(value).map_err(|_| wrong())?;
         value.set_sensitive(true);
         headers.insert(key, value);
     }
+    for (name, _) in &settings.secret_headers {
+        allowed(name).ok_or_else(|| OutboundError::Header {
+            connection: connection.to_owned(),
+            header: name.clone(),
+        })?;
+    }
     Ok(headers)
+}
+
+/// A header that a connection may set: not those that decide where a request goes or how its body is framed.
+fn allowed(name: &str) -> Option<HeaderName> {
+    let ours = [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION];
+    HeaderName::from_bytes(name.as_bytes()).ok().filter(|it| !ours.contains(it))
 }
 
 /// Adds the proof of who we are. Read anew for every request: a rotated token works at once, and none stays in memory.
 pub(crate) fn authorize(
-    request: reqwest::RequestBuilder,
-    auth: &Auth,
+    mut request: reqwest::RequestBuilder,
+    settings: &Http,
 ) -> Result<reqwest::RequestBuilder, Unready> {
-    let (Auth::Bearer(secret) | Auth::Basic { password: secret, .. }) = auth else { return Ok(request) };
+    for (name, secret) in &settings.secret_headers {
+        let secret = secret.read().map_err(|_| Unready::Secret)?;
+        let mut value = HeaderValue::from_str(&secret).map_err(|_| Unready::Unsendable)?;
+        value.set_sensitive(true);
+        request = request.header(name, value);
+    }
+    let (Auth::Bearer(secret) | Auth::Basic { password: secret, .. }) = &settings.auth else {
+        return Ok(request);
+    };
     let secret = secret.read().map_err(|_| Unready::Secret)?;
     if HeaderValue::from_str(&secret).is_err() {
         return Err(Unready::Unsendable);
     }
-    Ok(match auth {
+    Ok(match &settings.auth {
         Auth::Basic { username, .. } => request.basic_auth(username, Some(secret.as_str())),
         _ => request.bearer_auth(secret.as_str()),
     })
 }
 
-/// Makes the client of one connection. Blocks: it reads the trusted certificates, for `https` only.
+/// Makes the client of one connection. Blocks: it reads the trusted certificates and our own, for `https` only. It lives as
+/// long as the process: another certificate takes a restart.
 pub(crate) fn make(settings: &Http) -> Result<reqwest::Client, Unready> {
     let secure = settings.url.scheme() == "https";
     let mut builder = reqwest::Client::builder()
@@ -106,6 +124,10 @@ pub(crate) fn make(settings: &Http) -> Result<reqwest::Client, Unready> {
             return Err(Unready::Trust);
         }
         builder = certificates.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
+    }
+    if let (true, Some(ours)) = (secure, &settings.client_certificate) {
+        let both = ours.read().map_err(|_| Unready::Identity)?;
+        builder = builder.identity(reqwest::Identity::from_pem(&both).map_err(|_| Unready::Identity)?);
     }
     builder.build().map_err(|_| Unready::Client)
 }

@@ -203,7 +203,7 @@ impl Endpoint {
         if let Some((kind, bytes)) = outgoing.body {
             request = request.header(header::CONTENT_TYPE, HeaderValue::from_static(kind)).body(bytes);
         }
-        client::authorize(request, &self.settings.auth)
+        client::authorize(request, &self.settings)
     }
 
     fn unready(&self, problem: &Unready) -> ToolError {

@@ -43,6 +43,10 @@ pub(crate) fn from_transport(backend: &str, intent: Intent, error: &reqwest::Err
         source = cause.source();
     }
     let says = |word: &str| causes.iter().any(|it| it.contains(word));
+    // Refused while the connection was being made safe, so that nothing of the request was taken in.
+    if says("certificaterequired") || says("certificate required") {
+        return unavailable(backend, "asks for a certificate of ours (set `client_certificate`)");
+    }
     if error.is_connect() || error.is_builder() {
         return unavailable(
             backend,

@@ -1,6 +1,7 @@
 //! Hostile and broken peers, and what the caller hears of each.
 
 mod peer;
+mod tls;
 
 use std::{io::Write as _, time::Duration};
 
@@ -15,15 +16,7 @@ use crate::{Endpoint, OutboundError};
 const SECRET: &str = "hunter2-very-secret";
 
 fn settings(url: &str) -> Http {
-    Http {
-        url: url.parse().unwrap(),
-        auth: Auth::None,
-        headers: Vec::new(),
-        ca_file: None,
-        timeout_ms: 20_000,
-        matchers: Vec::new(),
-        trust_labels: false,
-    }
+    Http { timeout_ms: 20_000, ..Http::plain(url.parse().unwrap()) }
 }
 
 fn endpoint(url: &str) -> Endpoint {
@@ -286,4 +279,25 @@ async fn a_deletion_is_done_when_nothing_or_json_is_answered_and_unknown_otherwi
     }
     assert_eq!(remove(json("404 Not Found", "{}")).await.expect_err("no such").code(), "rejected");
     assert!(read(say("200 OK", "", "")).await.is_err(), "a read that answers nothing has failed");
+}
+
+#[tokio::test]
+async fn a_secret_header_is_read_where_it_is_kept_and_shown_nowhere() {
+    let peer = Peer::start(json("401 Unauthorized", &format!("{{\"error\":\"{SECRET}\"}}"))).await;
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "{SECRET}").unwrap();
+    let secret_headers = vec![("X-Api-Key".to_owned(), Secret::File(file.path().to_owned()))];
+    let headers = vec![("X-Scope-OrgID".to_owned(), "tenant-7".to_owned())];
+    let settings = Http { headers, secret_headers, ..settings(&format!("{}/prometheus", peer.url())) };
+    let endpoint = Endpoint::new("prod", &settings).unwrap();
+    let error = said(endpoint.get_json(&["api"], &[], None).await);
+    assert!(!error.contains(SECRET) && !format!("{endpoint:?}").contains(SECRET), "{error}");
+    let asked = peer.asked()[0].to_ascii_lowercase();
+    assert!(asked.starts_with("get /prometheus/api http"), "{asked}");
+    assert!(
+        asked.contains("x-scope-orgid: tenant-7\r\n") && asked.contains(&format!("x-api-key: {SECRET}\r\n"))
+    );
+    file.close().unwrap();
+    assert!(said(endpoint.get_json(&["api"], &[], None).await).contains("secret could not be read"));
+    assert_eq!(peer.asked().len(), 1, "without it nothing is sent");
 }
