@@ -113,6 +113,9 @@ impl Leaf {
         if (leaf.event == "outcome") != leaf.intent.is_some() {
             return Err("an outcome has an intent, and nothing else has".to_owned());
         }
+        if !leaf.siblings.is_empty() && !bytes.starts_with(b"{\"event\":\"s") {
+            return Err("heads of other logs stand in starts, and nowhere else".to_owned());
+        }
         if leaf.commitment.is_some() && leaf.subject.is_none() {
             return Err("it has a commitment and no subject".to_owned());
         }

@@ -359,9 +359,9 @@ pub(crate) fn leaves(folder: &Path, mut visit: impl FnMut(&[u8])) -> Result<(), 
 /// Every head of another log that stands in the records of one.
 pub(crate) fn claims(place: &Place, mut found: impl FnMut(super::leaf::Head)) -> Result<(), AuditError> {
     leaves(&place.folder, |bytes| {
-        // In canonical bytes nothing else looks like this: quotes within strings are escaped.
-        const KEY: &[u8] = b"\"siblings\":[";
-        if bytes.windows(KEY.len()).any(|it| it == KEY)
+        // Only a start and what goes on with it hold heads, and no field of theirs comes before the event.
+        const BEGIN: &[u8] = b"{\"event\":\"s";
+        if bytes.starts_with(BEGIN)
             && let Ok(leaf) = super::leaf::Leaf::read(bytes)
         {
             leaf.siblings.into_iter().for_each(&mut found);
