@@ -61,7 +61,7 @@ fn published(out: &mut impl Write, runtime: &Runtime, parent: &Path, name: &str)
     let (without, _) = Log::open(off.path(), "bench", silent).expect("an empty folder");
     let (mut many, mut one) = (Vec::new(), Vec::new());
     for round in 0..2 * ROUNDS {
-        let mut ratio = |writers| {
+        let ratio = |writers| {
             // Either first as often as the other.
             let (first, second) = if round % 2 == 0 { (&with, &without) } else { (&without, &with) };
             let (first, second) = (rate(runtime, first, writers), rate(runtime, second, writers));

@@ -10,6 +10,9 @@
 //! * **Invariant:** what is in the tree never has to be erased: closed words, keyed hashes and salted commitments only.
 //! * **Invariant:** a journal is only ever appended to, except for what stands behind its last checkpoint, which nobody
 //!   was told of; that is kept aside, and its loss is recorded.
+//! * **Invariant:** what is published is never ahead of what is durable, and a checkpoint stands there only once all that it
+//!   needs is synced. No commit waits for it.
+//! * **Invariant:** a segment is dropped only once its leaves are published, its payloads bundled and its intents ended.
 
 mod anchor;
 mod canonical;
