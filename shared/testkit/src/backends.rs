@@ -8,6 +8,7 @@ mod hostile;
 mod prometheus;
 mod recorder;
 mod store;
+mod victoria_metrics;
 
 pub use alertmanager::{Alert, Alertmanager};
 pub use answer::{Behaviour, Hold, Observer};
@@ -17,3 +18,4 @@ pub use hostile::HostileRepository;
 pub use prometheus::Prometheus;
 pub use recorder::{Recorded, Recorder};
 pub use store::ObjectStore;
+pub use victoria_metrics::VictoriaMetrics;

@@ -1,0 +1,77 @@
+//! Other stores that speak the API of Prometheus: a real VictoriaMetrics, behind a path prefix.
+
+use std::sync::{Arc, LazyLock};
+
+use config::{Connection, Http, System};
+use observability::{Backends, tools};
+use serde_json::{Map, Value, json};
+use testkit::{
+    backends::{Prometheus, VictoriaMetrics, incident_history},
+    call_through,
+};
+
+/// The incident, with an alert that somebody else's rules fired.
+static STORE: LazyLock<VictoriaMetrics> = LazyLock::new(|| {
+    let end = Prometheus::now();
+    let fired = (end - 7_200..=end - 3_600).step_by(30).map(|it| (it, 1.0));
+    let labels = r#"alertname="HighErrorRate",alertstate="firing",service="checkout-api""#;
+    VictoriaMetrics::start(incident_history(end).gauge("ALERTS", labels, fired))
+});
+
+async fn told(tool: &str, arguments: Value) -> Map<String, Value> {
+    let url = format!("{}/prometheus", STORE.url());
+    let unknown = || "unknown".to_owned();
+    let connection = Connection {
+        name: "store".to_owned(),
+        environment: "production".to_owned(),
+        region: unknown(),
+        team: unknown(),
+        tier: unknown(),
+        system: System::Prometheus(Http::plain(url.parse().expect("an address makes a URL"))),
+    };
+    let backends = Arc::new(Backends::new(&[connection]).expect("the connection is usable"));
+    let reply = call_through(tools::all(), backends, tool, arguments).await;
+    assert!(reply.refusal.is_none(), "{}", reply.shaped.text);
+    reply.shaped.structured
+}
+
+#[tokio::test]
+async fn values_and_courses_are_read_and_what_is_not_there_is_explained() {
+    let errors = "sum by (service) (rate(http_requests_total{code=\"500\"}[5m]))";
+    let now = told("query_metrics", json!({ "query": errors })).await;
+    assert_eq!((&now["seen"], &now["rows"][0][0]), (&json!(6), &json!("service=checkout-api")), "{now:?}");
+    let past = told("query_metrics", json!({ "query": errors, "window": "6h" })).await;
+    assert_eq!(past["rows"][0][0], "service=checkout-api", "{past:?}");
+    let none = told("query_metrics", json!({ "query": "http_request_total" })).await;
+    assert!(none["notes"][0].as_str().is_some_and(|it| it.contains("http_requests_total")), "{none:?}");
+}
+
+#[tokio::test]
+async fn a_store_without_rules_still_tells_when_an_alert_fired() {
+    let told = told("explain_alert", json!({ "alert": "HighErrorRate" })).await;
+    assert!(told["verdict"].as_str().is_some_and(|it| it.contains("only its past is known")), "{told:?}");
+    assert!(told["history"][0].as_str().is_some_and(|it| it.starts_with("fired once")), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_store_that_scrapes_nothing_tells_of_what_it_was_sent() {
+    let told = told("list_targets", json!({})).await;
+    let row = &told["rows"][0];
+    assert_eq!([&row[0], &row[1], &row[2]], [&json!("app"), &json!("up"), &json!(18)], "{told:?}");
+    assert!(told["notes"][0].as_str().is_some_and(|it| it.contains("read from the series `up`")), "{told:?}");
+}
+
+#[tokio::test]
+async fn budgets_burn_the_same() {
+    let counters = json!({
+        "good": "http_requests_total{code!~\"5..\"}", "total": "http_requests_total",
+        "objective": "99.9", "by": "service",
+    });
+    let told = told("show_slo", counters).await;
+    let worst = &told["rows"][0];
+    assert_eq!(
+        (&worst[0], &worst[2]),
+        (&json!("service=checkout-api"), &json!("page: ≥ 14.4 over 1h and 5m"))
+    );
+    assert!(worst[3].as_f64().is_some_and(|it| (200.0..300.0).contains(&it)), "{worst}");
+}
