@@ -277,7 +277,10 @@ fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use proptest::prelude::*;
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::tests::patient;
@@ -349,6 +352,21 @@ mod tests {
         let found = Pattern::new("hunter", false).expect("a pattern").scan(text.as_bytes(), 5, &patient());
         assert_eq!((found.count, found.key_lines, found.long_lines), (1, 1, 1));
         assert_eq!((found.lines[0].number, found.lines[0].text.as_str()), (5, "hunter3"));
+    }
+
+    /// As costly as what compiles can be: without a bound on a part, this would take hours.
+    #[test]
+    fn a_costly_pattern_ends_when_it_is_time() {
+        let text = "abcdefghij klmnopqrst uvwxy ".repeat(300_000);
+        for costly in ["(?:[a-z ]{1,60}){20}9", "(?:a?b?c?d?e?f?g?h?){150}9", r"(?:\w+\s?){1,90}9$"] {
+            let started = Instant::now();
+            let stop = Stop::new(CancellationToken::new(), started + Duration::from_millis(500));
+            if let Ok(pattern) = Pattern::new(costly, true) {
+                pattern.scan(text.replace("uvwxy ", "uvwxy\n").as_bytes(), 5, &stop);
+                pattern.scan(text.as_bytes(), 5, &stop);
+            }
+            assert!(started.elapsed() < Duration::from_secs(20), "{costly}: {:?}", started.elapsed());
+        }
     }
 
     proptest! {

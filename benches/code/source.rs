@@ -1,0 +1,120 @@
+//! A search of 1 GB of source in a packed repository, beside ripgrep over the same files on the disk.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context, ensure};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::{
+    Asked,
+    import::{Import, Numbers},
+    median,
+};
+
+const FILES: usize = 65_536;
+const FILE_BYTES: usize = 16 * 1024;
+const ROUNDS: usize = 5;
+/// Stands in one file alone, at its end.
+const NEEDLE: &str = "needle_of_the_haystack";
+const WORDS: [&str; 32] = [
+    "let", "mut", "self", "return", "match", "value", "request", "response", "error", "timeout", "retry",
+    "order", "payment", "cart", "user", "session", "config", "index", "buffer", "stream", "handle", "client",
+    "server", "total", "amount", "currency", "if", "else", "for", "while", "struct", "impl",
+];
+const MARKS: [&str; 8] = [" ", " ", "(", ") ", ".", ", ", " = ", ";\n    "];
+
+pub(crate) fn measure() -> anyhow::Result<()> {
+    let has_rg =
+        Command::new("rg").arg("--version").stdout(Stdio::null()).status().is_ok_and(|it| it.success());
+    if !has_rg {
+        println!(
+            "| search_code | skipped: ripgrep (`rg`) is not installed, so there is no floor | | | ratio ≤ 3 |"
+        );
+        return Ok(());
+    }
+    let (folder, path) = make()?;
+    let (plain, asked) = (folder.path().join("plain"), Asked::of(&path)?);
+    for (what, pattern) in [
+        ("a word that stands once", NEEDLE),
+        ("a regex, few matches", r"fn f1234\d_\w+\("),
+        ("a regex without a literal", r"\b\w+_of_\w+_haystack\b"),
+    ] {
+        let (mut ours, mut floor) = (Vec::new(), Vec::new());
+        for _ in 0..=ROUNDS {
+            let (answer, taken) = asked.call("search_code", &json!({ "pattern": pattern }))?;
+            let files = ripgrep(&plain, pattern, &mut floor)?;
+            ensure!(
+                answer["files"] == files && answer["searched"] == FILES,
+                "both find the same: {answer:?}, {files}"
+            );
+            ours.push(taken);
+        }
+        let ratios: Vec<f64> = ours[1..].iter().zip(&floor[1..]).map(|(ours, floor)| ours / floor).collect();
+        println!(
+            "| search_code in 1 GB: {what}; floor: rg | {:.2} s | {:.2} s | {:.2} | ratio ≤ 3 |",
+            median(&ours[1..]) / 1e3,
+            median(&floor[1..]) / 1e3,
+            median(&ratios)
+        );
+    }
+    Ok(())
+}
+
+/// Files with matches by ripgrep.
+fn ripgrep(plain: &Path, pattern: &str, times: &mut Vec<f64>) -> anyhow::Result<usize> {
+    let started = Instant::now();
+    let said = Command::new("rg")
+        .args(["--no-config", "--line-number", pattern, "."])
+        .current_dir(plain)
+        .output()?;
+    times.push(started.elapsed().as_secs_f64() * 1e3);
+    let text = String::from_utf8_lossy(&said.stdout);
+    let mut files: Vec<&str> = text.lines().filter_map(|it| it.split(':').next()).collect();
+    files.sort_unstable();
+    files.dedup();
+    Ok(files.len())
+}
+
+/// The same files packed in a bare repository and plain on the disk.
+fn make() -> anyhow::Result<(TempDir, PathBuf)> {
+    let mut import = Import::start()?;
+    let plain = import.folder.path().join("plain");
+    let mut numbers = Numbers(11);
+    let who = "Ann <ann@example.com> 1760000000 +0000";
+    write!(import.stream, "commit refs/heads/main\nauthor {who}\ncommitter {who}\ndata 1\nx\n")?;
+    for file in 0..FILES {
+        let path = format!("src/m{:03}/f{file}.rs", file / 256);
+        let text = text(file, &mut numbers);
+        write!(import.stream, "M 100644 inline {path}\ndata {}\n", text.len())?;
+        import.stream.write_all(text.as_bytes())?;
+        import.stream.write_all(b"\n")?;
+        let path = plain.join(path);
+        fs::create_dir_all(path.parent().context("files stand in folders")?)?;
+        fs::write(path, text)?;
+    }
+    import.finish()
+}
+
+fn text(file: usize, numbers: &mut Numbers) -> String {
+    let mut text = format!("fn f{file}_{}() {{\n    ", WORDS[file % WORDS.len()]);
+    while text.len() < FILE_BYTES {
+        text.push_str(WORDS[numbers.below(WORDS.len())]);
+        if numbers.below(3) == 0 {
+            text.push_str(&format!("_{}", numbers.below(10_000)));
+        }
+        text.push_str(MARKS[numbers.below(MARKS.len())]);
+    }
+    text.push_str("\n}\n");
+    if file == FILES / 2 {
+        text.push_str(NEEDLE);
+        text.push('\n');
+    }
+    text
+}
