@@ -111,8 +111,10 @@ fn records_of_dropped_segments_are_verified_with_their_payloads() {
 
 #[test]
 fn a_record_of_a_dropped_segment_is_proven() {
-    let proof = prove(LONG.state.path(), "code/0:1", Some(&LONG.anchor), &[LONG.key.clone()]).unwrap();
-    let proven = check_proof(&proof.to_string(), &[LONG.key.clone()], Some(&LONG.anchor)).unwrap();
+    let proof =
+        prove(LONG.state.path(), "code/0:1", Some(&LONG.anchor), std::slice::from_ref(&LONG.key)).unwrap();
+    let proven =
+        check_proof(&proof.to_string(), std::slice::from_ref(&LONG.key), Some(&LONG.anchor)).unwrap();
     assert_eq!((proven.index, &proven.record["event"]), (1, &"read".into()));
 }
 

@@ -48,16 +48,19 @@ async fn write(log: &audit::Log, count: usize) {
 }
 
 fn proof(index: u64, from: Option<&Anchor>) -> String {
-    prove(LOG.state.path(), &format!("code/0:{index}"), from, &[LOG.key.clone()]).unwrap().to_string()
+    prove(LOG.state.path(), &format!("code/0:{index}"), from, std::slice::from_ref(&LOG.key))
+        .unwrap()
+        .to_string()
 }
 
 #[test]
 fn every_record_is_proven_to_whoever_has_the_key() {
     for index in 0..11 {
-        let proven = check_proof(&proof(index, None), &[LOG.key.clone()], None).unwrap();
+        let proven = check_proof(&proof(index, None), std::slice::from_ref(&LOG.key), None).unwrap();
         assert_eq!((proven.index, proven.size, proven.grown_from), (index, 11, None));
         let proven =
-            check_proof(&proof(index, Some(&LOG.anchor)), &[LOG.key.clone()], Some(&LOG.anchor)).unwrap();
+            check_proof(&proof(index, Some(&LOG.anchor)), std::slice::from_ref(&LOG.key), Some(&LOG.anchor))
+                .unwrap();
         assert_eq!(proven.grown_from, Some(6));
     }
 }
@@ -66,7 +69,7 @@ fn every_record_is_proven_to_whoever_has_the_key() {
 fn a_proof_is_worth_nothing_under_another_key_or_for_another_history() {
     let stranger: VerifyingKey = STRANGER.parse().unwrap();
     assert_eq!(check_proof(&proof(3, None), &[stranger], None), Err(BadProof::Unsigned));
-    let silent = check_proof(&proof(3, None), &[LOG.key.clone()], Some(&LOG.anchor));
+    let silent = check_proof(&proof(3, None), std::slice::from_ref(&LOG.key), Some(&LOG.anchor));
     assert!(
         matches!(silent, Err(BadProof::NotGrown { .. })),
         "who gives an anchor wants to know: {silent:?}"
@@ -134,6 +137,19 @@ fn an_anchor_of_a_log_that_is_not_here_is_a_log_that_is_gone() {
 }
 
 #[test]
+fn one_published_folder_answers_for_one_log() {
+    let other = LOG.kept.split("\n\n").nth(1).unwrap().replace("code/0", "code/7");
+    let text = format!("{}\n{other}\n\n\u{2014} nobody AAAAAAAA\n", LOG.kept);
+    let anchors = vec![Anchor::parse("kept", &text).unwrap()];
+    let with = Verification { keys: vec![LOG.key.clone()], anchors, ..Verification::default() };
+    let folder = LOG.state.path().join("logs/code/0/tlog");
+    let report = with.run_published(&folder).unwrap();
+    assert_eq!(report.exit_code(), 3, "only the unsigned note is worth a look: {report}");
+    let report = with.run_published(&LOG.state.path().join("logs")).unwrap();
+    assert_eq!(report.exit_code(), 1, "a folder of all logs lacks one: {report}");
+}
+
+#[test]
 fn no_log_at_all_is_not_called_intact() {
     let with = Verification { keys: vec![LOG.key.clone()], ..Verification::default() };
     assert_eq!(with.run(scratch().path()).unwrap().exit_code(), 3);
@@ -147,7 +163,7 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] ^= flip;
         if let Ok(text) = String::from_utf8(bytes) {
-            prop_assert!(check_proof(&text, &[LOG.key.clone()], Some(&LOG.anchor)).is_err());
+            prop_assert!(check_proof(&text, std::slice::from_ref(&LOG.key), Some(&LOG.anchor)).is_err());
         }
     }
 }

@@ -87,6 +87,11 @@ impl Sightings {
         }
     }
 
+    /// Forgets logs that nobody asks about.
+    pub(crate) fn retain(&mut self, asked: impl Fn(&str) -> bool) {
+        self.by_origin.retain(|origin, _| asked(origin));
+    }
+
     /// Sightings of a log, by size.
     pub(crate) fn of(&self, origin: &str) -> Vec<Sighting> {
         let of_log = self.by_origin.get(origin).into_iter().flatten();
