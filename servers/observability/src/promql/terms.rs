@@ -34,7 +34,7 @@ pub(crate) enum Test {
     /// How a value compares.
     Compare {
         /// The value, without the comparison.
-        value: Query,
+        value: Box<Query>,
         /// `>`, `>=`, `<`, `<=`, `==` or `!=`, with the value on its left.
         relation: &'static str,
         /// With what.
@@ -48,7 +48,7 @@ pub(crate) enum Against {
     /// A number.
     Constant(f64),
     /// Another value: the query is the distance from it.
-    Moving(Query),
+    Moving(Box<Query>),
 }
 
 /// Most conditions told apart: each costs three questions.
@@ -135,12 +135,13 @@ fn compared(binary: &BinaryExpr, whole: &Expr, found: &mut Vec<Term>) -> Option<
                 modifier: binary.modifier.clone(),
             };
             let distance = Query::of(&Expr::Binary(distance))?;
-            (Query::of(&binary.lhs)?, relation, Against::Moving(distance))
+            (Query::of(&binary.lhs)?, relation, Against::Moving(Box::new(distance)))
         }
     };
     // A number on both sides has no series.
     let measured = value.kind() == ValueType::Vector || matches!(against, Against::Moving(_));
-    let test = if measured { Test::Compare { value, relation, against } } else { Test::Present };
+    let test =
+        if measured { Test::Compare { value: Box::new(value), relation, against } } else { Test::Present };
     push(Term { query, test }, found)
 }
 
@@ -254,7 +255,7 @@ mod tests {
             let mut queries = vec![&term.query];
             if let Test::Compare { value, against, .. } = &term.test {
                 queries.push(value);
-                queries.extend(if let Against::Moving(it) = against { Some(it) } else { None });
+                queries.extend(if let Against::Moving(it) = against { Some(&**it) } else { None });
             }
             for selector in queries.into_iter().flat_map(Query::selectors) {
                 assert!(selector.text.contains("team=\"a\""), "{}", selector.text);

@@ -82,14 +82,14 @@ pub(super) async fn measure(
     let Search { measured, one, each } = &search;
     let now = Moments::At(now);
     let mut counted = vec![&term.query];
-    counted.extend(if let Test::Compare { value, .. } = &term.test { Some(value) } else { None });
+    counted.extend(if let Test::Compare { value, .. } = &term.test { Some(&**value) } else { None });
     let counts = prometheus.count_results(&counted, now, deadline).await?;
     let of = counts.get(1).copied();
     let nearest = term.query.around(&format!("{one}(1, {measured})"));
     let course = term.query.around(&format!("{each}({measured})"));
     let looked_through = match &term.test {
         Test::Compare { value, against: Against::Moving(_), .. } if of <= Some(LOOKED_THROUGH_MAX) => {
-            Some(value)
+            Some(&**value)
         }
         _ => None,
     };

@@ -76,7 +76,7 @@ fn told(count: usize, health: impl Fn(usize) -> &'static str, scraped: impl Fn(u
     let scrape = |at: usize| {
         json!({
             "discoveredLabels": { "__address__": format!("10.0.{}.{}:9100", at / 250, at % 250) },
-            "labels": { "job": format!("job-{}", at % 40), "instance": format!("10.0.{}.{}:9100", at / 250, at % 250), "team": if at % 2 == 0 { "cart" } else { "checkout" } },
+            "labels": { "job": format!("job-{}", at % 40), "instance": format!("10.0.{}.{}:9100", at / 250, at % 250), "team": if at.is_multiple_of(2) { "cart" } else { "checkout" } },
             "scrapePool": format!("job-{}", at % 40),
             "scrapeUrl": "http://10.0.0.1:9100/metrics?token=hunter2",
             "lastError": if health(at) == "down" { "Get \"http://10.0.0.1:9100/metrics?token=hunter2\": context deadline exceeded" } else { "" },
