@@ -39,7 +39,8 @@ pub(super) fn first<'a>(moved: &'a [Moved], calls: &[(String, String)]) -> Optio
                 (Nature::Load, _) => {
                     cause != effect && cause.after > cause.before && !is_called(&cause.place)
                 }
-                (Nature::Trouble, Nature::Load) => true,
+                // Nobody comes because something fails.
+                (Nature::Trouble, Nature::Load) => effect.after < effect.before || is_called(&effect.place),
             }
     };
     let unexplained = moved.iter().filter(|it| !moved.iter().any(|other| explains(other, it)));
@@ -146,6 +147,7 @@ mod tests {
             moved("price", 10, Nature::Trouble),
             moved("cart", 10, Nature::Load),
             moved("door", 11, Nature::Load),
+            moved("cart", 10, Nature::Trouble),
         ];
         assert_eq!(first(&crowd, &calls()).map(|it| it.place.as_str()), Some("door"));
         let retries = [moved("price", 11, Nature::Trouble), moved("price", 10, Nature::Load)];

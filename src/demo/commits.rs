@@ -24,7 +24,13 @@ const BEFORE: SignedDuration = SignedDuration::from_mins(45);
 /// The first moment out of the ordinary is a scrape or two late, never early.
 const AFTER: SignedDuration = SignedDuration::from_mins(2);
 const SHOWN: usize = 4;
-const LINES_SHOWN: usize = 8;
+const FILES_SHOWN: usize = 3;
+const LINES_SHOWN: usize = 6;
+
+/// A moment as people write it.
+fn whole(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
 
 impl Suspect {
     pub(super) fn minutes_before(&self, onset: Timestamp) -> i64 {
@@ -37,7 +43,7 @@ impl Agent<'_> {
     pub(super) async fn which_change(&mut self, picture: &Picture) -> anyhow::Result<Option<Suspect>> {
         let mut step = Step::new("changed", "Which change?");
         let (place, onset) = (&picture.first.place, picture.first.onset);
-        let window = format!("{}/{}", onset - BEFORE, onset + AFTER);
+        let window = format!("{}/{}", whole(onset - BEFORE), whole(onset + AFTER));
         let all = self.read(&mut step, Server::Code, "list_commits", json!({ "window": window })).await?;
         let folder = format!("services/{place}");
         let listed = json!({ "window": window, "path": folder });
@@ -72,7 +78,7 @@ impl Agent<'_> {
         Ok(suspect)
     }
 
-    /// The lines of the riskiest file that the commit changed.
+    /// The lines that the commit changed, riskiest file first.
     async fn show_difference(
         &mut self,
         step: &mut Step,
@@ -82,17 +88,22 @@ impl Agent<'_> {
         let revisions = format!("{0}~1..{0}", suspect.sha);
         let listed = json!({ "revisions": revisions, "path": folder });
         let files = self.read(step, Server::Code, "compare_revisions", listed).await?;
-        let riskiest = rows(&files).first().map(|it| cell(it, "path")).filter(|it| !it.is_empty());
-        let path = riskiest.ok_or_else(|| step.broken("a file that the commit changed", &files))?;
-        let asked = json!({ "revisions": revisions, "path": path });
-        let diff = self.read(step, Server::Code, "compare_revisions", asked).await?;
-        let text = diff["text"].as_str().unwrap_or_default();
-        step.line(Tone::Quiet, path);
+        let paths: Vec<String> =
+            rows(&files).iter().map(|it| cell(it, "path")).filter(|it| !it.is_empty()).collect();
+        step.expect(!paths.is_empty(), "a file that the commit changed", &files)?;
         let changed = |line: &&str| (line.starts_with('+') || line.starts_with('-')) && line.len() > 1;
-        for line in text.lines().filter(changed).take(LINES_SHOWN) {
-            let tone = if line.starts_with('-') { Tone::Refused } else { Tone::Good };
-            step.line(tone, line.replace('\t', "  "));
+        let mut lines = 0;
+        for path in paths.iter().take(FILES_SHOWN) {
+            let asked = json!({ "revisions": revisions, "path": path });
+            let diff = self.read(step, Server::Code, "compare_revisions", asked).await?;
+            let text = diff["text"].as_str().unwrap_or_default();
+            step.line(Tone::Quiet, path);
+            for line in text.lines().filter(changed).take(LINES_SHOWN) {
+                let tone = if line.starts_with('-') { Tone::Refused } else { Tone::Good };
+                step.line(tone, line.replace('\t', "  "));
+                lines += 1;
+            }
         }
-        step.expect(text.lines().any(|it| changed(&it)), "a line that the commit changed", &diff)
+        step.expect(lines > 0, "a line that the commit changed", &files)
     }
 }

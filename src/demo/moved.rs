@@ -76,10 +76,10 @@ const MEASURES: [Measure; 8] = [
         nature: Nature::Trouble,
     },
     Measure {
-        what: "memory of its limit",
-        query: "max by (service) (container_memory_working_set_bytes / container_spec_memory_limit_bytes)",
+        what: "bytes of memory",
+        query: "max by (service) (container_memory_working_set_bytes)",
         at: "service",
-        least: (0.08, 0.15),
+        least: (8e6, 0.12),
         nature: Nature::Trouble,
     },
     Measure {

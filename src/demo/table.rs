@@ -35,9 +35,10 @@ pub(super) fn clock(at: Timestamp) -> String {
     at.strftime("%H:%M").to_string()
 }
 
-/// Few digits: `0.42`, `13`, `1250`.
+/// Few digits: `0.42`, `13.0`, `1250`, `190M`.
 pub(super) fn figure(value: f64) -> String {
     match value.abs() {
+        it if it >= 1e6 => format!("{:.0}M", value / 1e6),
         it if it >= 100.0 || it == 0.0 => format!("{value:.0}"),
         it if it >= 10.0 => format!("{value:.1}"),
         it if it >= 0.1 => format!("{value:.2}"),

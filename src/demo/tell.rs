@@ -66,7 +66,9 @@ pub(super) enum Tone {
 }
 
 /// Longest arguments of a call that are shown to a person; a program gets all.
-const ARGUMENTS_MAX: usize = 96;
+const ARGUMENTS_MAX: usize = 84;
+/// More calls of one tool in a row are told as one line.
+const SAME_MAX: usize = 3;
 
 impl Step {
     pub(super) fn new(step: &'static str, title: &'static str) -> Step {
@@ -151,8 +153,22 @@ impl Teller {
 fn text(step: &Step, number: usize, style: Style) -> String {
     let mut lines =
         vec![format!("{} {}", paint(style, "1;36", &number.to_string()), paint(style, "1", step.title))];
-    for call in &step.calls {
-        lines.push(format!("  {}", paint(style, "2", &call.shown())));
+    // The same question about many things is told once.
+    for calls in step.calls.chunk_by(|a, b| (a.server, &a.tool) == (b.server, &b.tool)) {
+        match calls {
+            [first, .., last] if calls.len() > SAME_MAX => {
+                let shown = format!(
+                    "› {} {} × {}  {} to {}",
+                    first.server,
+                    first.tool,
+                    calls.len(),
+                    first.index(),
+                    last.index()
+                );
+                lines.push(format!("  {}", paint(style, "2", &say::clean(&shown))));
+            }
+            _ => lines.extend(calls.iter().map(|it| format!("  {}", paint(style, "2", &it.shown())))),
+        }
     }
     lines.extend(step.said.iter().map(|it| {
         let code = match it.tone {
@@ -183,8 +199,12 @@ impl Call {
             words.truncate(end);
             words.push('…');
         }
-        let receipt = self.receipt["index"].as_u64().map_or(String::new(), |it| format!("  #{it}"));
-        say::clean(&format!("› {} {}{words}{receipt}", self.server, self.tool))
+        say::clean(&format!("› {} {}{words}  {}", self.server, self.tool, self.index()))
+    }
+
+    /// `#3`: where it stands in its server's log.
+    fn index(&self) -> String {
+        self.receipt["index"].as_u64().map_or(String::new(), |it| format!("#{it}"))
     }
 }
 
