@@ -160,8 +160,7 @@ fn without_a_terminal_there_is_no_colour_and_no_waiting() {
 /// Where the README shows what the demo says.
 const EXCERPT: (&str, &str) = ("<!-- demo -->\n```text\n", "```\n");
 /// Steps that it shows.
-const EXCERPTED: [&str; 6] =
-    ["What fires?", "What moved", "Which change?", "Silence", "The finding", "And if"];
+const EXCERPTED: [&str; 5] = ["What fires?", "What moved", "Which change?", "Silence", "The finding"];
 const EXCERPT_LINES_MAX: usize = 2;
 
 /// What the README shows of a transcript: steps with their first lines, without what differs from day to day.
