@@ -97,7 +97,11 @@ fn the_true_signal_of_a_fault_is_among_the_first_three() {
     }
     let found: usize = by_fault.values().map(|it| it.0).sum();
     let chance = worlds.iter().map(|it| FIRST as f64 / it.choices as f64).sum::<f64>() / worlds.len() as f64;
-    println!("true signal in the first {FIRST}: {found} of {}; by chance {:.1} %", worlds.len(), chance * 100.0);
+    println!(
+        "true signal in the first {FIRST}: {found} of {}; by chance {:.1} %",
+        worlds.len(),
+        chance * 100.0
+    );
     println!("by fault, found of all: {by_fault:?}");
     assert!(found >= 90, "{found} of 100: {by_fault:?}");
 }

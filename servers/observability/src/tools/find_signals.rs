@@ -24,22 +24,21 @@ use crate::{
 };
 use look::Looked;
 
-/// What moved: every metric in `scope` against its own past, likely causes first: before → after, onset, limit. Names of
-/// metrics need not be known.
+/// What moved: all metrics in `scope` against their past, likely causes first.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FindSignals {
     /// Which, if several.
     #[schemars(with = "Option<String>")]
     connection: Option<Slug>,
-    /// All must hold: `service="cart"`, `namespace=~"a|b"`; else everything.
+    /// `service="cart"`, `team=~"a|b"`.
     #[serde(default)]
     scope: LabelMatchers<0, 8>,
-    /// `1h`, `FROM/TO`, `around=TIME±30m`.
+    /// `2h`, `FROM/TO`, `around=TIME±30m`.
     #[serde(default = "hour")]
     #[schemars(with = "String")]
     window: Window,
-    /// With what it is compared: the hours before, or the same hours a day or a week ago.
+    /// Compared with.
     #[serde(default)]
     baseline: Baseline,
     /// Of the answer.
@@ -47,7 +46,7 @@ pub(super) struct FindSignals {
     max_tokens: MaxTokens,
 }
 
-/// With what a window is compared.
+// With what a window is compared; the words say it to a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -62,14 +61,8 @@ enum Baseline {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(transform = super::plain)]
 pub(super) struct SignalsFacts {
-    /// Whether anything moved, among how much.
     verdict: String,
-    /// UTC, and the step.
-    window: String,
-    baseline: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    common_labels: Option<String>,
-    /// New, gone, restarted and interrupted series, oldest first.
+    time: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     events: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -92,7 +85,7 @@ fn hour() -> Window {
 impl Tool for FindSignals {
     const NAME: &'static str = "find_signals";
     const EFFECT: Effect = Effect::Read;
-    const UNTRUSTED_FACTS: &'static [&'static str] = &["common_labels", "events", "notes", "not_looked_at"];
+    const UNTRUSTED_FACTS: &'static [&'static str] = &["events", "notes", "not_looked_at"];
     type Backends = Backends;
     type Facts = SignalsFacts;
 
@@ -147,11 +140,9 @@ impl FindSignals {
             findings.signals.iter().take(ROWS_MAX).map(|it| row(it, &common, clock)).collect();
         let facts = SignalsFacts {
             verdict: verdict(&findings, &looked),
-            window: looked.window.to_string(),
-            baseline: looked.baseline.to_string(),
-            common_labels: (!common.is_empty()).then(|| labels::text(&common, &Labels::new())),
+            time: format!("{}, beside {}", looked.window, looked.baseline),
             events: events(&findings.events, clock),
-            notes: notes(prometheus, &findings, &looked),
+            notes: notes(prometheus, &findings, &looked, &common),
         };
         let columns = vec![
             Column::untrusted("signal"),
@@ -285,8 +276,11 @@ fn events(events: &[Event], clock: Clock) -> Vec<String> {
     told
 }
 
-fn notes(prometheus: &Prometheus, findings: &Findings, looked: &Looked) -> Vec<String> {
+fn notes(prometheus: &Prometheus, findings: &Findings, looked: &Looked, common: &Labels) -> Vec<String> {
     let mut notes = looked.notes.clone();
+    if !common.is_empty() {
+        notes.push(format!("all of these: {}", labels::text(common, &Labels::new())));
+    }
     if findings.baseless > 0 && findings.baseless < findings.measures {
         notes.push(format!("{} measures have no baseline to compare with", findings.baseless));
     }

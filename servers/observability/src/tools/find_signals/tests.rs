@@ -78,7 +78,7 @@ async fn the_incident_is_told_by_errors_latency_and_memory_and_the_new_version()
     assert!(failed[4].as_str().unwrap().starts_with("11:2"), "40 minutes before the end: {failed}");
     assert!(told["events"].to_string().contains("new app_build_info"), "{told}");
     assert!(told["events"].to_string().contains("version=v2"), "{told}");
-    assert_eq!(told["common_labels"], "job=app,service=checkout-api");
+    assert_eq!(told["notes"][0], "all of these: job=app,service=checkout-api");
 }
 
 #[tokio::test]
