@@ -60,7 +60,10 @@ fn published(out: &mut impl Write, runtime: &Runtime, parent: &Path, name: &str)
     let (with, _) = Log::open(on.path(), "bench", Options::default()).expect("an empty folder");
     let (without, _) = Log::open(off.path(), "bench", silent).expect("an empty folder");
     let (mut many, mut one) = (Vec::new(), Vec::new());
+    let (mut on_cost, mut off_cost) = (Vec::new(), Vec::new());
     for round in 0..2 * ROUNDS {
+        on_cost.push(cost(runtime, &with));
+        off_cost.push(cost(runtime, &without));
         let ratio = |writers| {
             // Either first as often as the other.
             let (first, second) = if round % 2 == 0 { (&with, &without) } else { (&without, &with) };
@@ -77,6 +80,12 @@ fn published(out: &mut impl Write, runtime: &Runtime, parent: &Path, name: &str)
     let size = with.published().first().map_or(0, |it| it.size);
     runtime.block_on(without.close("end of bench")).expect("it is open");
     let (many, one) = (median(many), median(one));
+    let (on_cost, off_cost) = (median(on_cost), median(off_cost));
+    writeln!(
+        out,
+        "{name}: a record costs       {on_cost:.1} us of processor time published, {off_cost:.1} us not   {:.2} x",
+        on_cost / off_cost
+    )?;
     writeln!(
         out,
         "{name}: published / not      {many:.2} with {WRITERS} writers, {one:.2} with 1; {} of {size} records were left at \
@@ -84,6 +93,26 @@ fn published(out: &mut impl Write, runtime: &Runtime, parent: &Path, name: &str)
         size - behind,
         1e3 * closing
     )
+}
+
+/// Microseconds of processor time that this process spends on a record, until it is published where it is: what a busy
+/// machine changes least.
+fn cost(runtime: &Runtime, log: &Log) -> f64 {
+    let spent = || -> f64 {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        let fields: Vec<f64> = stat.split(' ').skip(13).take(2).filter_map(|it| it.parse().ok()).collect();
+        // In hundredths of a second, on Linux.
+        fields.iter().sum::<f64>() / 100.0
+    };
+    let begun = (Instant::now(), spent());
+    let count = rate(runtime, log, WRITERS) * begun.0.elapsed().as_secs_f64();
+    let last = runtime.block_on(log.heartbeat()).expect("it is open").index();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while log.published().first().is_some_and(|it| it.size <= last) {
+        assert!(Instant::now() < deadline, "published in time");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    1e6 * (spent() - begun.1) / count
 }
 
 /// How long opening takes: a new state folder, a log of one start, the log that the bench filled.
