@@ -88,7 +88,8 @@ fn names_truth(seen: &Seen) -> bool {
 
 #[test]
 fn the_true_signal_of_a_fault_is_among_the_first_three() {
-    let worlds = see_all((0..100).map(|seed| Plan::drawn(seed).until(end(seed))).collect());
+    // Not the seeds on which the scoring was made.
+    let worlds = see_all((200..300).map(|seed| Plan::drawn(seed).until(end(seed))).collect());
     let mut by_fault: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for seen in &worlds {
         let fault = seen.truth.fault.map_or_else(String::new, |it| it.to_string());
