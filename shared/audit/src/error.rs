@@ -68,6 +68,14 @@ pub enum AuditError {
         /// What would be right.
         problem: String,
     },
+    /// Have the hold lifted first; nothing was erased.
+    #[error("`{subject}` is held by `{by}` under [audit] hold; nothing was erased")]
+    Held {
+        /// Whom it is about.
+        subject: String,
+        /// Entry of the hold list.
+        by: String,
+    },
     /// The disk or its permissions failed.
     #[error("cannot {doing} {}: {error}", path.display())]
     Io {

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -31,13 +31,16 @@ const SUBJECTS_MAX: usize = 1024;
 /// Secret of one subject, from which its payloads' keys derive; destroying the file erases them.
 pub(crate) type SubjectKey = Zeroizing<[u8; 32]>;
 
+/// Which file it is, and in which state: device, number, time of the last change.
+type Stamp = (u64, u64, i64, i64);
+
 /// The keys of a state folder.
 pub(crate) struct Keys {
     folder: PathBuf,
     signing: SigningKey,
     pseudonyms: Zeroizing<[u8; 32]>,
     seal: Zeroizing<[u8; 32]>,
-    subjects: HashMap<String, SubjectKey>,
+    subjects: HashMap<String, (Stamp, SubjectKey)>,
 }
 
 impl Keys {
@@ -112,31 +115,60 @@ impl Keys {
     /// The subject's key, made durable if there is none.
     pub(crate) fn subject(&mut self, pseudonym: &str) -> Result<SubjectKey, AuditError> {
         let path = self.subject_path(pseudonym);
-        if let Some(key) = self.subjects.get(pseudonym)
-            // A key that was destroyed meanwhile must not live on in new records.
-            && path.exists()
-        {
-            return Ok(key.clone());
+        if let Some(key) = self.cached(pseudonym, stamp(&path)?) {
+            return Ok(key);
         }
-        let key = subject_key(&path, &find_or_make(&path, || random::<32>().to_vec())?)?;
+        find_or_make(&path, || random::<32>().to_vec())?;
         sync_folder(&self.folder.join("subjects"))?;
-        if self.subjects.len() >= SUBJECTS_MAX {
-            self.subjects.clear();
-        }
-        self.subjects.insert(pseudonym.to_owned(), key.clone());
-        Ok(key)
+        self.find_subject(pseudonym)?.ok_or_else(|| AuditError::Keys {
+            path,
+            problem: "it was destroyed while it was made; try again".to_owned(),
+        })
     }
 
     /// The subject's key, if it was not destroyed.
     pub(crate) fn find_subject(&mut self, pseudonym: &str) -> Result<Option<SubjectKey>, AuditError> {
-        if let Some(key) = self.subjects.get(pseudonym) {
-            return Ok(Some(key.clone()));
-        }
         let path = self.subject_path(pseudonym);
-        let Some(bytes) = find(&path)? else { return Ok(None) };
+        // Before the content: a file that is replaced between the two is read again the next time.
+        let is_now = stamp(&path)?;
+        if let Some(key) = self.cached(pseudonym, is_now) {
+            return Ok(Some(key));
+        }
+        let (Some(is_now), Some(bytes)) = (is_now, find(&path)?) else { return Ok(None) };
+        if !bytes.is_empty() && bytes.iter().all(|it| *it == 0) {
+            // Opened before it was destroyed, and read after.
+            return Ok(None);
+        }
         let key = subject_key(&path, &bytes)?;
-        self.subjects.insert(pseudonym.to_owned(), key.clone());
+        if self.subjects.len() >= SUBJECTS_MAX {
+            self.subjects.clear();
+        }
+        self.subjects.insert(pseudonym.to_owned(), (is_now, key.clone()));
         Ok(Some(key))
+    }
+
+    /// The key in memory, if its file is still the one that it was read from: a key that another process destroyed must not
+    /// live on in new records, whether or not there is a new one in its place.
+    fn cached(&self, pseudonym: &str, is_now: Option<Stamp>) -> Option<SubjectKey> {
+        let (read_from, key) = self.subjects.get(pseudonym)?;
+        (Some(*read_from) == is_now).then(|| key.clone())
+    }
+
+    /// Whether there is a key of this subject.
+    pub(crate) fn has_subject(&self, pseudonym: &str) -> Result<bool, AuditError> {
+        Ok(stamp(&self.subject_path(pseudonym))?.is_some())
+    }
+
+    /// Destroys the subject's key: durably, and before that for everybody who looks it up. What it sealed cannot be opened again,
+    /// unless somebody has a copy of the file.
+    pub(crate) fn destroy_subject(&mut self, pseudonym: &str) -> Result<(), AuditError> {
+        let path = self.subject_path(pseudonym);
+        self.subjects.remove(pseudonym);
+        let file = OpenOptions::new().write(true).open(&path).at("open", &path)?;
+        fs::remove_file(&path).at("remove", &path)?;
+        sync_folder(&self.folder.join("subjects"))?;
+        // The name is gone, so nobody can take this for a key. Where the file system writes elsewhere it changes nothing.
+        file.write_all_at(&[0; 32], 0).and_then(|()| file.sync_all()).at("overwrite", &path)
     }
 
     fn subject_path(&self, pseudonym: &str) -> PathBuf {
@@ -230,6 +262,17 @@ fn name_once(draft: &Path, path: &Path) -> io::Result<()> {
     }
 }
 
+/// None where there is no file.
+fn stamp(path: &Path) -> Result<Option<Stamp>, AuditError> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => {
+            let it = other.at("read", path)?;
+            Ok(Some((it.dev(), it.ino(), it.ctime(), it.ctime_nsec())))
+        }
+    }
+}
+
 fn subject_key(path: &Path, bytes: &[u8]) -> Result<SubjectKey, AuditError> {
     let key = <[u8; 32]>::try_from(bytes).map_err(|_| AuditError::Keys {
         path: path.to_owned(),
@@ -320,5 +363,18 @@ mod tests {
         let before = keys.subject("00").unwrap();
         fs::remove_file(state.path().join("keys/subjects/00")).unwrap();
         assert_ne!(*keys.subject("00").unwrap(), *before);
+    }
+
+    #[test]
+    fn a_key_that_another_process_destroyed_and_made_anew_is_not_used_from_memory() {
+        let state = tempfile::tempdir().unwrap();
+        let mut ours = Keys::load_or_make(state.path()).unwrap();
+        let before = ours.subject("00").unwrap();
+        let mut others = Keys::load(state.path()).unwrap().unwrap();
+        others.destroy_subject("00").unwrap();
+        assert!(!ours.has_subject("00").unwrap() && ours.find_subject("00").unwrap().is_none());
+        let after = others.subject("00").unwrap();
+        assert_ne!(*after, *before);
+        assert_eq!(*ours.subject("00").unwrap(), *after);
     }
 }

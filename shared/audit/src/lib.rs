@@ -14,9 +14,12 @@
 //!   needs is synced. No commit waits for it.
 //! * **Invariant:** a segment is dropped only once its leaves are published, its payloads bundled and its intents ended.
 
+mod accept;
 mod anchor;
 mod canonical;
+mod erase;
 mod error;
+mod export;
 mod frame;
 mod head;
 mod journal;
@@ -26,6 +29,7 @@ mod log;
 mod merkle;
 mod note;
 mod open;
+mod operator;
 mod pool;
 mod proof;
 mod prove;
@@ -39,11 +43,15 @@ mod tiles;
 mod verify;
 mod writer;
 
+pub use accept::{Accepted, accept_loss};
 pub use anchor::{Anchor, BadAnchor, Heads, KeptReceipt, heads};
 pub use canonical::{NotCanonical, canonical, digest};
+pub use erase::erase;
 pub use error::AuditError;
+pub use export::{Format, export};
 pub use log::{Log, Opened, Options, Standing};
 pub use note::{BadVerifyingKey, VerifyingKey};
+pub use operator::Operator;
 pub use proof::{Admission, Digest, Receipt};
 pub use prove::{BadProof, Proof, Proven, check_proof, prove, prove_growth};
 pub use publish::{Folder, Published, Publishing, Stored, Target, TargetError};

@@ -206,7 +206,7 @@ impl Log {
         result
     }
 
-    async fn append(&self, draft: Draft) -> Result<Receipt, AuditError> {
+    pub(crate) async fn append(&self, draft: Draft) -> Result<Receipt, AuditError> {
         let share = draft.size_bound().min(PAYLOAD_BYTES_MAX) as u32;
         let share = self.inner.bytes.clone().acquire_many_owned(share).await;
         let share = share.expect("the semaphore is never closed");

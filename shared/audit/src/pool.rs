@@ -78,6 +78,14 @@ pub(crate) fn take(state: &Path, server: &str) -> Result<(Place, File), AuditErr
     Err(AuditError::Taken { count: LOGS_MAX, path: folder })
 }
 
+/// The place that `<server>/<n>` names, whether there is a log or not.
+pub(crate) fn named(state: &Path, log: &str) -> Option<Place> {
+    let (server, number) = log.split_once('/').filter(|(server, _)| is_word(server))?;
+    let number: u32 = number.parse().ok().filter(|it: &u32| it.to_string() == number)?;
+    let folder = state.join("logs").join(server).join(number.to_string());
+    Some(Place { server: server.to_owned(), number, folder })
+}
+
 /// Every log of a state folder, in order.
 pub(crate) fn places(state: &Path) -> Result<Vec<Place>, AuditError> {
     let mut found = Vec::new();
@@ -151,7 +159,8 @@ fn last_checkpoint(place: &Place, keys: &Keys) -> Result<Option<Checkpoint>, Aud
     Ok(read.state.checkpoint.map(|(checkpoint, _)| checkpoint))
 }
 
-fn try_lock(path: &Path) -> Result<Option<File>, AuditError> {
+/// The lock, unless another process has it.
+pub(crate) fn try_lock(path: &Path) -> Result<Option<File>, AuditError> {
     let mut options = OpenOptions::new();
     let lock = options
         .read(true)

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fs,
-    io::BufReader,
+    io::{self, BufReader},
     path::{Path, PathBuf},
 };
 
@@ -16,10 +16,12 @@ use crate::{
     AuditError, Digest,
     error::At,
     frame::{Frames, Kind, Next},
+    head::Head,
     keys::Keys,
     merkle::leaf_hash,
+    note::Checkpoint,
     pool::{Place, open_existing, places},
-    publish::{Folder, PAYLOADS, TLOG},
+    publish::{CHECKPOINT, Folder, PAYLOADS, TLOG},
     record::Leaf,
     seal::{Salted, Unreadable},
     segment::{Header, Position, Segment, Walk},
@@ -96,6 +98,48 @@ struct Reading {
 /// The latest records that match, in the order of their time.
 pub fn records(state: &Path, filter: &Filter) -> Result<Vec<Record>, AuditError> {
     Follow::from_start(state, filter.clone()).poll()
+}
+
+/// Visits the records that match, log after log, each in its order; one is in memory at a time, or those of one commit.
+/// [`Filter::limit`] bounds nothing here. A log that cannot be read to where it is known to reach is an error at the end, when
+/// everything else was visited.
+pub(crate) fn each(
+    state: &Path,
+    filter: &Filter,
+    mut visit: impl FnMut(Record, &str) -> Result<(), AuditError>,
+) -> Result<(), AuditError> {
+    let mut keys = Keys::load(state)?;
+    let mut short = None;
+    for place in places(state)? {
+        if filter.log.as_ref().is_some_and(|it| *it != place.name()) {
+            continue;
+        }
+        // Before the journal, which is never behind it.
+        let known = known_size(&place, keys.as_ref())?;
+        let mut reading = Reading::default();
+        scan(&place, &mut reading, |raw, origin| match filter.matches(&raw.leaf) {
+            true => visit(raw.open(&place, origin, keys.as_mut())?, origin),
+            false => Ok(()),
+        })?;
+        let read = reading.position.index;
+        if read < known {
+            let problem = format!("{read} of {known} records can be read");
+            short.get_or_insert(AuditError::Damaged { log: place.name(), problem });
+        }
+    }
+    short.map_or(Ok(()), Err)
+}
+
+/// How many records a log had by the head beside it and by what was published.
+fn known_size(place: &Place, keys: Option<&Keys>) -> Result<u64, AuditError> {
+    let head = keys.map(|it| Head::read(&place.folder, it)).transpose()?.flatten();
+    let path = place.folder.join(TLOG).join(CHECKPOINT);
+    let published = match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        other => Checkpoint::parse(&other.at("read", &path)?),
+    };
+    let sizes = [head.map(|(_, it)| it.size), published.map(|it| it.size)];
+    Ok(sizes.into_iter().flatten().max().unwrap_or(0))
 }
 
 /// The record that `<server>/<n>:<index>` names.

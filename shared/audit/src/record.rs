@@ -82,6 +82,7 @@ pub(crate) enum Word {
     Outcome,
     Rejected,
     Refused,
+    Lost,
 }
 
 /// A record as the tree commits to it: format 1.
@@ -141,9 +142,18 @@ pub(crate) struct Facts {
     /// Of a recovery: what was cut, oldest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cut: Option<Vec<Cut>>,
-    /// Of a stop.
+    /// Of a stop; of a loss, in an operator's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    /// Of an erasure: pseudonym of the subject whose key is destroyed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) erased: Option<String>,
+    /// Of a loss: the largest heads of the lost logs that anybody has seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lost: Option<Vec<Seen>>,
+    /// Of a loss: what is left, and where it was put.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) left: Option<Vec<Left>>,
 }
 
 /// The head of a log as another log saw it.
@@ -153,6 +163,16 @@ pub(crate) struct Seen {
     pub(crate) origin: String,
     pub(crate) size: u64,
     pub(crate) root: String,
+}
+
+/// The folder of a damaged log that was put aside whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Left {
+    /// Below `logs`.
+    pub(crate) folder: String,
+    /// Over its files, in hex.
+    pub(crate) sha256: String,
 }
 
 /// Bytes after the last checkpoint that a recovery took away. They are kept beside the journal.
@@ -235,7 +255,7 @@ impl Draft {
     /// Most bytes it can take in a journal.
     pub(crate) fn size_bound(&self) -> usize {
         // Lists of other logs and of cuts are bounded by the leaf alone.
-        let lists = self.facts.siblings.is_some() || self.facts.cut.is_some();
+        let lists = self.facts.siblings.is_some() || self.facts.cut.is_some() || self.facts.lost.is_some();
         OVERHEAD_BYTES_MAX + self.payload.len() + if lists { LEAF_BYTES_MAX } else { 0 }
     }
 

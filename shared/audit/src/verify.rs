@@ -9,6 +9,7 @@ mod frames;
 mod json;
 pub(crate) mod leaf;
 pub(crate) mod log;
+mod operator;
 mod payload;
 mod place;
 mod published;
@@ -29,6 +30,8 @@ use crate::{
 };
 
 pub(crate) use frames::Frames;
+use operator::Deeds;
+pub(crate) use operator::LOST_MAX;
 pub use report::{Alteration, LogReport, Payloads, Report, Verdict};
 use seen::{Sighting, Sightings, Source, What};
 use walk::Given;
@@ -65,7 +68,9 @@ impl Verification {
     pub fn run(&self, state: &Path) -> Result<Report, AuditError> {
         let keys = self.keys(state)?;
         let public: Vec<PublicKey> = keys.iter().map(|it| *it.public()).collect();
-        let given = self.given(&public, Some(state));
+        let none = Deeds::default();
+        let deeds = Deeds::read(state, &self.given(&public, None, &none))?;
+        let given = self.given(&public, Some(state), &deeds);
         let mut sightings = self.kept();
         for place in places(state)? {
             let by = Source::Sibling(place.name());
@@ -79,7 +84,7 @@ impl Verification {
         for place in places(state)? {
             logs.push(place::report(&place, &given, &sightings)?);
         }
-        Ok(self.report(&keys, logs, &sightings))
+        Ok(self.report(&keys, logs, &sightings, &given))
     }
 
     /// Verifies what was published, and nothing else: a folder with a `checkpoint`, or one that holds such folders.
@@ -89,7 +94,8 @@ impl Verification {
             return Err(AuditError::Keys { path: prefix.to_owned(), problem });
         }
         let public: Vec<PublicKey> = self.keys.iter().map(|it| *it.public()).collect();
-        let (given, mut sightings) = (self.given(&public, None), self.kept());
+        let (deeds, mut sightings) = (Deeds::default(), self.kept());
+        let given = self.given(&public, None, &deeds);
         let mut logs = Vec::new();
         for folder in published::folders(prefix)? {
             logs.push(place::published(&folder, &given, &sightings)?);
@@ -101,11 +107,11 @@ impl Verification {
             // The folder of one log says nothing of the others that an anchor may show, but for one that it replaced.
             sightings.retain(|origin| log_of(origin) == log_of(&only.origin));
         }
-        Ok(self.report(&self.keys, logs, &sightings))
+        Ok(self.report(&self.keys, logs, &sightings, &given))
     }
 
-    fn given<'a>(&'a self, keys: &'a [PublicKey], state: Option<&'a Path>) -> Given<'a> {
-        Given { keys, independent: !self.keys.is_empty(), state, policies: &self.policies }
+    fn given<'a>(&'a self, keys: &'a [PublicKey], state: Option<&'a Path>, deeds: &'a Deeds) -> Given<'a> {
+        Given { keys, independent: !self.keys.is_empty(), state, policies: &self.policies, deeds }
     }
 
     /// The given keys, or the one beside the logs.
@@ -134,7 +140,13 @@ impl Verification {
         sightings
     }
 
-    fn report(&self, keys: &[VerifyingKey], mut logs: Vec<LogReport>, sightings: &Sightings) -> Report {
+    fn report(
+        &self,
+        keys: &[VerifyingKey],
+        mut logs: Vec<LogReport>,
+        sightings: &Sightings,
+        given: &Given<'_>,
+    ) -> Report {
         let mut findings = Vec::new();
         self.forged_anchors(keys, &mut findings);
         let gone: Vec<LogReport> = {
@@ -144,7 +156,8 @@ impl Verification {
                     .any(|it| it.origin.is_empty() && origin.starts_with(&format!("bailiwick/{}/", it.log)))
             };
             let here = |origin: &str| logs.iter().any(|it| it.origin == origin) || nameless(origin);
-            sightings.gone("", &here).map(|(origin, it)| place::gone(origin, &it)).collect()
+            let gone = sightings.gone("", &here);
+            gone.map(|(origin, it)| place::gone(origin, &it, given.deeds.loss(origin), given.state)).collect()
         };
         logs.extend(gone);
         if logs.is_empty() {

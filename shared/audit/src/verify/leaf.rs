@@ -22,6 +22,13 @@ pub(crate) struct Leaf {
     pub(crate) commitment: Option<Digest>,
     /// Heads of other logs.
     pub(crate) siblings: Vec<Head>,
+    /// Pseudonym of a subject whose key is destroyed.
+    pub(crate) erased: Option<String>,
+    /// Heads of logs whose loss is accepted.
+    pub(crate) lost: Vec<Head>,
+    /// Folder and digest of what was left of them.
+    pub(crate) left: Option<(String, Digest)>,
+    pub(crate) reason: Option<String>,
 }
 
 /// Size and root of a log, as somebody saw it.
@@ -32,7 +39,7 @@ pub(crate) struct Head {
     pub(crate) root: Digest,
 }
 
-const EVENTS: [&str; 10] = [
+const EVENTS: [&str; 11] = [
     "start",
     "siblings",
     "recovered",
@@ -43,7 +50,10 @@ const EVENTS: [&str; 10] = [
     "outcome",
     "rejected",
     "refused",
+    "lost",
 ];
+/// Heads of logs.
+const HEADS: Form = Form::Objects(&[("origin", Form::Text), ("root", Form::Hex(32)), ("size", Form::Number)]);
 
 /// What a field may hold.
 #[derive(Clone, Copy)]
@@ -58,30 +68,35 @@ enum Form {
     Number,
     /// RFC 3339 in UTC.
     Time,
-    /// Words of the program's own.
+    /// A line of at most 256 bytes.
     Text,
+    /// Two words with `/` between them: a folder below `logs`.
+    Path,
     /// Objects of exactly these fields.
     Objects(&'static [(&'static str, Form)]),
 }
 
 /// Every field that a leaf may have; new ones are added here and to `FORMAT.md`.
-const FIELDS: [(&str, Form); 21] = [
+const FIELDS: [(&str, Form); 24] = [
     ("assurance", Form::Word),
     ("call", Form::Hex(32)),
     ("channel", Form::Word),
     ("commitment", Form::Hex(32)),
     ("cut", Form::Objects(&[("bytes", Form::Number), ("sha256", Form::Hex(32))])),
     ("effect", Form::Word),
+    ("erased", Form::Hex(16)),
     ("event", Form::OneOf(&EVENTS)),
     ("index", Form::Number),
     ("intent", Form::Number),
     ("key", Form::Hex(4)),
+    ("left", Form::Objects(&[("folder", Form::Path), ("sha256", Form::Hex(32))])),
+    ("lost", HEADS),
     ("omitted_bytes", Form::Number),
     ("outcome", Form::OneOf(&crate::OUTCOMES)),
     ("policy", Form::Hex(32)),
     ("reason", Form::Text),
     ("server", Form::Word),
-    ("siblings", Form::Objects(&[("origin", Form::Text), ("root", Form::Hex(32)), ("size", Form::Number)])),
+    ("siblings", HEADS),
     ("subject", Form::Hex(16)),
     ("time", Form::Time),
     ("tool", Form::Word),
@@ -116,6 +131,9 @@ impl Leaf {
         if !leaf.siblings.is_empty() && !bytes.starts_with(b"{\"event\":\"s") {
             return Err("heads of other logs stand in starts, and nowhere else".to_owned());
         }
+        if (leaf.event == "lost") == fields.iter().all(|(name, _)| name != "lost") {
+            return Err("a loss says what is lost, and nothing else does".to_owned());
+        }
         if leaf.commitment.is_some() && leaf.subject.is_none() {
             return Err("it has a commitment and no subject".to_owned());
         }
@@ -127,9 +145,9 @@ impl Form {
     fn holds(&self, value: &Value<'_>) -> bool {
         match (self, value) {
             (Form::OneOf(words), Value::Text(it)) => words.contains(&&**it),
-            (Form::Word, Value::Text(it)) => {
-                let plain = |it: u8| matches!(it, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
-                (1..=63).contains(&it.len()) && it.bytes().all(plain)
+            (Form::Word, Value::Text(it)) => is_word(it),
+            (Form::Path, Value::Text(it)) => {
+                it.split_once('/').is_some_and(|(server, folder)| is_word(server) && is_word(folder))
             }
             (Form::Hex(bytes), Value::Text(it)) => {
                 it.len() == 2 * bytes && it.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
@@ -149,6 +167,11 @@ impl Form {
             _ => false,
         }
     }
+}
+
+fn is_word(text: &str) -> bool {
+    let plain = |it: u8| matches!(it, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
+    (1..=63).contains(&text.len()) && text.bytes().all(plain)
 }
 
 /// Fields that were checked against the table.
@@ -177,13 +200,14 @@ impl Fields<'_> {
         hex::decode(self.text(name)?).ok()?.try_into().ok()
     }
 
-    fn leaf(&self) -> Option<Leaf> {
-        self.get("v")?;
-        let event = self.text("event")?;
-        let seen = match self.get("siblings") {
-            Some(Value::List(items)) => items.as_slice(),
+    fn items(&self, name: &str) -> &[Value<'_>] {
+        match self.get(name) {
+            Some(Value::List(items)) => items,
             _ => &[],
-        };
+        }
+    }
+
+    fn heads(&self, name: &str) -> Option<Vec<Head>> {
         let head = |item: &Value<'_>| {
             let Value::Fields(fields) = item else { return None };
             let it = Fields(fields);
@@ -193,6 +217,18 @@ impl Fields<'_> {
                 root: it.digest("root")?,
             })
         };
+        self.items(name).iter().map(head).collect()
+    }
+
+    fn leaf(&self) -> Option<Leaf> {
+        self.get("v")?;
+        let event = self.text("event")?;
+        let left = self.items("left").first().and_then(|it| match it {
+            Value::Fields(fields) => {
+                Some((Fields(fields).text("folder")?.to_owned(), Fields(fields).digest("sha256")?))
+            }
+            _ => None,
+        });
         Some(Leaf {
             index: self.number("index")?,
             time: self.text("time")?.parse().ok()?,
@@ -201,7 +237,11 @@ impl Fields<'_> {
             policy: self.digest("policy"),
             intent: self.number("intent"),
             commitment: self.digest("commitment"),
-            siblings: seen.iter().map(head).collect::<Option<_>>()?,
+            siblings: self.heads("siblings")?,
+            erased: self.text("erased").map(str::to_owned),
+            lost: self.heads("lost")?,
+            left,
+            reason: self.text("reason").map(str::to_owned),
         })
     }
 }

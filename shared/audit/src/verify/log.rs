@@ -6,8 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ed25519_dalek::VerifyingKey as PublicKey;
+
 use super::{
     frames::{self, Frames},
+    operator::Deeds,
     place::contradicted,
     published::{Bundles, Came, Comparison, KeptPayloads, Published},
     report::Alteration,
@@ -15,7 +18,7 @@ use super::{
     signed::{self, Signed},
     walk::{Account, Given, Walk, Wrong},
 };
-use crate::{AuditError, Digest, error::At, pool::Place};
+use crate::{AuditError, Digest, anchor::last_note, error::At, pool::Place};
 
 /// What one log turned out to be.
 #[derive(Default)]
@@ -329,6 +332,15 @@ fn head(place: &Place, given: &Given<'_>) -> Result<Head, AuditError> {
         signed::open(note.as_bytes(), given.keys).ok()
     });
     Ok(Head { spoilt: note.is_none(), signed: note })
+}
+
+/// Signed heads in a log's own folder: beside the journal, published, and the last one in it.
+pub(crate) fn heads_beside(place: &Place, keys: &[PublicKey]) -> Result<Vec<Signed>, AuditError> {
+    let given = Given { keys, independent: false, state: None, policies: &[], deeds: &Deeds::default() };
+    let published = Published::read(&place.folder.join("tlog"))?.map(|it| it.note);
+    let last = last_note(place)?.map(String::into_bytes);
+    let notes = published.into_iter().chain(last).filter_map(|it| signed::open(&it, keys).ok());
+    Ok(head(place, &given)?.signed.into_iter().chain(notes).collect())
 }
 
 /// Paths of a journal's files, in the order of their records.

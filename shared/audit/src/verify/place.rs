@@ -6,6 +6,7 @@ use super::{
     Place,
     log::{Judgement, judge},
     log_of,
+    operator::Loss,
     published::{Bundles, Came, Comparison, Published},
     report::{Alteration, LogReport},
     seen::{Compared, Contradiction, Sighting, Sightings},
@@ -166,8 +167,8 @@ pub(crate) fn contradicted(
     }
 }
 
-/// A log that somebody saw and that is not here.
-pub(crate) fn gone(origin: &str, seen: &Sighting) -> LogReport {
+/// A log that somebody saw and that is not here; and which loss of it was accepted.
+pub(crate) fn gone(origin: &str, seen: &Sighting, loss: Option<&Loss>, state: Option<&Path>) -> LogReport {
     let mut it = Judgement::default();
     it.it.origin = Some(origin.to_owned());
     it.altered = Some(Alteration {
@@ -175,9 +176,17 @@ pub(crate) fn gone(origin: &str, seen: &Sighting) -> LogReport {
         file: String::new(),
         offset: 0,
         problem: format!("log {origin} is gone; {} shows it with {} records", seen.source, seen.size),
-        likely: "the whole log was removed, or another one was put in its place".to_owned(),
+        likely: match loss {
+            None => "the whole log was removed, or another one was put in its place".to_owned(),
+            Some(loss) => format!("more was lost than record {} accepts", loss.record()),
+        },
     });
-    told(log_of(origin).to_owned(), false, it)
+    let mut report = LogReport { gone: true, ..told(log_of(origin).to_owned(), false, it) };
+    if let Some(loss) = loss.filter(|it| it.covers(seen)) {
+        report.altered = None;
+        report.findings = vec![loss.told(state)];
+    }
+    report
 }
 
 fn told(log: String, running: bool, judgement: Judgement) -> LogReport {
@@ -198,13 +207,27 @@ fn told(log: String, running: bool, judgement: Judgement) -> LogReport {
             });
         }
     }
-    if it.payloads.erased > 0 {
-        findings.add(|| format!("{} payloads were sealed with keys that are gone", it.payloads.erased));
+    if it.unexplained > 0 {
+        findings.add(|| {
+            format!(
+                "{} payloads were sealed with keys that are gone, and no record erases them",
+                it.unexplained
+            )
+        });
+    }
+    if it.restored > 0 {
+        findings.add(|| {
+            format!(
+                "{} payloads can be opened although their subject was erased: its key was put back, or the erasure did not end",
+                it.restored
+            )
+        });
     }
     LogReport {
         log,
         origin: it.origin.unwrap_or_default(),
         running,
+        gone: false,
         records: it.size,
         root: hex::encode(it.root),
         last: it.last.map(|it| it.to_string()).unwrap_or_default(),

@@ -42,6 +42,9 @@ pub struct LogReport {
     pub origin: String,
     /// Whether a process holds it now.
     pub running: bool,
+    /// Whether it is not here: others have seen it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub gone: bool,
     /// Records under valid checkpoints.
     pub records: u64,
     /// Root over them, in hex.
@@ -97,6 +100,10 @@ pub struct Alteration {
     pub problem: String,
     /// What it looks like.
     pub likely: String,
+}
+
+fn is_false(it: &bool) -> bool {
+    !it
 }
 
 /// Findings, as many as a person reads.
@@ -177,8 +184,11 @@ impl fmt::Display for LogReport {
             "  {}: {} records, {} checkpoints, {checked} payloads checked",
             self.log, self.records, self.checkpoints
         )?;
-        if erased + without_keys > 0 {
-            write!(out, ", {} not", erased + without_keys)?;
+        if without_keys > 0 {
+            write!(out, ", {without_keys} not")?;
+        }
+        if erased > 0 {
+            write!(out, ", {erased} erased")?;
         }
         if let Some(published) = self.published {
             write!(out, ", {published} published")?;

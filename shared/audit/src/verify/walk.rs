@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::{
     leaf::Leaf,
+    operator::Deeds,
     payload::{Beside, Found, Opener},
     published::Comparison,
     report::{Findings, Payloads},
@@ -31,6 +32,8 @@ pub(crate) struct Given<'a> {
     pub(crate) state: Option<&'a Path>,
     /// Digests of policies that were given; empty: none is asked about.
     pub(crate) policies: &'a [Digest],
+    /// What operators did.
+    pub(crate) deeds: &'a Deeds,
 }
 
 /// Why a record, or what stands in its place, is not what was written.
@@ -59,6 +62,12 @@ pub(crate) struct Account {
     pub(crate) last: Option<Timestamp>,
     /// Records by the policy that decided them.
     pub(crate) policies: BTreeMap<Digest, u64>,
+    /// Of erased payloads, those whose erasure no record tells.
+    pub(crate) unexplained: u64,
+    /// Payloads that can be opened although their subject was erased.
+    pub(crate) restored: u64,
+    /// Erasures and accepted losses under valid checkpoints.
+    pub(crate) deeds: Vec<Leaf>,
     pub(crate) findings: Findings,
 }
 
@@ -74,6 +83,8 @@ pub(crate) struct Walk<'a> {
     strange: Vec<(u64, u64)>,
     /// The last leaf, until its payload was seen.
     awaited: Option<(Leaf, Digest)>,
+    /// What operators did in this commit.
+    deeds: Vec<Leaf>,
     /// The last checkpoint.
     note: Vec<u8>,
 }
@@ -89,6 +100,7 @@ impl<'a> Walk<'a> {
             opener: Opener::new(None, ""),
             strange: Vec::new(),
             awaited: None,
+            deeds: Vec::new(),
             note: Vec::new(),
         }
     }
@@ -128,6 +140,9 @@ impl<'a> Walk<'a> {
             published.see(index, bytes, hash)?;
         }
         self.account(&leaf);
+        if Deeds::is_one(&leaf) {
+            self.deeds.push(leaf.clone());
+        }
         self.awaited = leaf.commitment.is_some().then_some((leaf, hash));
         Ok(None)
     }
@@ -184,9 +199,16 @@ impl<'a> Walk<'a> {
         };
         let (Some(subject), Some(commitment)) = (&leaf.subject, &leaf.commitment) else { return Ok(None) };
         let beside = Beside { index: leaf.index, subject, leaf: &hash, commitment };
+        let deeds = self.given.deeds;
         match self.opener.look(sealed, &beside)? {
-            Found::Same => self.it.payloads.checked += 1,
-            Found::Erased => self.it.payloads.erased += 1,
+            Found::Same => {
+                self.it.payloads.checked += 1;
+                self.it.restored += u64::from(deeds.must_be_erased(subject, leaf.time));
+            }
+            Found::Erased => {
+                self.it.payloads.erased += 1;
+                self.it.unexplained += u64::from(!deeds.may_be_erased(subject, leaf.time));
+            }
             Found::NotLooked => self.it.payloads.without_keys += 1,
             Found::Other => {
                 let problem = format!("the payload of record {index} is not what the record commits to");
@@ -235,6 +257,7 @@ impl<'a> Walk<'a> {
         self.it.size = checkpoint.size;
         self.it.root = checkpoint.root;
         self.it.checkpoints += 1;
+        self.it.deeds.append(&mut self.deeds);
         self.note.clear();
         self.note.extend(note);
         None
