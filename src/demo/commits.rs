@@ -98,7 +98,9 @@ impl Agent<'_> {
             let diff = self.read(step, Server::Code, "compare_revisions", asked).await?;
             let text = diff["text"].as_str().unwrap_or_default();
             step.line(Tone::Quiet, path);
-            for line in text.lines().filter(changed).take(LINES_SHOWN) {
+            // Each line of the diff stands behind its number.
+            let own = text.lines().map(|it| it.trim_start().split_once(' ').map_or(it, |it| it.1));
+            for line in own.filter(changed).take(LINES_SHOWN) {
                 let tone = if line.starts_with('-') { Tone::Refused } else { Tone::Good };
                 step.line(tone, line.replace('\t', "  "));
                 lines += 1;
