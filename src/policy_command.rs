@@ -1,4 +1,7 @@
-//! `bailiwick policy`: check it, ask it why, see what it may speak of.
+//! `bailiwick policy`: check it, test it, ask it why, see what it may speak of.
+
+mod cases;
+mod suggest;
 
 use std::{
     path::{Path, PathBuf},
@@ -8,6 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use config::Config;
 use policy::{Channel, Circumstances, Policy as Rules, Question, Scope, Setup, Source, Verdict};
 use serde_json::json;
 
@@ -17,11 +21,13 @@ use crate::{
     family, open, say,
 };
 
-/// Check the policy, ask it why, see what it may speak of
+/// Check the policy, test it, ask it why, see what it may speak of
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
                         bailiwick policy check\n  \
                         bailiwick policy check policies/on-call.cedar\n  \
+                        bailiwick policy test team.cases.toml\n  \
+                        bailiwick policy suggest --since 7d\n  \
                         bailiwick policy explain observability silence_alert --json '{…}'\n  \
                         bailiwick policy schema > family.cedarschema")]
 pub(crate) struct Policy {
@@ -41,6 +47,10 @@ enum PolicyCommand {
     },
     /// Say what the policy answers to a call, and by which rules; nothing runs, no backend is asked
     Explain(Call),
+    /// Put cases to the policy: exit 0 all as expected, 1 some are not; and name the rules that no case exercises
+    Test(cases::Test),
+    /// Say which rules would have allowed what was denied, as a diff for a person; nothing is written
+    Suggest(suggest::Suggest),
     /// Print the Cedar schema that rules are checked against, with the words of this configuration
     Schema,
 }
@@ -49,30 +59,15 @@ pub(crate) fn run(policy: Policy, config: Option<&Path>) -> anyhow::Result<ExitC
     match policy.command {
         PolicyCommand::Check { files, json } => check(&files, json, config),
         PolicyCommand::Explain(call) => explain(&call, config),
+        PolicyCommand::Test(test) => cases::run(&test, config),
+        PolicyCommand::Suggest(arguments) => suggest::run(&arguments, config),
         PolicyCommand::Schema => schema(config),
     }
 }
 
 fn check(files: &[PathBuf], as_json: bool, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let config = open::configuration(config)?;
-    let rules = match files {
-        [] => open::policy(&config)?,
-        files => {
-            let read = |path: &PathBuf| {
-                let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-                anyhow::Ok(Source { name: path.display().to_string(), text, scope: Scope::Full })
-            };
-            let sources = files.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
-            let setup = Setup {
-                family: policy::FAMILY_SCHEMA,
-                sources: &sources,
-                lists: &policy::Lists::default(),
-                vocabulary: &config.vocabulary,
-                zone: config.policy.zone.clone(),
-            };
-            Rules::load(setup).map_err(|errors| anyhow::anyhow!("the policy does not load:\n{errors}"))?
-        }
-    };
+    let rules = load(files, &config)?;
     let lines = rules.rules();
     let digest = hex(&rules.digest());
     if as_json {
@@ -89,6 +84,26 @@ fn check(files: &[PathBuf], as_json: bool, config: Option<&Path>) -> anyhow::Res
     }
     say::line(&format!("{} rules hold; policy sha256 {digest}", lines.len()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The configured policy, or that of some Cedar files under the words of the configuration.
+fn load(files: &[PathBuf], config: &Config) -> anyhow::Result<Rules> {
+    if files.is_empty() {
+        return open::policy(config);
+    }
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        anyhow::Ok(Source { name: path.display().to_string(), text, scope: Scope::Full })
+    };
+    let sources = files.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
+    let setup = Setup {
+        family: policy::FAMILY_SCHEMA,
+        sources: &sources,
+        lists: &policy::Lists::default(),
+        vocabulary: &config.vocabulary,
+        zone: config.policy.zone.clone(),
+    };
+    Rules::load(setup).map_err(|errors| anyhow::anyhow!("the policy does not load:\n{errors}"))
 }
 
 fn explain(call: &Call, config: Option<&Path>) -> anyhow::Result<ExitCode> {

@@ -103,6 +103,7 @@ pub(crate) fn with_target(entities: &Entities, target: &Target) -> Result<Entiti
         ("kind".to_owned(), text(target.kind)),
         ("id".to_owned(), text(&target.id)),
         ("connection".to_owned(), text(&target.connection)),
+        ("team".to_owned(), RestrictedExpression::new_entity_uid(uid(&Entity::new("Team", &target.team))?)),
     ];
     let parents = resource_parents(target).iter().map(uid).collect::<Result<_, _>>()?;
     let entity = cedar_policy::Entity::new(uid(&resource(target))?, attributes.into(), parents)

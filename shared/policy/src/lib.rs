@@ -17,6 +17,7 @@
 
 mod answer;
 mod asked;
+mod cases;
 mod connections;
 mod decide;
 mod explain;
@@ -37,18 +38,23 @@ mod setup;
 mod slice;
 mod source;
 mod standing;
+mod suggest;
 mod syntax;
 mod viewer;
 mod vocabulary;
 mod walk;
 
 pub use answer::{Denial, NeedsApproval, Permit, Refusal};
+pub use cases::{Case, CaseCall, CaseQuestion, Expected, Failure, Tested};
 pub use policy::Policy;
 pub use problem::{LoadErrors, Problem};
-pub use question::{Assurance, Caller, Channel, Circumstances, Digest, Effect, Question, Target, UNKNOWN};
+pub use question::{
+    Approver, Assurance, Caller, Channel, Circumstances, Digest, Effect, Question, Target, UNKNOWN,
+};
 pub use report::{Explanation, RuleEffect, RuleLine, Standing, Verdict};
 pub use schema::{SchemaError, ToolShape, emit_schema};
 pub use setup::{ListEntry, Lists, Scope, Setup, Source, Vocabulary};
+pub use suggest::{Form, Kept, Recorded, Suggested, Suggestion, suggest};
 pub use viewer::Viewer;
 
 /// Schema of the whole family, generated from the tools' definitions and held equal to them by a test.

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use cedar_policy::{Context, PrincipalConstraint, Request};
+use cedar_policy::{Context, Entities, EntityUid, PrincipalConstraint, Request, RestrictedExpression};
 
 use crate::{
-    Caller, Circumstances, Policy, Target, asked,
+    Approver, Caller, Circumstances, Denial, Policy, Question, Target, asked,
+    asked::Clock,
+    decide::{Finding, nobody},
     rule::{Entity, Rule},
     slice,
     vocabulary::REVEALABLE,
@@ -14,38 +16,118 @@ use crate::{
 impl Policy {
     /// Whether a caller may see a class of data unmasked. What no rule can reveal, e.g. `secret`, is never shown.
     pub fn reveals(&self, caller: &Caller, circumstances: &Circumstances, class: &str) -> bool {
-        REVEALABLE.contains(&class) && self.revealed(caller, circumstances, class).unwrap_or(false)
+        // Most callers may see nothing of the kind, and every answer asks.
+        let closed = || self.revealing(caller, class).iter().all(|it| self.rules[*it].forbids());
+        !closed() && self.may_reveal(caller, circumstances, class).is_ok()
     }
 
-    fn revealed(&self, caller: &Caller, circumstances: &Circumstances, class: &str) -> Result<bool, String> {
-        let Some(action) = self.family.action("reveal") else { return Ok(false) };
+    /// The rules by which a caller may see a class of data unmasked, or why not.
+    pub fn may_reveal(
+        &self,
+        caller: &Caller,
+        circumstances: &Circumstances,
+        class: &str,
+    ) -> Result<Vec<String>, Denial> {
+        let Some(action) = self.family.action("reveal").filter(|_| REVEALABLE.contains(&class)) else {
+            return Err(unasked(format!("`{class}` is always masked")));
+        };
+        let asked = || -> Result<(Request, Entities), String> {
+            let pairs = asked::circumstance_pairs(circumstances, self.clock(), caller.assurance.word());
+            let context = Context::from_pairs(pairs).map_err(|it| it.to_string())?;
+            let uids =
+                [asked::principal(caller), Entity::new("Action", "reveal"), Entity::new("DataClass", class)];
+            let entities = asked::caller_entities(caller, "reveal", action)?;
+            Ok((request(&uids, context)?, entities))
+        };
+        let (request, entities) = asked().map_err(unasked)?;
+        self.judged(&self.revealing(caller, class), &request, &entities)
+    }
+
+    /// The rules by which a person may approve a call, on every one of its targets, or why not. That nobody approves what
+    /// is done on their own behalf is a rule too, and only those that are written hold here.
+    pub fn may_approve(&self, approver: &Approver, question: &Question<'_>) -> Result<Vec<String>, Denial> {
+        let tool = self.tool(question.tool).ok_or_else(|| unasked("no such tool"))?;
+        let effect = tool.groups.iter().find_map(|it| it.strip_prefix("effect:")).unwrap_or_default();
+        let entities = approving(approver, question.caller).map_err(unasked)?;
+        let person = Entity::new("User", &approver.person);
+        let teams: Vec<Entity> = approver.teams.iter().map(|it| Entity::new("Team", it)).collect();
+        let mut permitting = BTreeSet::new();
+        for target in question.targets {
+            let asked = || -> Result<(Request, Entities), String> {
+                let uids = [person.clone(), Entity::new("Action", "approve"), asked::resource(target)];
+                let context = self.approve_context(approver, question, effect)?;
+                Ok((request(&uids, context)?, asked::with_target(&entities, target)?))
+            };
+            let (request, entities) = asked().map_err(unasked)?;
+            let (resource, within) = (asked::resource(target), asked::resource_parents(target));
+            let covers = |it: &usize| {
+                let rule = &self.rules[*it];
+                rule.principal.covers(&person, &teams) && rule.resource.covers(&resource, &within)
+            };
+            let covering: Vec<usize> = self.index.about("approve").into_iter().filter(covers).collect();
+            permitting.extend(self.judged(&covering, &request, &entities)?);
+        }
+        match question.targets {
+            [] => Err(unasked("a call has at least one target")),
+            _ => Ok(permitting.into_iter().collect()),
+        }
+    }
+
+    fn approve_context(
+        &self,
+        approver: &Approver,
+        question: &Question<'_>,
+        effect: &str,
+    ) -> Result<Context, String> {
+        let assurance = approver.assurance.word();
+        let mut pairs = asked::circumstance_pairs(&question.circumstances, self.clock(), assurance);
+        let text = |it: &str| RestrictedExpression::new_string(it.to_owned());
+        let entity = |it: &Entity| asked::uid(it).map(RestrictedExpression::new_entity_uid);
+        pairs.push(("tool".to_owned(), text(question.tool)));
+        pairs.push(("effect".to_owned(), text(effect)));
+        pairs.push(("agent".to_owned(), entity(&asked::principal(question.caller))?));
+        if let Some(person) = &question.caller.on_behalf_of {
+            pairs.push(("on_behalf_of".to_owned(), entity(&Entity::new("User", person))?));
+        }
+        Context::from_pairs(pairs).map_err(|it| it.to_string())
+    }
+
+    fn clock(&self) -> Clock<'_> {
+        Clock { zone: &self.zone, now: self.now }
+    }
+
+    /// Rules on revealing whose scope covers a caller and a class.
+    fn revealing(&self, caller: &Caller, class: &str) -> Vec<usize> {
         let resource = Entity::new("DataClass", class);
         let (principal, parents) = (asked::principal(caller), asked::principal_parents(caller));
-        let about = self.index.about("reveal").into_iter().map(|it| &self.rules[it]);
-        let covers =
-            |it: &&Rule| it.principal.covers(&principal, &parents) && it.resource.covers(&resource, &[]);
-        let covering: Vec<&Rule> = about.filter(covers).collect();
-        // Most callers may see nothing of the kind, and every answer asks.
-        if covering.iter().all(|it| it.forbids()) {
-            return Ok(false);
-        }
-        let clock = asked::Clock { zone: &self.zone, now: self.now };
-        let pairs = asked::circumstance_pairs(circumstances, clock, caller.assurance.word());
-        let context = Context::from_pairs(pairs).map_err(|it| it.to_string())?;
-        let action_uid = asked::uid(&Entity::new("Action", "reveal"))?;
-        let request =
-            Request::new(asked::uid(&principal)?, action_uid, asked::uid(&resource)?, context, None)
-                .map_err(|it| it.to_string())?;
-        let entities = asked::caller_entities(caller, "reveal", action)?;
-        let mut permitted = false;
-        for rule in covering {
-            match (rule.forbids(), slice::holds(rule, &request, &entities)) {
-                (true, Ok(false)) | (false, Ok(false) | Err(())) => {}
-                (true, _) => return Ok(false),
-                (false, Ok(true)) => permitted = true,
+        let covers = |it: &usize| {
+            let rule = &self.rules[*it];
+            rule.principal.covers(&principal, &parents) && rule.resource.covers(&resource, &[])
+        };
+        self.index.about("reveal").into_iter().filter(covers).collect()
+    }
+
+    /// What rules say whose scopes match: a forbid that holds or fails wins, a permit that fails permits nothing.
+    fn judged(
+        &self,
+        covering: &[usize],
+        request: &Request,
+        entities: &Entities,
+    ) -> Result<Vec<String>, Denial> {
+        let mut permitting = Vec::new();
+        for at in covering {
+            let rule = &self.rules[*at];
+            match (rule.forbids(), slice::holds(rule, request, entities)) {
+                (_, Ok(false)) | (false, Err(())) => {}
+                (true, Ok(true)) => return Err(self.denial(Finding::Forbidden(*at))),
+                (true, Err(())) => return Err(self.denial(Finding::Failed(*at))),
+                (false, Ok(true)) => permitting.push(*at),
             }
         }
-        Ok(permitted)
+        match permitting.is_empty() {
+            true => Err(nobody()),
+            false => Ok(self.ids(permitting)),
+        }
     }
 
     /// Whom rules on `approve` name for a target; their further conditions are checked when somebody approves.
@@ -65,13 +147,14 @@ impl Policy {
         if covering.iter().any(closed) {
             return Vec::new();
         }
-        let named: BTreeSet<String> = covering.iter().filter(|it| !it.forbids()).map(|it| name(it)).collect();
+        let permits = covering.iter().filter(|it| !it.forbids());
+        let named: BTreeSet<String> = permits.map(|it| name(it, target)).collect();
         named.into_iter().collect()
     }
 }
 
-/// Whom a rule on `approve` names, in words.
-fn name(rule: &Rule) -> String {
+/// Whom a rule on `approve` names for a target, in words.
+fn name(rule: &Rule, target: &Target) -> String {
     match rule.policy.principal_constraint() {
         PrincipalConstraint::Eq(uid) | PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
             let entity = Entity::from(&uid);
@@ -80,6 +163,37 @@ fn name(rule: &Rule) -> String {
                 kind => format!("{} {}", kind.to_lowercase(), entity.id),
             }
         }
+        PrincipalConstraint::Any | PrincipalConstraint::Is(_) if rule.uses.own_team => {
+            format!("team {}", target.team)
+        }
         PrincipalConstraint::Any | PrincipalConstraint::Is(_) => "anybody else".to_owned(),
     }
+}
+
+/// Everybody whom an approval is about: the person who approves, the agent that asked, and the person it acts for.
+fn approving(approver: &Approver, caller: &Caller) -> Result<Entities, String> {
+    let uids = |of: &[Entity]| of.iter().map(asked::uid).collect::<Result<_, _>>();
+    let teams = |of: &[String]| -> Vec<Entity> { of.iter().map(|it| Entity::new("Team", it)).collect() };
+    let bare = |of: Entity, parents: &[Entity]| {
+        Ok::<_, String>(cedar_policy::Entity::new_no_attrs(asked::uid(&of)?, uids(parents)?))
+    };
+    let mut all = vec![
+        bare(Entity::new("User", &approver.person), &teams(&approver.teams))?,
+        bare(asked::principal(caller), &asked::principal_parents(caller))?,
+        bare(Entity::new("Action", "approve"), &[])?,
+    ];
+    // Who approves what is done on their own behalf is one person, in the teams of whoever approves.
+    if let Some(person) = caller.on_behalf_of.as_ref().filter(|it| **it != approver.person) {
+        all.push(bare(Entity::new("User", person), &teams(&caller.teams))?);
+    }
+    Entities::from_entities(all, None).map_err(|it| it.to_string())
+}
+
+fn request(uids: &[Entity; 3], context: Context) -> Result<Request, String> {
+    let [principal, action, resource]: [Result<EntityUid, String>; 3] = uids.each_ref().map(asked::uid);
+    Request::new(principal?, action?, resource?, context, None).map_err(|it| it.to_string())
+}
+
+fn unasked(reason: impl Into<String>) -> Denial {
+    Denial { policy: None, reason: reason.into(), instead: None }
 }

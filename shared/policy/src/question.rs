@@ -22,6 +22,17 @@ pub struct Caller {
     pub assurance: Assurance,
 }
 
+/// A person who could approve a call, as an identity provider established it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approver {
+    /// E.g. `alice@example.com`.
+    pub person: String,
+    /// Teams of that person.
+    pub teams: Vec<String>,
+    /// How well the above is proven.
+    pub assurance: Assurance,
+}
+
 /// How well a caller's identity is proven, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -68,6 +68,7 @@ entity Target in [Environment, Region, Team, Tier] = {
   kind: String, // what it is, e.g. "repository"
   id: String, // which one within its connection
   connection: String, // the configured system of record; a rule that names another does not load
+  team: Team, // whose it is; `principal in resource.team` is about one's own
 };
 
 // Every call of every tool.

@@ -17,6 +17,8 @@ pub(crate) struct Uses {
     pub(crate) context: bool,
     /// The instant of the call.
     pub(crate) now: bool,
+    /// Whether whoever asks must be in the target's team.
+    pub(crate) own_team: bool,
 }
 
 /// Every part of an expression, outermost first.
@@ -88,7 +90,7 @@ pub(crate) fn mentions(root: &Expr) -> Vec<Mention<'_>> {
 
 /// What some clauses depend on.
 pub(crate) fn uses(clauses: &[Clause]) -> Uses {
-    let mut uses = Uses::default();
+    let mut uses = Uses { own_team: demands_own_team(clauses), ..Uses::default() };
     for (_, expr) in clauses.iter().map(sides) {
         let count = |of: fn(&Expr) -> bool| parts(expr).into_iter().filter(|it| of(it)).count();
         let resources = count(|it| matches!(it, Expr::Var(Var::Resource)));
@@ -109,11 +111,29 @@ pub(crate) fn uses(clauses: &[Clause]) -> Uses {
     uses
 }
 
-/// Whether an expression mentions the target once, and only for its connection, its kind or what it is in.
+/// Whether clauses demand that whoever asks is in the target's team.
+fn demands_own_team(clauses: &[Clause]) -> bool {
+    fn demands(expr: &Expr) -> bool {
+        match expr {
+            Expr::BinaryOp { op: BinaryOp::And, left, right } => demands(left) || demands(right),
+            Expr::BinaryOp { op: BinaryOp::In, left, right } => {
+                let is = |it: &Expr, var: Var| matches!(it, Expr::Var(it) if *it == var);
+                let of_target = |it: &Expr| matches!(it, Expr::GetAttr { expr, attr } if attr == "team" && is(expr, Var::Resource));
+                is(left, Var::Principal) && of_target(right)
+            }
+            _ => false,
+        }
+    }
+    clauses.iter().any(|it| matches!(it, Clause::When(expr) if demands(expr)))
+}
+
+/// Whether an expression mentions the target once, and only for its connection, its kind, its team or what it is in.
 fn is_about_place(expr: &Expr) -> bool {
     let is_resource = |it: &Expr| matches!(it, Expr::Var(Var::Resource));
     match expr {
-        Expr::GetAttr { expr, attr } => is_resource(expr) && ["connection", "kind"].contains(&attr.as_str()),
+        Expr::GetAttr { expr, attr } => {
+            is_resource(expr) && ["connection", "kind", "team"].contains(&attr.as_str())
+        }
         Expr::BinaryOp { op: BinaryOp::In, left, right } => {
             is_resource(left) && matches!(&**right, Expr::Literal(Literal::EntityUID(_)))
         }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{ask, caller, cedar, circumstances, input, listed, say, target};
-use policy::{Caller, Question, Target};
+use policy::{Approver, Assurance, Caller, Policy, Question, Target};
 
 #[test]
 fn approvers_are_whom_the_rules_on_approve_name() {
@@ -42,6 +42,78 @@ fn whoever_approves_must_be_able_to_for_every_target() {
     assert_eq!(said(&targets), "needs 1 approvals by four-eyes from [bob]");
 }
 
+const OWN_TEAM: &str = "
+    @id(\"silence\") permit (principal, action == Action::\"silence_alert\", resource);
+    @id(\"four-eyes\") forbid (principal, action == Action::\"silence_alert\", resource)
+    unless { context.approvals >= 1 };
+    @id(\"owners\") permit (principal is User, action == Action::\"approve\", resource)
+    when { principal in resource.team && context.assurance == \"token\" };
+    @id(\"not-oneself\") forbid (principal, action == Action::\"approve\", resource)
+    when { context has on_behalf_of && principal == context.on_behalf_of };
+    @id(\"no-robots\") forbid (principal, action == Action::\"approve\", resource)
+    when { context.agent == Agent::\"robot\" && context.effect == \"mitigate\" };";
+
+fn approver(person: &str, team: &str, assurance: Assurance) -> Approver {
+    Approver { person: person.to_owned(), teams: vec![team.to_owned()], assurance }
+}
+
+/// Who says yes or no by which rule to a silence of these targets.
+fn approves(policy: &Policy, who: &Approver, caller: &Caller, targets: &[Target]) -> String {
+    let input = input("silence_alert");
+    let (tool, input, circumstances) = ("silence_alert", &input, circumstances());
+    match policy.may_approve(who, &Question { caller, tool, input, targets, digest: [7; 32], circumstances })
+    {
+        Ok(rules) => format!("yes by {}", rules.join(", ")),
+        Err(denial) => format!("no by {}", denial.policy.unwrap_or_else(|| denial.reason.clone())),
+    }
+}
+
+#[test]
+fn a_person_approves_what_the_rules_let_them_and_never_their_own() {
+    let policy = cedar(OWN_TEAM);
+    let one = [target("production")];
+    let said = |who: &Approver| approves(&policy, who, &caller(), &one);
+    assert_eq!(said(&approver("dana", "checkout", Assurance::Token)), "yes by owners");
+    assert_eq!(said(&approver("dana", "checkout", Assurance::OsUser)), "no by no rule permits it");
+    assert_eq!(said(&approver("kim", "platform", Assurance::Token)), "no by no rule permits it");
+    assert_eq!(said(&approver("alice", "checkout", Assurance::Token)), "no by not-oneself");
+    let robot = Caller { agent: "robot".to_owned(), on_behalf_of: None, ..caller() };
+    let dana = approver("dana", "checkout", Assurance::Token);
+    assert_eq!(approves(&policy, &dana, &robot, &one), "no by no-robots");
+    assert_eq!(approves(&policy, &dana, &Caller { on_behalf_of: None, ..caller() }, &one), "yes by owners");
+}
+
+#[test]
+fn who_approves_a_call_may_approve_every_one_of_its_targets() {
+    let policy = cedar(OWN_TEAM);
+    let dana = approver("dana", "checkout", Assurance::Token);
+    let foreign = Target { team: "platform".to_owned(), ..target("production") };
+    let targets = [target("production"), foreign];
+    assert_eq!(approves(&policy, &dana, &caller(), &targets), "no by no rule permits it");
+    assert_eq!(approves(&policy, &dana, &caller(), &[]), "no by a call has at least one target");
+}
+
+#[test]
+fn a_rule_for_the_owning_team_names_that_team() {
+    let answer = ask(&cedar(OWN_TEAM), "silence_alert", "production");
+    assert_eq!(answer, "needs 1 approvals by four-eyes from [team checkout]");
+}
+
+#[test]
+fn ones_own_team_is_that_of_the_target() {
+    let policy = cedar(
+        "@id(\"own\") permit (principal, action == Action::\"silence_alert\", resource)
+         when { principal in resource.team };",
+    );
+    assert_eq!(ask(&policy, "silence_alert", "staging"), "permitted by own");
+    let (caller, input, circumstances) = (caller(), input("silence_alert"), circumstances());
+    let targets = [Target { team: "platform".to_owned(), ..target("staging") }];
+    let (caller, input, targets, tool) = (&caller, &input, &targets, "silence_alert");
+    let said =
+        say(&policy.decide(&Question { caller, tool, input, targets, digest: [7; 32], circumstances }));
+    assert_eq!(said, "denied by nothing: no rule permits it");
+}
+
 #[test]
 fn only_what_a_rule_reveals_is_shown() {
     let none = listed(&["query_metrics"], &[], &[], &[]);
@@ -51,4 +123,14 @@ fn only_what_a_rule_reveals_is_shown() {
     assert!(some.reveals(&caller(), &circumstances(), "pii"));
     assert!(!some.reveals(&caller(), &circumstances(), "secret"));
     assert!(!some.reveals(&Caller { on_behalf_of: None, ..caller() }, &circumstances(), "pii"));
+    assert_eq!(some.may_reveal(&caller(), &circumstances(), "pii").unwrap(), ["pii"]);
+    let denial = some.may_reveal(&caller(), &circumstances(), "secret").unwrap_err();
+    assert_eq!(denial.reason, "`secret` is always masked");
+    let closed = cedar(
+        "@id(\"pii\") permit (principal, action == Action::\"reveal\", resource);
+         @id(\"never\") forbid (principal, action == Action::\"reveal\", resource);",
+    );
+    assert!(!closed.reveals(&caller(), &circumstances(), "pii"));
+    let denial = closed.may_reveal(&caller(), &circumstances(), "pii").unwrap_err();
+    assert_eq!(denial.policy.as_deref(), Some("never"));
 }

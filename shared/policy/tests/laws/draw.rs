@@ -45,6 +45,7 @@ pub(crate) fn rule() -> impl Strategy<Value = String> {
             "action in Action::\"call\"",
             "resource in Team::\"checkout\" || principal in Team::\"platform\""
         )),
+        Just(("action in Action::\"call\"", "principal in resource.team")),
         Just(("action in Action::\"server:code\"", "context.minute_of_day < 100")),
     ];
     let agreement = prop_oneof![

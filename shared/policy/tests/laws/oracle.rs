@@ -24,7 +24,9 @@ pub(crate) fn oracle(text: &str, drawn: &Drawn, target: &Target) -> bool {
     let resource = uid("Target", &name);
     let value = |it: &str| RestrictedExpression::new_string(it.to_owned());
     let attributes = [("kind", target.kind), ("id", &target.id), ("connection", &target.connection)];
-    let attributes = attributes.map(|(key, it)| (key.to_owned(), value(it))).into();
+    let team = RestrictedExpression::new_entity_uid(uid("Team", &target.team));
+    let attributes = attributes.map(|(key, it)| (key.to_owned(), value(it)));
+    let attributes = attributes.into_iter().chain([("team".to_owned(), team)]).collect();
     let parents: HashSet<EntityUid> = [
         uid("Environment", &target.environment),
         uid("Region", &target.region),

@@ -1,0 +1,149 @@
+//! The policies that ship: each answers as its cases say, and no rule stands there for nothing.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use testkit::cli::{Ended, Home};
+
+const SHIPPED: [&str; 3] = ["read-only", "on-call", "regulated"];
+
+fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn home() -> Home {
+    Home::new(env!("CARGO_BIN_EXE_bailiwick"))
+}
+
+/// A file of `policies/`.
+fn shipped(name: &str) -> PathBuf {
+    repository().join("policies").join(name)
+}
+
+fn cases(name: &str, policy: &str) -> Ended {
+    let example = repository().join("examples/bailiwick.toml");
+    let cases = shipped(&format!("{name}.cases.toml"));
+    let arguments =
+        [&cases, &PathBuf::from("--policy"), &PathBuf::from(policy), &PathBuf::from("--config"), &example];
+    let words = ["policy", "test", "--json"].map(PathBuf::from);
+    home().variable("PROMETHEUS_TOKEN", "a-token").run(words.iter().chain(arguments))
+}
+
+#[test]
+fn every_shipped_policy_answers_as_its_cases_say_and_they_exercise_every_rule() {
+    for name in SHIPPED {
+        let policy = shipped(&format!("{name}.cedar"));
+        let said = cases(name, &policy.display().to_string()).expect(0).json();
+        assert_eq!(said["failures"], serde_json::json!([]), "{name}");
+        assert_eq!(said["unexercised"], serde_json::json!([]), "{name}");
+        assert!(said["cases"].as_u64() > said["rules"].as_u64(), "{name}: {said}");
+    }
+}
+
+#[test]
+fn every_policy_that_ships_has_cases() {
+    let files = testkit::files(&repository().join("policies"));
+    let named = |extension: &str| -> BTreeSet<String> {
+        let names = files.iter().filter_map(|it| it.file_name()?.to_str()?.strip_suffix(extension));
+        names.map(str::to_owned).collect()
+    };
+    assert_eq!(named(".cedar"), named(".cases.toml"));
+    assert_eq!(named(".cedar"), SHIPPED.map(str::to_owned).into());
+}
+
+/// Rules that nobody would miss would be rules that nobody can rely on.
+#[test]
+fn without_any_one_of_their_rules_the_cases_fail() {
+    for name in SHIPPED {
+        let text = fs::read_to_string(shipped(&format!("{name}.cedar"))).expect("it ships");
+        let starts: Vec<usize> = text.match_indices("@id(").map(|(at, _)| at).collect();
+        assert!(starts.len() >= 2);
+        for (at, start) in starts.iter().enumerate() {
+            let end = starts.get(at + 1).copied().unwrap_or(text.len());
+            let home = home();
+            let less = home.file("less.cedar", &(text[..*start].to_owned() + &text[end..]));
+            let ended = cases(name, &less.display().to_string());
+            assert_eq!(ended.code, Some(1), "{name} without {}: {ended:#?}", &text[*start..end]);
+        }
+    }
+}
+
+const TEAM: &str = r#"
+@id("team:reads") permit (principal, action in Action::"effect:read", resource);
+@id("team:no-files") @reason("files stay closed") forbid (principal, action == Action::"read_file", resource);
+@id("team:idle") forbid (principal == Agent::"nobody", action == Action::"list_commits", resource);
+"#;
+
+fn team(cases: &str) -> (Home, PathBuf) {
+    let home =
+        home().config("[policy]\nfiles = [\"team.cedar\"]\n[vocabulary]\nenvironments = [\"production\"]\n");
+    home.file("team.cedar", TEAM);
+    let path = home.file("team.cases.toml", cases);
+    (home, path)
+}
+
+#[test]
+fn a_case_that_fails_names_the_rule_that_answered_and_what_no_case_exercises_is_listed() {
+    let cases = "targets = [{ environment = \"production\" }]\n\n\
+                 [[case]]\nname = \"files are open\"\ncall = { tool = \"read_file\", arguments = { path = \"a\" } }\n\
+                 expect = \"allow\"\nrule = \"team:reads\"\n\n\
+                 [[case]]\nname = \"commits are open\"\ncall = { server = \"code\", tool = \"list_commits\" }\n\
+                 expect = \"allow\"\nrule = \"team:reads\"\n";
+    let (home, path) = team(cases);
+    let path = path.display().to_string();
+    let ended = home.run(["policy", "test", &path]).expect(1);
+    for part in [
+        "FAILED  files are open",
+        "team.cases.toml:3)",
+        "expected allow by team:reads",
+        "got      deny by team:no-files",
+        "files stay closed",
+        "no case exercises  team:idle",
+        "1 of 2 cases as expected; they exercise 2 of 3 rules",
+    ] {
+        assert!(ended.stdout.contains(part), "{part}: {}", ended.stdout);
+    }
+    let said = home.run(["policy", "test", &path, "--json"]).expect(1).json();
+    assert_eq!(said["failures"][0]["by"][0]["id"], "team:no-files");
+    assert_eq!(said["unexercised"][0]["id"], "team:idle");
+}
+
+#[test]
+fn a_case_that_says_nothing_true_is_bad_usage() {
+    let head = "targets = [{ environment = \"production\" }]\n[[case]]\nname = \"x\"\n";
+    let wrong = [
+        ("call = { tool = \"list_comits\" }\nexpect = \"allow\"", "no tool is called"),
+        ("call = { tool = \"list_commits\", arguments = { windw = \"7d\" } }\nexpect = \"allow\"", "windw"),
+        (
+            "call = { tool = \"list_commits\", server = \"observability\" }\nexpect = \"allow\"",
+            "tool of code",
+        ),
+        ("call = { tool = \"list_commits\" }\nexpect = \"perhaps\"", "expected allow"),
+        ("call = { tool = \"list_commits\" }\nexpect = \"allow\"\nrul = \"x\"", "rul"),
+        ("call = { tool = \"list_commits\" }\nwhen = \"noon\"\nexpect = \"allow\"", "2026-11-20T10:00"),
+        ("call = { tool = \"list_commits\" }\nreveal = \"pii\"\nexpect = \"allow\"", "alone"),
+        (
+            "call = { tool = \"list_commits\" }\ntargets = [{ environment = \"prod\" }]\nexpect = \"allow\"",
+            "`prod`",
+        ),
+        (
+            "call = { tool = \"list_commits\" }\ntargets = [{ connection = \"gone\" }]\nexpect = \"allow\"",
+            "gone",
+        ),
+        ("approve = { person = \"dana\" }\nexpect = \"allow\"", "about a call"),
+        ("caller = { agent = \"a\", teams = [\"chekout\"] }\nreveal = \"pii\"\nexpect = \"deny\"", "chekout"),
+    ];
+    for (case, said) in wrong {
+        let (home, path) = team(&format!("{head}{case}\n"));
+        let ended = home.run(["policy", "test", &path.display().to_string()]).expect(2);
+        assert!(ended.stderr.contains(said), "{case}: {}", ended.stderr);
+    }
+    let (home, path) = team("case = []\n");
+    assert!(
+        home.run(["policy", "test", &path.display().to_string()])
+            .expect(2)
+            .stderr
+            .contains("nothing to test")
+    );
+    let gone = path.with_extension("gone").display().to_string();
+    home.run(["policy", "test", &gone]).expect(2);
+}
