@@ -1,13 +1,18 @@
 //! `bailiwick audit`: what was done, and whether the log of it is whole.
 
+mod accept_loss;
 mod checkpoint;
+mod erase;
+mod export;
 mod prove;
 mod records;
 mod verify;
 
-use std::{path::Path, process::ExitCode};
+use std::{future::Future, path::Path, process::ExitCode};
 
+use audit::Operator;
 use clap::{Args, Subcommand};
+use config::Config;
 
 use crate::{USAGE, open};
 
@@ -41,6 +46,12 @@ enum AuditCommand {
     },
     /// Print the latest records, a line each
     Tail(records::Tail),
+    /// Print records for other systems, a line each: OCSF, CloudEvents or JSON
+    Export(export::Export),
+    /// Destroy the key that somebody's payloads are sealed with; on record, and not if [audit] hold forbids it
+    Erase(erase::Erase),
+    /// Give up a damaged log: put it aside whole and record what is lost, so that a new one can begin
+    AcceptLoss(accept_loss::AcceptLoss),
 }
 
 pub(crate) fn run(audit: Audit, config: Option<&Path>) -> anyhow::Result<ExitCode> {
@@ -52,7 +63,26 @@ pub(crate) fn run(audit: Audit, config: Option<&Path>) -> anyhow::Result<ExitCod
         AuditCommand::Checkpoint => checkpoint::run(state),
         AuditCommand::Show { record } => records::show(state, &record),
         AuditCommand::Tail(it) => records::follow(state, &it),
+        AuditCommand::Export(it) => export::run(state, &it),
+        AuditCommand::Erase(it) => erase::run(&config, &it),
+        AuditCommand::AcceptLoss(it) => accept_loss::run(&config, &it),
     }
+}
+
+/// Whoever sits here, as far as that is known.
+fn operator(config: &Config) -> anyhow::Result<Operator> {
+    let caller = open::caller(config);
+    let person = caller.on_behalf_of.as_deref().map(|it| format!(" person:{it}")).unwrap_or_default();
+    Ok(Operator {
+        subject: format!("agent:{}{person}", caller.agent),
+        assurance: caller.assurance.word(),
+        options: open::options(config)?,
+    })
+}
+
+/// Waits for what writes a record.
+fn wait<T>(it: impl Future<Output = T>) -> anyhow::Result<T> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(it))
 }
 
 fn usage(problem: &str) -> ExitCode {

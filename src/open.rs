@@ -63,7 +63,7 @@ pub(crate) fn gate(config: &Config, servers: &[Server], channel: Channel) -> any
 }
 
 /// How the log is kept and published.
-fn options(config: &Config) -> anyhow::Result<audit::Options> {
+pub(crate) fn options(config: &Config) -> anyhow::Result<audit::Options> {
     let recording = &config.recording;
     let mut options =
         audit::Options { version: env!("CARGO_PKG_VERSION").to_owned(), ..audit::Options::default() };

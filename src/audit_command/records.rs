@@ -75,7 +75,7 @@ pub(super) fn follow(state: &Path, tail: &Tail) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn since(text: &str) -> Result<Timestamp, String> {
+pub(super) fn since(text: &str) -> Result<Timestamp, String> {
     Window::parse(text)?.at(Timestamp::now()).map(|span| span.from)
 }
 

@@ -9,6 +9,7 @@ use crate::{
     document::Excerpt,
     interpret::Reading,
     table::{AuditTable, PublishTable},
+    words,
 };
 
 /// How the log is kept.
@@ -20,6 +21,8 @@ pub struct Recording {
     pub keep_segments: Option<u32>,
     /// Where it is published beyond its own folder.
     pub publish: Option<Shelf>,
+    /// Subjects that may not be erased, by all or some of their words: `agent:NAME`, `person:NAME`.
+    pub hold: Vec<String>,
 }
 
 /// Where a log is published.
@@ -61,7 +64,24 @@ impl Reading<'_, '_> {
             segment_bytes: table.segment_mib.map(|it| it << 20),
             keep_segments: table.keep_segments,
             publish: table.publish.as_ref().map(|it| self.shelf(it)).transpose()?,
+            hold: self.hold(&table.hold)?,
         })
+    }
+
+    /// Refuses what could never be a subject: a hold that holds nobody would be noticed too late.
+    fn hold(&self, entries: &[String]) -> Result<Vec<String>, ConfigError> {
+        for (index, entry) in entries.iter().enumerate() {
+            let named = |word: &str| {
+                let name = ["agent:", "person:"].iter().find_map(|kind| word.strip_prefix(kind));
+                name.is_some_and(words::is_principal)
+            };
+            if entry.is_empty() || !entry.split(' ').all(named) {
+                let problem = "expected `agent:NAME`, `person:NAME`, or both with a space between them";
+                let path = ["audit", "hold", &index.to_string()];
+                return Err(self.document.wrong(&path, problem, Excerpt::ShowsValue));
+            }
+        }
+        Ok(entries.to_vec())
     }
 
     fn shelf(&mut self, table: &PublishTable) -> Result<Shelf, ConfigError> {

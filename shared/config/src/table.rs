@@ -95,6 +95,8 @@ pub(crate) struct AuditTable {
     pub publish: Option<PublishTable>,
     /// Verifier keys that `bailiwick audit verify` goes by, as a start prints them.
     pub keys: Vec<String>,
+    /// Subjects that `bailiwick audit erase` refuses, by all or some of their words, e.g. `["person:alice"]`.
+    pub hold: Vec<String>,
 }
 
 /// Where the log is published: tiles and checkpoints, and no payloads.

@@ -304,3 +304,12 @@ fn a_deeply_nested_file_is_refused_and_overflows_nothing() {
     assert!(it.load_text(&format!("{} = 1", vec!["a"; 100_000].join("."))).is_err());
     assert!(it.load_text(&format!("[{}]", vec!["a"; 100_000].join("."))).is_err());
 }
+
+#[test]
+fn a_hold_that_could_hold_nobody_is_refused() {
+    for entry in ["", "alice", "person:", "person:alice  agent:a", "user:alice"] {
+        let text = format!("[audit]\nhold = [\"person:bob\", \"{entry}\"]\n");
+        let error = estate().load_text(&text).expect_err("it holds nobody");
+        assert!(error.contains("audit.hold.1") && error.contains("person:NAME"), "{entry}: {error}");
+    }
+}

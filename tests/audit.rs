@@ -1,0 +1,75 @@
+//! What an operator does to the log through the command line, and what each exit code means there.
+
+use std::fs;
+
+use serde_json::Value;
+use testkit::{backends::GitRepository, cli::Home};
+
+/// A home with a log of one read.
+fn home(config: &str) -> (Home, GitRepository) {
+    let shop = GitRepository::shop();
+    let identity = "[identity]\nagent = \"claude-code\"\nperson = \"alice\"\n";
+    let connection = format!("\n[connections.shop]\nkind = \"git\"\npath = {:?}\n", shop.path());
+    let home = Home::new(env!("CARGO_BIN_EXE_bailiwick")).config(&format!("{identity}{config}{connection}"));
+    home.run(["call", "code", "list_commits", "window=2026-01-01T00:00:00Z/2026-03-01T00:00:00Z"]).expect(0);
+    (home, shop)
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|it| serde_json::from_str(it).expect("a line is JSON")).collect()
+}
+
+#[test]
+fn records_are_exported_for_other_systems() {
+    let (home, _shop) = home("");
+    for (format, at) in
+        [("ocsf", "/unmapped/leaf/tool"), ("cloudevents", "/data/leaf/tool"), ("jsonl", "/leaf/tool")]
+    {
+        let all = lines(&home.run(["audit", "export", "--format", format]).expect(0).stdout);
+        assert_eq!(all.len(), 3, "start, read, stop");
+        assert_eq!(all[1].pointer(at), Some(&"list_commits".into()), "{}", all[1]);
+    }
+    let event =
+        &lines(&home.run(["audit", "export", "--format", "ocsf", "--since", "1h"]).expect(0).stdout)[1];
+    assert_eq!(event["actor"]["user"]["name"], "alice");
+    assert_eq!(event["actor"]["app_name"], "claude-code");
+    home.run(["audit", "export", "--format", "xml"]).expect(2);
+    home.run(["audit", "export", "--format", "jsonl", "--log", "code/9"]).expect(2);
+    home.run(["audit", "export", "--format", "jsonl", "--since", "yesterday"]).expect(2);
+}
+
+#[test]
+fn an_erasure_leaves_a_log_that_verifies_and_a_hold_forbids_it() {
+    let subject = "agent:claude-code person:alice";
+    let (home, _shop) = home("[audit]\nhold = [\"person:alice\"]\n");
+    let held = home.run(["audit", "erase", "--subject", subject]).expect(3);
+    assert!(held.stderr.contains("person:alice") && held.stdout.is_empty(), "{}", held.stderr);
+    let config =
+        fs::read_to_string(home.config_path()).expect("readable").replace("person:alice", "person:bob");
+    let home = home.config(&config);
+    let erased = home.run(["audit", "erase", "--subject", subject]).expect(0);
+    assert!(erased.stderr.contains("copies and backups"), "{}", erased.stderr);
+    let report = home.run(["audit", "verify", "--json"]).expect(0).json();
+    assert_eq!(report["logs"][0]["payloads"]["erased"], 1, "{report}");
+    let shown = home.run(["audit", "show", "code/0:1"]).expect(0).json();
+    assert_eq!(shown["payload"]["state"], "erased", "{shown}");
+    home.run(["audit", "erase", "--subject", subject]).expect(0); // the erasure's own payloads
+    home.run(["audit", "erase", "--subject", "alice"]).expect(2);
+    home.run(["audit", "erase", "--subject", "agent:nobody"]).expect(2);
+}
+
+#[test]
+fn a_damaged_log_is_given_up_only_when_it_is_asked_for_and_told_ever_after() {
+    let (home, _shop) = home("");
+    let call = ["call", "code", "list_commits", "window=2026-01-01T00:00:00Z/2026-03-01T00:00:00Z"];
+    let give_up = ["audit", "accept-loss", "--log", "code/0", "--reason", "a disk failed"];
+    home.run(give_up).expect(2);
+    fs::write(home.state().join("logs/code/0/journal"), "spoilt").expect("ours");
+    home.run(call).expect(5);
+    home.run(["audit", "accept-loss", "--log", "code/1", "--reason", "a disk failed"]).expect(2);
+    let accepted = home.run(give_up).expect(0).json();
+    assert!(accepted["kept"].as_str().expect("a folder").contains("logs/code/lost-0-"), "{accepted}");
+    home.run(call).expect(0);
+    let told = home.run(["audit", "verify"]).expect(3).stdout;
+    assert!(told.contains("a disk failed") && told.contains("unchanged"), "{told}");
+}
