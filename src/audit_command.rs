@@ -5,6 +5,7 @@ mod checkpoint;
 mod erase;
 mod export;
 mod prove;
+mod reconcile;
 mod records;
 mod verify;
 
@@ -50,6 +51,8 @@ enum AuditCommand {
     Export(export::Export),
     /// Destroy the key that somebody's payloads are sealed with; on record, and not if [audit] hold forbids it
     Erase(erase::Erase),
+    /// Compare effects with a system's own audit trail, both ways: exit 0 they agree, 3 they do not
+    Reconcile(reconcile::Reconcile),
     /// Give up a damaged log: put it aside whole and record what is lost, so that a new one can begin
     AcceptLoss(accept_loss::AcceptLoss),
 }
@@ -65,6 +68,7 @@ pub(crate) fn run(audit: Audit, config: Option<&Path>) -> anyhow::Result<ExitCod
         AuditCommand::Tail(it) => records::follow(state, &it),
         AuditCommand::Export(it) => export::run(state, &it),
         AuditCommand::Erase(it) => erase::run(&config, &it),
+        AuditCommand::Reconcile(it) => reconcile::run(&config, &it),
         AuditCommand::AcceptLoss(it) => accept_loss::run(&config, &it),
     }
 }

@@ -73,3 +73,22 @@ fn a_damaged_log_is_given_up_only_when_it_is_asked_for_and_told_ever_after() {
     let told = home.run(["audit", "verify"]).expect(3).stdout;
     assert!(told.contains("a disk failed") && told.contains("unchanged"), "{told}");
 }
+
+#[test]
+fn a_trail_is_compared_with_the_log_both_ways() {
+    let (home, _shop) = home("");
+    let event = |user: &str| {
+        format!(
+            "{{\"stage\":\"ResponseComplete\",\"verb\":\"delete\",\"user\":{{\"username\":\"{user}\"}},\"auditID\":\"a\",\
+             \"objectRef\":{{\"resource\":\"pods\",\"name\":\"x\"}},\"requestReceivedTimestamp\":\"2026-01-01T00:00:00Z\"}}\n"
+        )
+    };
+    let trail = home.file("trail.jsonl", &(event("bailiwick") + &event("somebody")));
+    let trail = trail.to_str().expect("UTF-8");
+    let compare = ["audit", "reconcile", "--system", "kubernetes", "--file", trail, "--identity"];
+    let differs = home.run([&compare[..], &["bailiwick", "--json"]].concat()).expect(3).json();
+    assert_eq!(differs["around"].as_array().map(Vec::len), Some(1), "{differs}");
+    home.run([&compare[..], &["nobody"]].concat()).expect(0);
+    home.run([&compare[..], &["nobody", "--connection", "nowhere"]].concat()).expect(2);
+    home.run(["audit", "reconcile", "--system", "gcp", "--file", trail]).expect(2);
+}
