@@ -35,9 +35,9 @@ use crate::{
                         call = { tool = \"silence_alert\", arguments = { … } }\n  \
                         expect = \"ask\"                                  # allow, ask, approve:2, ask+approve:2, deny\n  \
                         rule = \"on-call:confirm\"                        # none: no rule permits it\n\n\
-                        What stands above the cases holds for each that says nothing else. Without targets, the call's own are\n\
-                        taken from the configuration, as `connection` and the like name them. A case may also say confirmed = true,\n\
-                        approvals = 1, approve = { person = \"dana\", teams = [\"sre\"], assurance = \"token\" } (may dana approve the\n\
+                        What stands above the cases holds for each that says nothing else. Without targets, the call's own are \
+                        taken from the configuration, as `connection` and the like name them. A case may also say confirmed = true, \
+                        approvals = 1, approve = { person = \"dana\", teams = [\"sre\"], assurance = \"token\" } (may dana approve the \
                         call?), or reveal = \"pii\" instead of a call.")]
 pub(super) struct Test {
     /// Files of cases, in TOML

@@ -23,9 +23,9 @@ use crate::{USAGE, open, say};
 
 #[derive(Args)]
 #[command(
-    after_help = "A suggestion is the narrowest rule that would have allowed a group of recorded denials: this agent, this tool, these\n\
-                        targets. Where the policy is lists alone, it is an entry of `allow`, which is easier to read and holds for every\n\
-                        caller. It is checked by loading it and asking the recorded questions again. What an explicit rule forbids is\n\
+    after_help = "A suggestion is the narrowest rule that would have allowed a group of recorded denials: this agent, this tool, these \
+                        targets. Where the policy is lists alone, it is an entry of `allow`, which is easier to read and holds for every \
+                        caller. It is checked by loading it and asking the recorded questions again. What an explicit rule forbids is \
                         named with the way forward, and never suggested to be lifted. Nothing is written: apply the diff, or part of it."
 )]
 pub(super) struct Suggest {

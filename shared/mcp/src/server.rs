@@ -111,6 +111,9 @@ impl ServerHandler for Server {
         respond(gate.call(request).await)
     }
 
+    /// The protocol completes arguments of prompts and of resource templates: a reference to a tool does not exist, and
+    /// there are no prompts here. What an argument can hold stands in its schema, and a wrong name is answered with those
+    /// that there are.
     async fn complete(
         &self,
         _request: CompleteRequestParams,

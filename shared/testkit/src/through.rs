@@ -47,7 +47,11 @@ pub async fn call_through<B>(
     };
     let reply = gate.call(request).await;
     gate.drain(Duration::from_secs(30)).await;
-    if let (None, Some(output)) = (&reply.refusal, output) {
+    if let Some(mut output) = output {
+        if reply.refusal.is_none() {
+            // Clients get an open schema, since refusals have to fit it too; an answer has no fact beyond it.
+            output.insert("additionalProperties".to_owned(), Value::Bool(false));
+        }
         assert_valid(tool, &output, &Value::Object(reply.shaped.structured.clone()));
     }
     reply

@@ -16,6 +16,9 @@ pub(crate) fn input<T: JsonSchema>() -> (String, Map<String, Value>) {
 }
 
 /// Schema of an answer: the facts, and what the gate says about rows or lines.
+///
+/// Nothing is required and other words may stand beside these: a refusal is structured too, and the TypeScript client of
+/// version 1 refuses every result that does not fit the schema, also one that says `isError`.
 pub(crate) fn output<F: JsonSchema>() -> Map<String, Value> {
     let mut schema = generate::<F>(SchemaSettings::draft2020_12().for_serialize());
     schema.remove("description");
@@ -27,7 +30,8 @@ pub(crate) fn output<F: JsonSchema>() -> Map<String, Value> {
             assert!(before.is_none(), "`{name}` is the gate's word: rename the fact");
         }
     }
-    schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+    schema.remove("required");
+    schema.remove("additionalProperties");
     schema
 }
 
