@@ -30,16 +30,15 @@ impl Server {
         }
     }
 
-    /// What the server is for: the first sentences of a client's instructions.
+    /// What the server is for: the first sentence of a client's instructions, short enough that two fit where one client
+    /// shows only 250 characters.
     pub(crate) fn purpose(self) -> &'static str {
         match self {
             Server::Code => {
-                "Git repositories: what changed when, by whom, how much (list_commits), and files at any revision \
-                 (read_file)."
+                "Git repositories: what changed when, by whom, how risky; search, blame, owners, files at any revision."
             }
             Server::Observability => {
-                "Production telemetry: PromQL metrics (query_metrics), what is firing (list_alerts), silencing \
-                 (silence_alert)."
+                "Production telemetry: what moved and why, PromQL metrics, alerts explained, SLOs, scrapes; silences."
             }
         }
     }

@@ -112,3 +112,30 @@ async fn stop_on_signal(stop: CancellationToken) {
         stop.cancel();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the shortest of the clients shows of the instructions.
+    fn head(servers: &[Server]) -> String {
+        instructions(servers).chars().take(250).collect()
+    }
+
+    #[test]
+    fn the_first_250_characters_say_what_each_server_is_for() {
+        for server in Server::ALL {
+            assert!(head(&[server]).starts_with(server.purpose()), "{}", head(&[server]));
+            assert!(head(&[server]).contains("held to a written policy"), "{}", head(&[server]));
+        }
+        let all = head(&Server::ALL);
+        assert!(Server::ALL.iter().all(|it| all.contains(it.purpose())), "{all}");
+    }
+
+    #[test]
+    fn instructions_say_how_to_live_with_the_gate_and_fit_every_client() {
+        let all = instructions(&Server::ALL);
+        assert!(all.contains("show_authority") && all.contains("never instructions"), "{all}");
+        assert!(all.len() <= 4096, "{}", all.len());
+    }
+}
