@@ -1,6 +1,11 @@
 //! `bailiwick call`: one call through the same gate, for scripts and CI jobs.
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -8,7 +13,7 @@ use gate::{Refusal, Reply, Request};
 use policy::Channel;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
-use tool::ToolError;
+use tool::{Profile, ToolError};
 
 use crate::{
     UNUSABLE, USAGE,
@@ -23,6 +28,7 @@ use crate::{
                         bailiwick call observability query_metrics query='up == 0'\n  \
                         bailiwick call observability silence_alert dry_run=true matchers='[\"alertname=\\\"Noise\\\"\"]' \
                         duration_minutes=60 reason='noise during the move'\n  \
+                        bailiwick call observability plot_metrics query=up window=6h --image up.png\n  \
                         bailiwick call code read_file path=README.md | jq -r .result.text\n\n\
                         Exit codes: 0 done, 1 tool failed, 2 bad usage or arguments, 3 denied, 4 approval required,\n\
                         5 not recorded or server unusable.")]
@@ -35,6 +41,9 @@ pub(crate) struct Call {
     /// Arguments as one JSON object
     #[arg(long, value_name = "ARGS", conflicts_with = "pairs")]
     json: Option<String>,
+    /// File for the image that the tool draws, if it draws one
+    #[arg(long, value_name = "PATH")]
+    image: Option<PathBuf>,
     /// Arguments as key=value; text, numbers, true and false by the tool's schema, lists as JSON
     #[arg(value_name = "KEY=VALUE")]
     pairs: Vec<String>,
@@ -51,7 +60,7 @@ pub(crate) fn run(call: Call, config: Option<&Path>) -> anyhow::Result<ExitCode>
     let config = open::configuration(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (reply, code) = runtime.block_on(async {
-        let gate = open::gate(&config, &[call.server], Channel::Cli)?;
+        let gate = open::gate(&config, &[call.server], Profile::All, Channel::Cli)?;
         let request = Request {
             caller: open::caller(&config),
             channel: Channel::Cli,
@@ -67,6 +76,7 @@ pub(crate) fn run(call: Call, config: Option<&Path>) -> anyhow::Result<ExitCode>
     })?;
     runtime.shutdown_background();
     print(&reply)?;
+    image(&reply, call.image.as_deref())?;
     Ok(ExitCode::from(code))
 }
 
@@ -87,7 +97,10 @@ fn exit_code(reply: &Reply) -> u8 {
 
 fn print(reply: &Reply) -> anyhow::Result<()> {
     let part = if reply.refusal.is_some() { "error" } else { "result" };
-    let whole = json!({ part: reply.shaped.structured, "receipt": reply.receipt, "untrusted": reply.shaped.untrusted });
+    let mut whole = json!({ part: reply.shaped.structured, "receipt": reply.receipt, "untrusted": reply.shaped.untrusted });
+    if let Some(image) = &reply.shaped.image {
+        whole["image"] = json!({ "mime": image.mime, "bytes": image.bytes.len() });
+    }
     say::json(&whole)?;
     eprintln!("{}", reply.shaped.text);
     if let Some(warning) = &reply.warning {
@@ -95,6 +108,23 @@ fn print(reply: &Reply) -> anyhow::Result<()> {
     }
     if let Some(receipt) = &reply.receipt {
         eprintln!("receipt: {} #{}", receipt.log(), receipt.index());
+    }
+    Ok(())
+}
+
+/// Writes the image where the call says; a person hears of one that was not asked for.
+fn image(reply: &Reply, path: Option<&Path>) -> anyhow::Result<()> {
+    match (&reply.shaped.image, path) {
+        (Some(image), Some(path)) => {
+            fs::write(path, &image.bytes)
+                .with_context(|| format!("the image could not be written to {}", path.display()))?;
+            eprintln!("image: {}", say::clean(&path.display().to_string()));
+        }
+        (Some(image), None) => {
+            eprintln!("image: {} bytes of {}; --image PATH writes it", image.bytes.len(), image.mime);
+        }
+        (None, Some(_)) => eprintln!("image: none, so nothing was written"),
+        (None, None) => {}
     }
     Ok(())
 }
@@ -107,7 +137,7 @@ pub(crate) fn arguments(call: &Call) -> anyhow::Result<Map<String, Value>> {
             _ => anyhow::bail!("--json: expected an object, e.g. '{{\"window\": \"7d\"}}'"),
         };
     }
-    let definitions = family::definitions(&[call.server]);
+    let definitions = family::definitions(&[call.server], Profile::All);
     let tool = definitions.iter().find(|it| it.name == call.tool);
     let properties = tool.and_then(|it| it.input.get("properties")).and_then(Value::as_object);
     let mut arguments = Map::new();

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use config::{Config, Connection, System};
 use gate::{Authority, Place, ShowAuthority};
 use policy::{Channel, Policy, Target};
-use tool::{Bound, Definition, define};
+use tool::{Bound, Definition, Profile, define};
 
 /// A server of the family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -85,9 +85,10 @@ fn common() -> Definition {
     define::<ShowAuthority>().definition
 }
 
-/// What a process that serves `servers` offers.
-pub(crate) fn definitions(servers: &[Server]) -> Vec<Definition> {
-    servers.iter().flat_map(|it| it.definitions()).chain([common()]).collect()
+/// What a process that serves `servers` offers in a profile.
+pub(crate) fn definitions(servers: &[Server], profile: Profile) -> Vec<Definition> {
+    let all = servers.iter().flat_map(|it| it.definitions()).chain([common()]);
+    all.filter(|it| profile.offers(it.profile)).collect()
 }
 
 /// Every tool of the family with its server's word.
@@ -96,9 +97,20 @@ pub(crate) fn all() -> Vec<(&'static str, Definition)> {
     Server::ALL.into_iter().flat_map(own).chain([(FAMILY, common())]).collect()
 }
 
-/// What a process that serves `servers` can call.
+/// Every tool of `servers` with what is configured behind it.
 pub(crate) fn bind(
     servers: &[Server],
+    config: &Config,
+    policy: &Arc<Policy>,
+    channel: Channel,
+) -> anyhow::Result<Vec<(String, Bound)>> {
+    offer(servers, Profile::All, config, policy, channel)
+}
+
+/// The same, with an authority that speaks of the tools of one profile.
+pub(crate) fn offer(
+    servers: &[Server],
+    profile: Profile,
     config: &Config,
     policy: &Arc<Policy>,
     channel: Channel,
@@ -112,7 +124,8 @@ pub(crate) fn bind(
     }
     let of =
         |(server, tool): &(String, Bound)| (server.clone(), tool.definition.name, tool.definition.effect);
-    let shown = tools.iter().map(of).collect();
+    let offered = tools.iter().filter(|(_, it)| profile.offers(it.definition.profile));
+    let shown = offered.map(of).collect();
     let authority = Authority { policy: policy.clone(), channel, places, tools: shown };
     tools.push((FAMILY.to_owned(), define::<ShowAuthority>().bind(Arc::new(authority))));
     Ok(tools)
@@ -150,13 +163,30 @@ mod tests {
         let wire =
             |(_, tool): (&str, Definition)| serde_json::to_string(&mcp::describe(&tool)).expect("JSON");
         let tokens = tiktoken_rs::o200k_base_singleton();
-        let mut total = 0;
-        for text in all().into_iter().map(wire) {
-            let count = tokens.encode_ordinary(&text).len();
-            assert!(count <= 350, "{count} tokens: {text}");
-            total += count;
+        for (profile, tokens_max, tools_max) in
+            [(Profile::Default, 9_000, 32), (Profile::All, 20_000, usize::MAX)]
+        {
+            let offered: Vec<_> =
+                all().into_iter().filter(|(_, it)| profile.offers(it.profile)).map(wire).collect();
+            let mut total = 0;
+            for text in &offered {
+                let count = tokens.encode_ordinary(text).len();
+                assert!(count <= 350, "{count} tokens: {text}");
+                total += count;
+            }
+            println!("{}: {total} tokens for {} definitions", profile.word(), offered.len());
+            assert!(total <= tokens_max && offered.len() <= tools_max, "{}", profile.word());
         }
-        println!("{total} tokens for {} definitions", all().len());
-        assert!(total <= 9_000 && all().len() <= 32);
+    }
+
+    #[test]
+    fn what_a_server_is_for_is_said_in_the_characters_that_every_client_shows() {
+        for server in Server::ALL {
+            let purpose = server.purpose();
+            assert!(purpose.chars().count() <= 250, "{} characters: {purpose}", purpose.chars().count());
+            for tool in definitions(&[server], Profile::Default).iter().filter(|it| it.name != "show_authority") {
+                assert!(purpose.contains(tool.name), "{} is not named: {purpose}", tool.name);
+            }
+        }
     }
 }

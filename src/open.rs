@@ -7,6 +7,7 @@ use audit::{Log, Target};
 use config::{Config, Shelf, Surroundings};
 use gate::Gate;
 use policy::{Assurance, Caller, Channel, Policy, Setup};
+use tool::Profile;
 
 use crate::family::{self, Server};
 
@@ -48,9 +49,14 @@ pub(crate) fn caller(config: &Config) -> Caller {
 }
 
 /// Policy, tools and log in one gate. Slow enough (policy, recovery of the log) to run beside a handshake.
-pub(crate) fn gate(config: &Config, servers: &[Server], channel: Channel) -> anyhow::Result<Arc<Gate>> {
+pub(crate) fn gate(
+    config: &Config,
+    servers: &[Server],
+    profile: Profile,
+    channel: Channel,
+) -> anyhow::Result<Arc<Gate>> {
     let policy = Arc::new(policy(config)?);
-    let tools = family::bind(servers, config, &policy, channel)?;
+    let tools = family::offer(servers, profile, config, &policy, channel)?;
     let name = servers.iter().map(|it| it.word()).collect::<Vec<_>>().join("_");
     let (log, opened) = Log::open(&config.state, &name, options(config)?)
         .with_context(|| format!("the log under {} cannot be opened", config.state.display()))?;
@@ -59,7 +65,7 @@ pub(crate) fn gate(config: &Config, servers: &[Server], channel: Channel) -> any
         true => tracing::warn!(%opened, "log open"),
         false => tracing::info!(%opened, "log open"),
     }
-    Ok(Arc::new(Gate::new(tools, policy, log)))
+    Ok(Arc::new(Gate::new(tools, policy, log).with_profile(profile)))
 }
 
 /// How the log is kept and published.

@@ -2,11 +2,15 @@
 
 use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
-use clap::Args;
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use mcp::{Opened, Opening};
 use policy::Channel;
 use tokio::{signal::unix, sync::SetOnce};
 use tokio_util::sync::CancellationToken;
+use tool::Profile;
 
 use crate::{
     family::{self, Server},
@@ -18,12 +22,16 @@ use crate::{
 #[command(after_help = "Examples:\n  \
                         bailiwick serve code\n  \
                         bailiwick serve observability --config /etc/bailiwick/bailiwick.toml\n  \
+                        bailiwick serve observability --profile all   # with plot_metrics\n  \
                         claude mcp add code -- bailiwick serve code\n\n\
                         A server per process holds only its own credentials; several in one process share one log.")]
 pub(crate) struct Serve {
     /// Which servers
     #[arg(required = true, value_enum)]
     servers: Vec<Server>,
+    /// How many of their tools: clients pay for every definition on every request
+    #[arg(long, value_name = "PROFILE", default_value = "default", value_parser = profile())]
+    profile: Profile,
 }
 
 /// How often a served log says that its process lives.
@@ -31,13 +39,17 @@ const HEARTBEAT: Duration = Duration::from_secs(300);
 
 pub(crate) fn run(arguments: &Serve, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(serve(arguments.servers.clone(), config.map(Path::to_owned)))?;
+    runtime.block_on(serve(arguments.servers.clone(), arguments.profile, config.map(Path::to_owned)))?;
     // A blocking read of standard input may still be waiting; nothing else is.
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(servers: Vec<Server>, config: Option<std::path::PathBuf>) -> anyhow::Result<()> {
+async fn serve(
+    servers: Vec<Server>,
+    profile: Profile,
+    config: Option<std::path::PathBuf>,
+) -> anyhow::Result<()> {
     let mut servers = servers;
     servers.dedup();
     let stop = CancellationToken::new();
@@ -47,18 +59,25 @@ async fn serve(servers: Vec<Server>, config: Option<std::path::PathBuf>) -> anyh
     let (slot, wanted) = (opening.clone(), servers.clone());
     // Policy and log load beside the handshake; the first call waits for them.
     let loading = tokio::task::spawn_blocking(move || {
-        let opened = open(&wanted, config.as_deref()).map_err(|error| format!("{error:#}"));
+        let opened = open(&wanted, profile, config.as_deref()).map_err(|error| format!("{error:#}"));
         if let Err(error) = &opened {
             tracing::error!("{error}");
         }
         slot.set(opened.map_err(|error| head(&error))).ok();
     });
     let name = servers.iter().map(|it| it.word()).collect::<Vec<_>>().join("_");
-    let tools = family::definitions(&servers).iter().map(mcp::describe).collect();
+    let tools = family::definitions(&servers, profile).iter().map(mcp::describe).collect();
     let server = mcp::Server::new(format!("bailiwick-{name}"), instructions(&servers), tools, opening);
     let served = mcp::serve_stdio(server, stop).await;
     loading.await?;
     Ok(served?)
+}
+
+/// Reads `--profile`.
+fn profile() -> impl TypedValueParser<Value = Profile> {
+    let known = [Profile::Default, Profile::All];
+    let named = move |word: String| known.into_iter().find(|it| it.word() == word).unwrap_or_default();
+    PossibleValuesParser::new(known.map(Profile::word)).map(named)
 }
 
 /// As much of a long problem as a model needs to tell a person; standard error has all of it.
@@ -72,10 +91,10 @@ fn head(problem: &str) -> String {
     }
 }
 
-fn open(servers: &[Server], config: Option<&Path>) -> anyhow::Result<Opened> {
+fn open(servers: &[Server], profile: Profile, config: Option<&Path>) -> anyhow::Result<Opened> {
     let config = open::configuration(config)?;
     let caller = open::caller(&config);
-    Ok(Opened { gate: open::gate(&config, servers, Channel::Stdio)?, caller })
+    Ok(Opened { gate: open::gate(&config, servers, profile, Channel::Stdio)?, caller })
 }
 
 /// Some clients show only the first 250 characters: they say what the server is for.
@@ -103,14 +122,21 @@ async fn beat(opening: Opening) {
 
 /// SIGTERM and SIGINT end the reading; calls in flight end by themselves.
 async fn stop_on_signal(stop: CancellationToken) {
+    asked_to_stop().await;
+    stop.cancel();
+}
+
+/// Waits for SIGTERM or SIGINT; for ever where they cannot be heard.
+pub(crate) async fn asked_to_stop() {
     let signals = (unix::signal(unix::SignalKind::terminate()), unix::signal(unix::SignalKind::interrupt()));
     if let (Ok(mut terminate), Ok(mut interrupt)) = signals {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        stop.cancel();
+        return;
     }
+    std::future::pending().await
 }
 
 #[cfg(test)]

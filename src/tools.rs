@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
+use tool::Profile;
+
 use crate::{family, say};
 
-/// List every tool, with its effect and what its definition costs in tokens
+/// List every tool, with its effect, whether the default profile has it, and what its definition costs in tokens
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  bailiwick tools\n  bailiwick tools --tokens\n  bailiwick tools --json | jq '.[].name'"
@@ -29,22 +31,29 @@ pub(crate) fn run(arguments: &Tools) -> anyhow::Result<ExitCode> {
             let mut value = wire(tool)?;
             value["server"] = json!(server);
             value["effect"] = json!(tool.effect);
+            value["profile"] = json!(tool.profile.word());
             value["examples"] = json!(tool.examples);
             anyhow::Ok(value)
         });
         say::json(&listed.collect::<anyhow::Result<Vec<Value>>>()?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut total = 0;
+    let mut costs = Vec::new();
     for (server, tool) in &tools {
         let first = tool.description.lines().next().unwrap_or_default();
         let cost = gate::upper_bound(&wire(tool)?.to_string());
-        total += cost;
+        costs.push((tool.profile, cost));
         let tokens = if arguments.tokens { format!("{cost:>5}  ") } else { String::new() };
-        say::line(&format!("{tokens}{server:<14} {:<16} {:<9} {first}", tool.name, tool.effect.word()))?;
+        let outside = if tool.profile == Profile::Default { "" } else { "(only with --profile all) " };
+        say::line(&format!("{tokens}{server:<14} {:<17} {:<9} {outside}{first}", tool.name, tool.effect.word()))?;
     }
     if arguments.tokens {
-        say::line(&format!("{total:>5}  at most, for all {} definitions", tools.len()))?;
+        for profile in [Profile::Default, Profile::All] {
+            let offered: Vec<u64> =
+                costs.iter().filter(|it| profile.offers(it.0)).map(|it| it.1).collect();
+            let (total, count) = (offered.iter().sum::<u64>(), offered.len());
+            say::line(&format!("{total:>5}  at most, for the {count} definitions of profile {}", profile.word()))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

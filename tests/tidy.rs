@@ -9,7 +9,7 @@ use std::{
 use toml::{Table, Value};
 
 /// Which crate of ours uses which, exactly: a new arrow is a decision, so it is a change here too.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("audit", &[]),
     (
         "bailiwick",
@@ -17,13 +17,14 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ),
     ("code", &["config", "policy", "tool"]),
     ("config", &["policy"]),
-    ("gate", &["audit", "policy", "tool"]),
+    ("gate", &["audit", "plot", "policy", "tool"]),
     ("mcp", &["audit", "gate", "policy", "tool"]),
     ("observability", &["config", "outbound", "policy", "tool"]),
     ("outbound", &["config", "tool"]),
+    ("plot", &[]),
     ("policy", &[]),
     ("sandbox", &[]),
-    ("testkit", &["audit", "gate", "policy", "tool"]),
+    ("testkit", &["audit", "gate", "plot", "policy", "tool"]),
     ("tool", &["audit", "policy"]),
 ];
 

@@ -7,6 +7,7 @@ mod find_metrics;
 mod find_signals;
 mod list_alerts;
 mod list_targets;
+mod plot_metrics;
 mod query_metrics;
 mod series;
 mod show_slo;
@@ -30,6 +31,7 @@ pub fn all() -> Vec<Listing<Backends>> {
         define::<expire_silence::ExpireSilence>(),
         define::<list_targets::ListTargets>(),
         define::<show_slo::ShowSlo>(),
+        define::<plot_metrics::PlotMetrics>(),
     ]
 }
 

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tool::{
-    Answer, Body, Column, Context, Row, Suggestion, Table, Tool, ToolError,
+    Answer, Column, Context, Row, Suggestion, Table, Tool, ToolError,
     args::{MaxTokens, Slug, Text},
 };
 
@@ -129,7 +129,7 @@ impl Tool for ShowAuthority {
         };
         let seen = rows.len() as u64;
         let table = Table { columns: COLUMNS.to_vec(), rows, seen, noun: "standings", next: None };
-        Ok(Answer { facts, body: Body::Table(table), not_looked_at: Vec::new() })
+        Ok(Answer::table(facts, table))
     }
 }
 

@@ -4,14 +4,14 @@ use std::{cell::OnceCell, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use audit::{Admission, Log, Receipt, Standing};
 use futures::FutureExt;
-use policy::{Caller, Channel, Circumstances, Permit, Policy, Question, Target};
+use policy::{Caller, Channel, Permit, Policy, Target};
 use serde_json::{Map, Value};
 use tokio::{
     sync::{Semaphore, watch},
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tool::{Bound, Call, Context, RawAnswer};
+use tool::{Bound, Call, Context, Profile, RawAnswer};
 use tracing::Instrument;
 
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
 /// Everything that calls share: tools, the policy in front of them and the log behind them.
 pub struct Gate {
     tools: Vec<(String, Bound)>,
+    profile: Profile,
     policy: Arc<Policy>,
     log: Log,
     deadline: Duration,
@@ -81,12 +82,25 @@ impl Gate {
     /// Puts a policy and a log around tools, each with its server's name.
     pub fn new(tools: Vec<(String, Bound)>, policy: Arc<Policy>, log: Log) -> Gate {
         let slots = Semaphore::new(Self::SLOTS);
-        Gate { tools, policy, log, deadline: Self::DEADLINE, tasks: TaskTracker::new(), slots }
+        Gate {
+            tools,
+            profile: Profile::All,
+            policy,
+            log,
+            deadline: Self::DEADLINE,
+            tasks: TaskTracker::new(),
+            slots,
+        }
     }
 
     /// The same gate with another deadline.
     pub fn with_deadline(self, deadline: Duration) -> Gate {
         Gate { deadline, ..self }
+    }
+
+    /// The same gate with the tools of one profile only.
+    pub fn with_profile(self, profile: Profile) -> Gate {
+        Gate { profile, ..self }
     }
 
     /// The policy in force.
@@ -109,8 +123,7 @@ impl Gate {
         let deadline = Instant::now() + self.deadline;
         // Fires with it, also when nobody is left here to pass it on.
         let stop = give_up.child_token();
-        let known = self.tools.iter().find(|(_, it)| it.definition.name == request.tool);
-        let tool = known.map_or("(unknown)", |(_, it)| it.definition.name);
+        let tool = self.find(&request.tool).map_or("(unknown)", |(_, it)| it.definition.name);
         let span = tracing::info_span!("call", tool, ended = tracing::field::Empty);
         let line = self.clone().line(request, intent, stop.clone(), deadline).instrument(span);
         let mut line = self.tasks.spawn(line);
@@ -209,8 +222,8 @@ impl Gate {
 
     /// Which tool, and which arguments: typed, defaults applied, nothing unknown. Pure.
     fn parse(&self, trail: &mut Trail) -> Result<Box<dyn Call>, Refusal> {
-        let found = self.tools.iter().find(|(_, tool)| tool.definition.name == trail.request.tool);
-        let (server, tool) = found.ok_or_else(|| self.unknown_tool(&trail.request.tool))?;
+        let name = &trail.request.tool;
+        let (server, tool) = self.find(name).ok_or_else(|| self.unknown_tool(name))?;
         trail.found(server, &tool.definition);
         let call = tool.parse(trail.request.arguments.clone()).map_err(Refusal::Arguments)?;
         trail.parsed(&*call);
@@ -330,9 +343,19 @@ impl Gate {
         }
     }
 
+    fn offered(&self) -> impl Iterator<Item = &(String, Bound)> {
+        self.tools.iter().filter(|(_, it)| self.profile.offers(it.definition.profile))
+    }
+
+    fn find(&self, name: &str) -> Option<&(String, Bound)> {
+        self.offered().find(|(_, it)| it.definition.name == name)
+    }
+
     fn unknown_tool(&self, name: &str) -> Refusal {
-        let known = self.tools.iter().map(|(_, tool)| tool.definition.name).collect();
-        Refusal::UnknownTool { name: bounded(name, NAME_BYTES_MAX), known }
+        let known = self.offered().map(|(_, it)| it.definition.name).collect();
+        let elsewhere = self.tools.iter().find(|(_, it)| it.definition.name == name);
+        let elsewhere = elsewhere.map(|(_, it)| it.definition.profile);
+        Refusal::UnknownTool { name: bounded(name, NAME_BYTES_MAX), known, elsewhere }
     }
 
     fn gave_up(&self, deadline: Instant) -> Refusal {
@@ -369,22 +392,5 @@ impl Reply {
             None => Refusal::Unrecorded(error),
         };
         Reply::of(refusal, None, false)
-    }
-}
-
-impl Trail {
-    fn circumstances(&self) -> Circumstances {
-        Circumstances { channel: self.request.channel, now: self.now, approvals: 0, confirmed: false }
-    }
-
-    fn question(&self) -> Question<'_> {
-        Question {
-            caller: &self.request.caller,
-            tool: self.tool_name(),
-            input: &self.input,
-            targets: &self.targets,
-            digest: self.digest,
-            circumstances: self.circumstances(),
-        }
     }
 }

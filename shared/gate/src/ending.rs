@@ -1,11 +1,11 @@
 //! Why a call has no result, in the order in which a call can fail.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use audit::AuditError;
 use policy::{Denial, NeedsApproval};
 use serde_json::{Map, Value, json};
-use tool::{ArgumentError, ToolError};
+use tool::{ArgumentError, Profile, ToolError};
 
 use crate::shape::RefusalText;
 
@@ -13,12 +13,14 @@ use crate::shape::RefusalText;
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// No tool has that name.
-    #[error("unknown tool `{name}`; known: {}", known.join(", "))]
+    #[error("unknown tool `{name}`{}; known: {}", elsewhere.map(offered).unwrap_or_default(), known.join(", "))]
     UnknownTool {
         /// As the caller gave it.
         name: String,
-        /// Every tool of this process.
+        /// Every tool that is offered here.
         known: Vec<&'static str>,
+        /// The profile that offers it, when it is another than the one served.
+        elsewhere: Option<Profile>,
     },
     /// An argument is wrong.
     #[error("invalid arguments: {0}")]
@@ -156,15 +158,22 @@ fn approval(needed: &NeedsApproval) -> Map<String, Value> {
     fields
 }
 
+/// Where a tool is found that the served profile does not offer.
+fn offered(profile: Profile) -> String {
+    format!(" in the served profile; `bailiwick serve --profile {}` offers it", profile.word())
+}
+
 /// What a caller may know of a log that failed; paths and system errors stay with the operator.
-fn told(error: &AuditError) -> &'static str {
-    match error {
+fn told(error: &AuditError) -> Cow<'_, str> {
+    Cow::Borrowed(match error {
+        // Names of witnesses and ages: what whoever waits can act on.
+        AuditError::Unwitnessed { why } => return Cow::Owned(format!("effects need a witness; {why}")),
         AuditError::ReadsOnly { .. } => {
             "the log takes no effects, its disk is full; `bailiwick doctor` says more"
         }
         AuditError::NotCanonical(_) | AuditError::Malformed { .. } => "the record would be malformed",
         _ => "the log takes nothing (is its disk full?); `bailiwick doctor` says more",
-    }
+    })
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -5,6 +5,7 @@
 //! * **Invariant:** [`tool::Call::run`] is called in one place, `perform`.
 //! * **Invariant:** everything that leaves passes `shape`: rows that policy hides are dropped, secrets are masked, text from
 //!   outside is cleaned and marked, and what does not fit the budget is counted.
+//! * **Invariant:** a picture is drawn here, from a description that policy and masking have been over: no tool's pixels leave.
 //! * **Invariant:** this crate does not know MCP.
 
 mod authority;
@@ -20,5 +21,5 @@ pub use authority::{Authority, Place, ShowAuthority};
 pub use call::{Gate, Reply, Request};
 pub use ending::Refusal;
 pub use redact::{Masked, redact, redact_value};
-pub use shape::Shaped;
+pub use shape::{Image, Shaped};
 pub use tokens::upper_bound;

@@ -7,6 +7,7 @@ mod draft;
 mod listing;
 mod outlet;
 mod page;
+mod picture;
 
 use policy::Target;
 use serde_json::{Map, Value, json};
@@ -17,6 +18,7 @@ use draft::Draft;
 use listing::Listing;
 use outlet::Outlet;
 use page::Page;
+pub use picture::Image;
 
 /// What a caller is told, as structure and as text: the same facts in both.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,6 +39,8 @@ pub struct Shaped {
     pub omitted: u64,
     /// Whether this is a refusal.
     pub is_error: bool,
+    /// A picture for people. It holds nothing that is not told, and no budget of tokens bounds it.
+    pub image: Option<Image>,
 }
 
 /// What shaping needs to know of the call.
@@ -71,6 +75,7 @@ pub(crate) struct RefusalText {
 /// did not exist, but for `hidden_by_policy`.
 pub(crate) fn shape(answer: RawAnswer, frame: &Frame) -> Shaped {
     let (listing, hidden) = Listing::of(answer.body, frame.shows);
+    let picture = answer.plot.and_then(|it| picture::draw(it, frame));
     let mut outlet = Outlet::new(frame.reveal_pii);
     let facts = outlet.fields(answer.facts);
     let not_looked_at = answer.not_looked_at.into_iter().map(|it| outlet.text(it).into()).collect();
@@ -83,7 +88,13 @@ pub(crate) fn shape(answer: RawAnswer, frame: &Frame) -> Shaped {
         tool: frame.tool,
         max_tokens: frame.max_tokens,
     };
-    Shaped { hidden, ..finish(draft.page(&mut outlet), outlet) }
+    let mut shaped = Shaped { hidden, ..finish(draft.page(&mut outlet), outlet) };
+    if let Some((image, masked)) = picture {
+        shaped.image = Some(image);
+        shaped.masked.merge(&masked);
+        shaped.untrusted.push("image".to_owned());
+    }
+    shaped
 }
 
 /// Shapes a refusal.
@@ -121,6 +132,7 @@ fn finish(page: Page, outlet: Outlet) -> Shaped {
         masked: outlet.masked(),
         hidden: 0,
         is_error: false,
+        image: None,
     }
 }
 

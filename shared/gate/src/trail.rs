@@ -2,7 +2,7 @@
 
 use audit::{Admission, Digest, Entry, Event, Receipt};
 use jiff::Timestamp;
-use policy::{Caller, Channel, Effect, Permit, Target};
+use policy::{Caller, Channel, Circumstances, Effect, Permit, Question, Target};
 use serde_json::{Map, Value, json};
 use tool::{Call, Definition};
 
@@ -94,6 +94,23 @@ impl Trail {
         self.intent = admission.intent().cloned();
     }
 
+    /// What a policy may ask of the moment.
+    pub(crate) fn circumstances(&self) -> Circumstances {
+        Circumstances { channel: self.request.channel, now: self.now, approvals: 0, confirmed: false }
+    }
+
+    /// What a policy is asked about the call.
+    pub(crate) fn question(&self) -> Question<'_> {
+        Question {
+            caller: &self.request.caller,
+            tool: self.tool_name(),
+            input: &self.input,
+            targets: &self.targets,
+            digest: self.digest,
+            circumstances: self.circumstances(),
+        }
+    }
+
     /// The tool's own name where one was found, so that what a client wrote never reaches a closed field.
     pub(crate) fn tool_name(&self) -> &'static str {
         self.tool.map_or("", |(name, _)| name)
@@ -112,16 +129,18 @@ impl Trail {
     /// The last record of a call; of a read, the only one.
     pub(crate) fn outcome(&self, shaped: &Shaped, refusal: Option<&Refusal>) -> Entry {
         let mut payload = self.payload();
-        payload.insert(
-            "result".to_owned(),
-            json!({
-                "shown_bytes": shaped.text.len(),
-                "sha256": hex::encode(audit::digest(shaped.text.as_bytes())),
-                "masked": shaped.masked,
-                "hidden_by_policy": shaped.hidden,
-                "omitted": shaped.omitted,
-            }),
-        );
+        let mut result = json!({
+            "shown_bytes": shaped.text.len(),
+            "sha256": hex::encode(audit::digest(shaped.text.as_bytes())),
+            "masked": shaped.masked,
+            "hidden_by_policy": shaped.hidden,
+            "omitted": shaped.omitted,
+        });
+        if let Some(image) = &shaped.image {
+            let sha256 = hex::encode(audit::digest(&image.bytes));
+            result["image"] = json!({ "mime": image.mime, "bytes": image.bytes.len(), "sha256": sha256 });
+        }
+        payload.insert("result".to_owned(), result);
         if let Some(refusal) = refusal {
             let mut facts =
                 json!({ "code": refusal.code(), "message": bounded(&refusal.to_string(), RAW_BYTES_MAX) });

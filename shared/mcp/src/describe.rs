@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use gate::{Refusal, Reply};
 use policy::Effect;
 use rmcp::{
@@ -43,9 +44,12 @@ pub(crate) fn respond(reply: Reply) -> Result<CallToolResponse, ErrorData> {
     if let Some(warning) = &reply.warning {
         text.push_str(&format!("\nwarning: {warning}"));
     }
+    let mut content = vec![ContentBlock::text(text)];
+    let image = reply.shaped.image.map(|it| ContentBlock::image(BASE64_STANDARD.encode(it.bytes), it.mime));
+    content.extend(image);
     let mut result = match failed {
-        false => CallToolResult::success(vec![ContentBlock::text(text)]),
-        true => CallToolResult::error(vec![ContentBlock::text(text)]),
+        false => CallToolResult::success(content),
+        true => CallToolResult::error(content),
     };
     result.structured_content = Some(Value::Object(reply.shaped.structured));
     if let Some(Value::Object(about)) = about {

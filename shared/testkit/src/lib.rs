@@ -14,6 +14,7 @@ mod contract;
 mod folder;
 pub mod http;
 pub mod mcp;
+mod picture;
 mod process;
 mod schema;
 mod through;
@@ -23,6 +24,7 @@ pub use contract::{contract, examples_parse};
 pub use folder::{copy_folder, files};
 /// What a caller hears of a call.
 pub use gate::Reply;
+pub use picture::Picture;
 pub use process::{DEADLINE, wait_until};
 pub use schema::{assert_valid, problems};
 pub use through::call_through;

@@ -1,5 +1,8 @@
 //! What a tool answers: facts, and rows or lines in the order of their importance. The gate drops what policy hides,
 //! redacts, cleans, cuts at the budget and says so; a tool never cuts silently.
+//!
+//! A tool has no way to answer pixels: it describes a plot, and the gate draws what is left of it once policy and masking
+//! have been over it.
 
 use policy::Target;
 use serde_json::Value;
@@ -12,6 +15,34 @@ pub struct Answer<F> {
     pub body: Body,
     /// What was not looked at, and why: `connection staging: timed out`.
     pub not_looked_at: Vec<String>,
+    /// A picture for people, beside what is told.
+    pub plot: Option<Plot>,
+}
+
+/// What a picture shows. A description and no pixels, so that policy and masking come before the drawing.
+pub struct Plot {
+    /// What is drawn, e.g. a query.
+    pub title: String,
+    /// Of the values; empty when it is not known.
+    pub unit: &'static str,
+    /// First moment, Unix seconds.
+    pub from: i64,
+    /// Last moment, Unix seconds.
+    pub to: i64,
+    /// Distance of the points, seconds: what lies further apart is not joined.
+    pub step: i64,
+    /// At most eight are drawn.
+    pub lines: Vec<Line>,
+}
+
+/// One line of a plot.
+pub struct Line {
+    /// As in the row that tells of it.
+    pub label: String,
+    /// Moments in Unix seconds and values, earliest first.
+    pub points: Vec<(f64, f64)>,
+    /// As in the row that tells of it: policy may hide it.
+    pub target: Option<Target>,
 }
 
 /// The part of an answer that may be long.
@@ -86,16 +117,16 @@ impl Column {
 impl<F> Answer<F> {
     /// An answer of facts alone.
     pub fn facts(facts: F) -> Answer<F> {
-        Answer { facts, body: Body::None, not_looked_at: Vec::new() }
+        Answer { facts, body: Body::None, not_looked_at: Vec::new(), plot: None }
     }
 
     /// An answer of facts and rows.
     pub fn table(facts: F, table: Table) -> Answer<F> {
-        Answer { facts, body: Body::Table(table), not_looked_at: Vec::new() }
+        Answer { facts, body: Body::Table(table), not_looked_at: Vec::new(), plot: None }
     }
 
     /// An answer of facts and lines.
     pub fn lines(facts: F, lines: Lines) -> Answer<F> {
-        Answer { facts, body: Body::Lines(lines), not_looked_at: Vec::new() }
+        Answer { facts, body: Body::Lines(lines), not_looked_at: Vec::new(), plot: None }
     }
 }

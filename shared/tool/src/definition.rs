@@ -5,7 +5,7 @@ use std::{future::Future, marker::PhantomData, pin::Pin, sync::Arc};
 use policy::{Effect, Target};
 use serde_json::{Map, Value};
 
-use crate::{Answer, Body, Context, Tool, ToolError, Undo, schema};
+use crate::{Answer, Body, Context, Plot, Profile, Tool, ToolError, Undo, schema};
 
 /// Everything known about a tool before it is called.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Definition {
     pub effect: Effect,
     /// How it can be undone.
     pub undo: Option<Undo>,
+    /// The smallest profile that offers it.
+    pub profile: Profile,
     /// JSON Schema of the arguments.
     pub input: Map<String, Value>,
     /// JSON Schema of the answer.
@@ -66,6 +68,8 @@ pub struct RawAnswer {
     pub body: Body,
     /// See [`Answer::not_looked_at`].
     pub not_looked_at: Vec<String>,
+    /// See [`Answer::plot`].
+    pub plot: Option<Plot>,
 }
 
 /// Work whose result comes later.
@@ -89,6 +93,7 @@ pub fn define<T: Tool>() -> Listing<T::Backends> {
         description,
         effect: T::EFFECT,
         undo: T::UNDO,
+        profile: T::PROFILE,
         input,
         output: schema::output::<T::Facts>(),
         examples: T::examples(),
@@ -166,17 +171,12 @@ impl<T: Tool> Call for Parsed<T> {
     fn run<'a>(&'a self, context: &'a Context) -> Later<'a, RawAnswer> {
         Box::pin(async move {
             let answer: Answer<T::Facts> = Tool::run(&self.arguments, &self.backends, context).await?;
-            let Value::Object(facts) = serde_json::to_value(answer.facts).expect("facts are plain data")
-            else {
-                return Ok(RawAnswer::empty(answer.body, answer.not_looked_at));
+            let facts = match serde_json::to_value(answer.facts).expect("facts are plain data") {
+                Value::Object(facts) => facts,
+                _ => Map::new(),
             };
-            Ok(RawAnswer { facts, body: answer.body, not_looked_at: answer.not_looked_at })
+            let Answer { body, not_looked_at, plot, .. } = answer;
+            Ok(RawAnswer { facts, body, not_looked_at, plot })
         })
-    }
-}
-
-impl RawAnswer {
-    fn empty(body: Body, not_looked_at: Vec<String>) -> RawAnswer {
-        RawAnswer { facts: Map::new(), body, not_looked_at }
     }
 }

@@ -17,7 +17,7 @@ mod error;
 mod schema;
 mod window;
 
-pub use answer::{Answer, Body, Column, Lines, Next, Row, Table};
+pub use answer::{Answer, Body, Column, Line, Lines, Next, Plot, Row, Table};
 pub use connection::pick;
 pub use context::{Context, Leave, Mismatch};
 pub use definition::{ArgumentError, Bound, Call, Definition, Later, Listing, RawAnswer, define};
@@ -44,6 +44,9 @@ pub trait Tool: DeserializeOwned + Serialize + JsonSchema + Send + Sync + 'stati
 
     /// How what it did can be undone; for [`Effect::Mitigate`] only.
     const UNDO: Option<Undo> = None;
+
+    /// The smallest profile that offers it.
+    const PROFILE: Profile = Profile::Default;
 
     /// Facts that may quote outsiders (labels, remarks), so that they are marked like untrusted columns.
     const UNTRUSTED_FACTS: &'static [&'static str] = &[];
@@ -84,6 +87,32 @@ pub trait Tool: DeserializeOwned + Serialize + JsonSchema + Send + Sync + 'stati
         backends: &Self::Backends,
         context: &Context,
     ) -> impl Future<Output = Result<Answer<Self::Facts>, ToolError>> + Send;
+}
+
+/// How many of its tools a server offers. Clients pay for every definition on every request, so what few need stands
+/// outside of the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Profile {
+    /// What most callers need.
+    #[default]
+    Default,
+    /// Every tool.
+    All,
+}
+
+impl Profile {
+    /// Whether it offers a tool whose smallest profile is `least`.
+    pub fn offers(self, least: Profile) -> bool {
+        least <= self
+    }
+
+    /// The word on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Profile::Default => "default",
+            Profile::All => "all",
+        }
+    }
 }
 
 /// How a mitigation can be undone.

@@ -170,7 +170,7 @@ impl CompareRevisions {
             noun: "files",
             next: Some(self.next_files(ends, rest.len())),
         };
-        Ok(Answer { facts, body: Body::Table(table), not_looked_at })
+        Ok(Answer { facts, body: Body::Table(table), not_looked_at, plot: None })
     }
 
     /// What is another in one file.
@@ -187,7 +187,7 @@ impl CompareRevisions {
         let mut facts = Comparison { revisions: ends.text(), ..Comparison::default() };
         let Some(it) = touched.iter().find(is_meant) else {
             facts.change = Some("none".to_owned());
-            return Ok(Answer { facts, body: Body::None, not_looked_at });
+            return Ok(Answer { facts, body: Body::None, not_looked_at, plot: None });
         };
         if let Some(rule) = rank::closed_by_name(it) {
             return Err(rule.refuse(path));
@@ -213,7 +213,7 @@ impl CompareRevisions {
         };
         (facts.added, facts.removed) = edit.counts();
         let body = Body::Lines(self.lines(edit.unified(), ends)?);
-        Ok(Answer { facts, body, not_looked_at })
+        Ok(Answer { facts, body, not_looked_at, plot: None })
     }
 
     fn lines(&self, diff: Vec<String>, ends: &Ends) -> Result<Lines, ToolError> {

@@ -148,7 +148,7 @@ impl ListCommits {
         let seen = rest.len() as u64;
         let next = self.next(&pinned, shown, rest.len());
         let table = table(rows, seen, sized.owners.is_some(), next);
-        Ok(Answer { facts, body: tool::Body::Table(table), not_looked_at: walked.not_looked_at })
+        Ok(Answer { facts, body: tool::Body::Table(table), not_looked_at: walked.not_looked_at, plot: None })
     }
 
     fn span(&self, range: &RevisionRange, now: Timestamp) -> Result<Option<Span>, ToolError> {

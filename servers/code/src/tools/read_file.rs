@@ -127,7 +127,7 @@ impl ReadFile {
             Some(last) => facts.last_change = Some(last),
             None => not_looked_at.push(format!("its last change: not in the newest {HISTORY_MAX} commits")),
         }
-        Ok(Answer { facts, body, not_looked_at })
+        Ok(Answer { facts, body, not_looked_at, plot: None })
     }
 
     /// The file at the path, or what stands there instead.

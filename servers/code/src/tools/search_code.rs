@@ -117,7 +117,7 @@ impl SearchCode {
         let not_looked_at = missing(&listed, &searched, stop);
         let skip = usize::try_from(passed(self.skip)).unwrap_or(usize::MAX);
         let rest = searched.matched.get(skip..).unwrap_or_default();
-        Ok(Answer { facts, body: Body::Table(self.table(rest, &at)), not_looked_at })
+        Ok(Answer { facts, body: Body::Table(self.table(rest, &at)), not_looked_at, plot: None })
     }
 
     fn table(&self, rest: &[Matched], at: &Resolved) -> Table {

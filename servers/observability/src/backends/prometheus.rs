@@ -109,6 +109,17 @@ struct RuleAlerts {
     alerts: Vec<RuleAlert>,
 }
 
+impl Outcome {
+    /// Whether there is no series with plain values.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Outcome::Vector(series) => series.iter().all(|it| it.value.is_none()),
+            Outcome::Matrix(series) => series.iter().all(|it| it.values.is_empty()),
+            Outcome::Scalar(_) | Outcome::String(_) => false,
+        }
+    }
+}
+
 impl Prometheus {
     pub(crate) fn new(
         connection: &Connection,

@@ -28,18 +28,18 @@ use crate::{
 pub(super) struct QueryMetrics {
     /// Which, if several.
     #[schemars(with = "Option<String>")]
-    connection: Option<Slug>,
+    pub(super) connection: Option<Slug>,
     /// PromQL, e.g. `sum by (service) (rate(x[5m]))`.
     #[schemars(with = "String")]
-    query: Text<1, 4096>,
+    pub(super) query: Text<1, 4096>,
     /// `6h`, `FROM/TO`, `around=TIME±30m`, or one TIME; else now.
     #[schemars(with = "Option<String>")]
-    window: Option<When>,
+    pub(super) window: Option<When>,
     /// Raw points at this step, not statistics.
-    step_seconds: Option<Number<1, 86_400>>,
+    pub(super) step_seconds: Option<Number<1, 86_400>>,
     /// Of the answer.
     #[serde(default)]
-    max_tokens: MaxTokens,
+    pub(super) max_tokens: MaxTokens,
 }
 
 /// What all rows have in common, most important first: the last are left out when there is no room.
@@ -47,14 +47,25 @@ pub(super) struct QueryMetrics {
 #[schemars(transform = super::plain)]
 pub(super) struct MetricsFacts {
     /// The resolved moment, or window and step; UTC.
-    time: String,
+    pub(super) time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    unit: Option<&'static str>,
+    pub(super) unit: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    common_labels: Option<String>,
+    pub(super) common_labels: Option<String>,
     /// What went wrong or was left out; of many series the distribution of their values and the groups that explain it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
+}
+
+/// What a query came to, and what is to be said of it.
+pub(super) struct Asked {
+    pub(super) query: Query,
+    pub(super) when: Moments,
+    pub(super) outcome: Outcome,
+    /// Why there is nothing, and the system's remarks.
+    pub(super) notes: Vec<String>,
+    /// Which matchers were forced on the query.
+    pub(super) forced: Option<String>,
 }
 
 /// Most rows that any budget shows.
@@ -89,13 +100,22 @@ impl Tool for QueryMetrics {
 }
 
 impl QueryMetrics {
-    /// Checks, counts, asks, sums up.
     async fn answer(
         &self,
         prometheus: &Prometheus,
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<Answer<MetricsFacts>, ToolError> {
+        self.ask(prometheus, now, deadline).await.map(|it| self.sum_up(it))
+    }
+
+    /// Checks, counts, asks; says why there is nothing where there is nothing.
+    pub(super) async fn ask(
+        &self,
+        prometheus: &Prometheus,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Asked, ToolError> {
         let invalid = |argument| move |problem| ToolError::Invalid { argument, problem };
         let query = Query::parse(&self.query).map_err(invalid("query"))?;
         let query = prometheus.confine(query).map_err(invalid("query"))?;
@@ -108,17 +128,15 @@ impl QueryMetrics {
         self.refuse_costly(&query, &selectors, &selected, 1, when)?;
         let result = prometheus.count_result(&query, when, deadline).await?.unwrap_or(1);
         self.refuse_costly(&query, &selectors, &selected, result, when)?;
-        let answered = prometheus.query(&query, when, deadline).await?;
-        let mut answer = self.sum_up(&query, answered, when);
-        if matches!(&answer.body, tool::Body::Table(table) if table.seen == 0) {
-            let hint = self.why_empty(prometheus, &selectors, &selected, when, deadline).await;
-            answer.facts.notes.insert(0, hint);
+        let Answered { outcome, remarks } = prometheus.query(&query, when, deadline).await?;
+        let mut notes = Vec::new();
+        if outcome.is_empty() {
+            notes.push(self.why_empty(prometheus, &selectors, &selected, when, deadline).await);
         }
-        if !prometheus.forced().is_empty() {
-            let forced = prometheus.forced().selector("").unwrap_or_default();
-            answer.facts.notes.push(format!("every selector was kept within {forced}"));
-        }
-        Ok(answer)
+        notes.extend(remarks.into_iter().take(3).map(|it| crate::labels::short(&it, 200)));
+        let forced = prometheus.forced().selector("").filter(|_| !prometheus.forced().is_empty());
+        let forced = forced.map(|it| format!("every selector was kept within {it}"));
+        Ok(Asked { query, when, outcome, notes, forced })
     }
 
     fn moments(&self, now: Timestamp) -> Result<Moments, ToolError> {
@@ -160,18 +178,13 @@ impl QueryMetrics {
         Err(ToolError::TooCostly { problem: excess.problem, next })
     }
 
-    fn sum_up(&self, query: &Query, answered: Answered, when: Moments) -> Answer<MetricsFacts> {
+    fn sum_up(&self, asked: Asked) -> Answer<MetricsFacts> {
+        let Asked { query, when, outcome, notes, forced } = asked;
         let time = match when {
             Moments::At(at) => utc(at),
             Moments::Over(grid) => grid.to_string(),
         };
-        let facts = MetricsFacts {
-            time,
-            unit: query.unit(),
-            notes: answered.remarks.into_iter().take(3).map(|it| crate::labels::short(&it, 200)).collect(),
-            ..MetricsFacts::default()
-        };
-        let shown = match answered.outcome {
+        let shown = match outcome {
             Outcome::Scalar(sample) => series::single(Figure(sample.0.1).cell()),
             Outcome::String((_, text)) => series::single(Value::String(text)),
             Outcome::Vector(found) => series::instant(found, ROWS_MAX, query.is_ordered()),
@@ -180,9 +193,12 @@ impl QueryMetrics {
                 series::range(found, ROWS_MAX, grid, self.step_seconds.is_some())
             }
         };
-        let mut facts = facts;
-        facts.common_labels = (!shown.common.is_empty()).then(|| text(&shown.common, &Labels::new()));
-        facts.notes.extend(shown.notes);
+        let facts = MetricsFacts {
+            time,
+            unit: query.unit(),
+            common_labels: (!shown.common.is_empty()).then(|| text(&shown.common, &Labels::new())),
+            notes: notes.into_iter().chain(shown.notes).chain(forced).collect(),
+        };
         Answer::table(facts, tool::Table { next: self.next(), ..shown.table })
     }
 

@@ -1,7 +1,7 @@
 //! How do many series become few rows?
 
 use serde_json::{Value, json};
-use tool::{Column, Row, Table};
+use tool::{Column, Line, Row, Table};
 
 use crate::{
     backends::prometheus::{InstantSeries, RangeSeries},
@@ -77,26 +77,11 @@ pub(super) fn instant(found: Vec<InstantSeries>, most: usize, ordered: bool) -> 
 
 /// Series over time, what moved most first.
 pub(super) fn range(found: Vec<RangeSeries>, most: usize, grid: Option<Grid>, points: bool) -> Shown {
-    let all = found.len();
-    let mut series: Vec<(Labels, Vec<Point>, Summary)> = found
-        .into_iter()
-        .filter_map(|it| Summary::of(&it.values).map(|summary| (it.metric, it.values, summary)))
-        .collect();
-    let scale = series.iter().map(|it| it.2.size()).fold(0.0, f64::max);
-    series.sort_by(|a, b| b.2.movement(scale).total_cmp(&a.2.movement(scale)));
+    let (series, mut notes) = by_movement(found);
     let count = series.len();
     let (from, to) = ends(grid, &series);
-    let mut notes = Vec::new();
-    if count < all {
-        notes.push(format!("{} series without plain values left out", all - count));
-    }
     if let Some(grid) = grid {
-        // The newest sample may be missing for a scrape or two; more than that is an end.
-        let late = to - 2.0 * grid.step as f64;
-        let ended = series.iter().filter(|it| it.1.last().is_some_and(|it| it.0 < late)).count();
-        if ended > 0 {
-            notes.push(format!("{ended} series ended before the window did"));
-        }
+        notes.extend(ended(&series, grid));
     }
     let common = labels::common(series.iter().map(|it| &it.0));
     let summary = match count > PLAIN_MAX {
@@ -115,7 +100,53 @@ pub(super) fn range(found: Vec<RangeSeries>, most: usize, grid: Option<Grid>, po
     Shown { table: table(columns, rows, count), common, notes: summary.into_iter().chain(notes).collect() }
 }
 
+/// Series over time as the lines of a plot, what moved most first, and a row for each.
+pub(super) fn drawn(found: Vec<RangeSeries>, most: usize, grid: Grid) -> (Shown, Vec<Line>) {
+    let (mut series, mut notes) = by_movement(found);
+    let count = series.len();
+    notes.extend(ended(&series, grid));
+    let common = labels::common(series.iter().map(|it| &it.0));
+    series.truncate(most);
+    let gaps = series.iter().flat_map(|it| &it.1).filter(|it| !it.1.is_finite()).count();
+    if gaps > 0 {
+        notes.push(format!("each of {gaps} points without a finite value is a gap"));
+    }
+    let columns =
+        vec![Column::untrusted("labels"), Column::new("min"), Column::new("max"), Column::new("last")];
+    let (mut rows, mut lines) = (Vec::new(), Vec::new());
+    for (labels, points, summary) in series {
+        let text = labels::text(&labels, &common);
+        let figures = [summary.min, summary.max, summary.last].map(|it| Figure(it).cell());
+        rows.push(row([json!(text)].into_iter().chain(figures).collect()));
+        let label = if text.is_empty() { "value".to_owned() } else { text };
+        lines.push(Line { label, points, target: None });
+    }
+    (Shown { table: table(columns, rows, count), common, notes }, lines)
+}
+
 type Summed = (Labels, Vec<Point>, Summary);
+
+/// Series with plain values, what moved most first, and a word on those without.
+fn by_movement(found: Vec<RangeSeries>) -> (Vec<Summed>, Vec<String>) {
+    let all = found.len();
+    let mut series: Vec<Summed> = found
+        .into_iter()
+        .filter_map(|it| Summary::of(&it.values).map(|summary| (it.metric, it.values, summary)))
+        .collect();
+    let scale = series.iter().map(|it| it.2.size()).fold(0.0, f64::max);
+    series.sort_by(|a, b| b.2.movement(scale).total_cmp(&a.2.movement(scale)));
+    let left = all - series.len();
+    let notes =
+        if left > 0 { vec![format!("{left} series without plain values left out")] } else { Vec::new() };
+    (series, notes)
+}
+
+/// A word on series that ended. The newest sample may be missing for a scrape or two; more than that is an end.
+fn ended(series: &[Summed], grid: Grid) -> Option<String> {
+    let late = grid.to as f64 - 2.0 * grid.step as f64;
+    let ended = series.iter().filter(|it| it.1.last().is_some_and(|it| it.0 < late)).count();
+    (ended > 0).then(|| format!("{ended} series ended before the window did"))
+}
 
 fn in_statistics(series: &[Summed], common: &Labels, (from, to): (f64, f64)) -> (Vec<Column>, Vec<Row>) {
     let names = ["first", "last", "min", "max", "mean", "change"];

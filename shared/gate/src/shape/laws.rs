@@ -70,8 +70,12 @@ fn table(rows: &Rows, beyond: u64) -> Body {
 }
 
 fn shaped(facts: &Map<String, Value>, body: Body, max_tokens: u64) -> Shaped {
-    let answer =
-        RawAnswer { facts: facts.clone(), body, not_looked_at: vec!["staging: timed out".to_owned()] };
+    let answer = RawAnswer {
+        facts: facts.clone(),
+        body,
+        not_looked_at: vec!["staging: timed out".to_owned()],
+        plot: None,
+    };
     shape(answer, &Frame { tool: "list_alerts", max_tokens, shows: &shows, reveal_pii: false })
 }
 

@@ -10,7 +10,7 @@ const EVERYTHING: Frame<'static> =
 
 fn answer(facts: Value, body: Body) -> RawAnswer {
     let Value::Object(facts) = facts else { panic!("facts are an object") };
-    RawAnswer { facts, body, not_looked_at: Vec::new() }
+    RawAnswer { facts, body, not_looked_at: Vec::new(), plot: None }
 }
 
 fn commits(count: usize) -> Table {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
-use tool::Definition;
+use tool::{Definition, Profile};
 
 use super::as_sent;
 use crate::tokens;
@@ -19,10 +19,11 @@ pub(super) fn page(server: &str, definitions: &[&Definition]) -> String {
     let mut page =
         format!("# {server}\n\nTools: {}; tokens of their definitions: {total}.\n", definitions.len());
     for definition in definitions {
-        let Definition { name, description, effect, undo, input, output, examples, untrusted_facts } =
+        let Definition { name, description, effect, undo, profile, input, output, examples, untrusted_facts } =
             definition;
         let undo = undo.map(|it| format!(", undo: {}", it.word())).unwrap_or_default();
-        let about = format!("{}{undo}, {} tokens", effect.word(), cost(definition));
+        let outside = if *profile == Profile::Default { "" } else { ", outside the default profile" };
+        let about = format!("{}{undo}, {} tokens{outside}", effect.word(), cost(definition));
         add(&mut page, format_args!("\n## {name}\n\n*{about}*\n\n{}\n", description.trim()));
         arguments(&mut page, input);
         answer(&mut page, output);

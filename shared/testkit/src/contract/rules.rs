@@ -173,6 +173,7 @@ pub(super) mod tests {
             description: "Restarts a thing.".to_owned(),
             effect: Effect::Mitigate,
             undo: Some(tool::Undo::Compensating),
+            profile: tool::Profile::Default,
             input: object(json!({
                 "type": "object",
                 "additionalProperties": false,
