@@ -7,6 +7,7 @@ mod export;
 mod prove;
 mod reconcile;
 mod records;
+mod rotate;
 mod verify;
 
 use std::{future::Future, path::Path, process::ExitCode};
@@ -53,6 +54,8 @@ enum AuditCommand {
     Erase(erase::Erase),
     /// Compare effects with a system's own audit trail, both ways: exit 0 they agree, 3 they do not
     Reconcile(reconcile::Reconcile),
+    /// Change the signing key: close every log under the old one, and begin anew under the next
+    Rotate,
     /// Give up a damaged log: put it aside whole and record what is lost, so that a new one can begin
     AcceptLoss(accept_loss::AcceptLoss),
 }
@@ -69,6 +72,7 @@ pub(crate) fn run(audit: Audit, config: Option<&Path>) -> anyhow::Result<ExitCod
         AuditCommand::Export(it) => export::run(state, &it),
         AuditCommand::Erase(it) => erase::run(&config, &it),
         AuditCommand::Reconcile(it) => reconcile::run(&config, &it),
+        AuditCommand::Rotate => rotate::run(&config),
         AuditCommand::AcceptLoss(it) => accept_loss::run(&config, &it),
     }
 }

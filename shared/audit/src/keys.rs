@@ -1,5 +1,7 @@
 //! Whose signature, whose pseudonym, whose payload? The keys of one state folder.
 
+mod change;
+
 use std::{
     collections::HashMap,
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
@@ -24,7 +26,7 @@ use crate::{
 };
 
 /// Name under which the state folder's key is shown; in a log it signs under the log's origin.
-const NAME: &str = "bailiwick";
+pub(crate) const NAME: &str = "bailiwick";
 /// Subjects whose keys stay in memory.
 const SUBJECTS_MAX: usize = 1024;
 

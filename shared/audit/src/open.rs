@@ -71,7 +71,20 @@ pub(crate) fn open(
     segment_bytes: u64,
 ) -> Result<Start, AuditError> {
     let keys = Keys::load_or_make(state)?;
-    let (place, lock) = pool::take(state, server)?;
+    let taken = pool::take(state, server)?;
+    keys.check_current()?;
+    open_at(state, taken, keys, version, ahead, segment_bytes)
+}
+
+/// Opens the log of a place whose lock is held.
+pub(crate) fn open_at(
+    state: &Path,
+    (place, lock): (Place, File),
+    keys: Keys,
+    version: &str,
+    ahead: Ahead,
+    segment_bytes: u64,
+) -> Result<Start, AuditError> {
     let siblings = pool::siblings(state, &place, &keys)?;
     let (file, path, found, cut) = recover(&place, &keys, &siblings)?;
     let created = found.checkpoint.is_none();

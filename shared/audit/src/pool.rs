@@ -24,6 +24,8 @@ use crate::{
 const LOGS_MAX: u32 = 4096;
 /// File name of the lock in a log's folder.
 const LOCK: &str = "lock";
+/// Name of a file in the folder of a log that was closed for good, because its key was changed.
+pub(crate) const RETIRED: &str = "retired";
 
 /// A log's folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +54,11 @@ impl Place {
         format!("bailiwick/{}/{}/", self.server, self.number)
     }
 
+    /// Whether the log was closed for good.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.folder.join(RETIRED).exists()
+    }
+
     /// Whether a process holds the log now.
     pub(crate) fn is_held(&self) -> bool {
         let Ok(lock) = File::open(self.folder.join(LOCK)) else { return false };
@@ -70,6 +77,9 @@ pub(crate) fn take(state: &Path, server: &str) -> Result<(Place, File), AuditErr
     private_folder(&folder)?;
     for number in 0..LOGS_MAX {
         let place = Place { server: server.to_owned(), number, folder: folder.join(number.to_string()) };
+        if place.is_retired() {
+            continue;
+        }
         private_folder(&place.folder)?;
         if let Some(lock) = try_lock(&place.folder.join(LOCK))? {
             return Ok((place, lock));
@@ -104,7 +114,8 @@ pub(crate) fn places(state: &Path) -> Result<Vec<Place>, AuditError> {
 /// contradict us for ever.
 pub(crate) fn siblings(state: &Path, ours: &Place, keys: &Keys) -> Result<Siblings, AuditError> {
     let mut it = Siblings { heads: Vec::new(), claims: Vec::new() };
-    for place in places(state)?.into_iter().filter(|it| it != ours) {
+    // Logs that were closed with their key are known by the record that closed them.
+    for place in places(state)?.into_iter().filter(|it| it != ours && !it.is_retired()) {
         // Read while its writer overwrites it, a head is spoilt for a moment.
         let head = (0..3).find_map(|_| Head::read(&place.folder, keys).transpose()).transpose()?;
         let head = match head {

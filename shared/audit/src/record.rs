@@ -83,6 +83,7 @@ pub(crate) enum Word {
     Rejected,
     Refused,
     Lost,
+    Rotated,
 }
 
 /// A record as the tree commits to it: format 1.
@@ -154,6 +155,15 @@ pub(crate) struct Facts {
     /// Of a loss: what is left, and where it was put.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) left: Option<Vec<Left>>,
+    /// Of a change of keys, under the old one: the new verifier key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<String>,
+    /// Of a change of keys, under the new one: the old verifier key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) previous: Option<String>,
+    /// Of a change of keys, under the new one: the last heads that the old one signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) closed: Option<Vec<Seen>>,
 }
 
 /// The head of a log as another log saw it.
@@ -255,7 +265,8 @@ impl Draft {
     /// Most bytes it can take in a journal.
     pub(crate) fn size_bound(&self) -> usize {
         // Lists of other logs and of cuts are bounded by the leaf alone.
-        let lists = self.facts.siblings.is_some() || self.facts.cut.is_some() || self.facts.lost.is_some();
+        let Facts { siblings, lost, closed, .. } = &self.facts;
+        let lists = self.facts.cut.is_some() || [siblings, lost, closed].into_iter().any(Option::is_some);
         OVERHEAD_BYTES_MAX + self.payload.len() + if lists { LEAF_BYTES_MAX } else { 0 }
     }
 

@@ -25,7 +25,7 @@ use ed25519_dalek::VerifyingKey as PublicKey;
 
 use crate::{
     Anchor, AuditError, Digest, KeptReceipt, VerifyingKey,
-    keys::Keys,
+    keys::{Keys, NAME},
     pool::{Place, places},
 };
 
@@ -66,12 +66,17 @@ pub fn key_beside(state: &Path) -> Result<VerifyingKey, AuditError> {
 impl Verification {
     /// Verifies every log of a state folder. Blocks on the disk.
     pub fn run(&self, state: &Path) -> Result<Report, AuditError> {
-        let keys = self.keys(state)?;
+        let mut keys = self.keys(state)?;
         let public: Vec<PublicKey> = keys.iter().map(|it| *it.public()).collect();
         let none = Deeds::default();
-        let deeds = Deeds::read(state, &self.given(&public, None, &none))?;
+        let (public, deeds) = Deeds::read(state, &self.given(&public, None, &none))?;
+        keys.extend(public.iter().skip(keys.len()).map(|it| VerifyingKey::new(NAME, *it)));
         let given = self.given(&public, Some(state), &deeds);
         let mut sightings = self.kept();
+        for it in deeds.closed() {
+            let source = Source::Sibling("operator".to_owned());
+            sightings.add(&it.origin, Sighting { size: it.size, what: What::Root(it.root), source });
+        }
         for place in places(state)? {
             let by = Source::Sibling(place.name());
             log::claims(&place, |it| {

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
+use ed25519_dalek::VerifyingKey as PublicKey;
 use jiff::Timestamp;
 
 use super::json::{Value, parse};
-use crate::Digest;
+use crate::{Digest, VerifyingKey};
 
 /// Longest leaf.
 pub(crate) const LEAF_BYTES_MAX: usize = 32 * 1024;
@@ -29,6 +30,11 @@ pub(crate) struct Leaf {
     /// Folder and digest of what was left of them.
     pub(crate) left: Option<(String, Digest)>,
     pub(crate) reason: Option<String>,
+    /// The key that comes next, and the one that was before.
+    pub(crate) next: Option<PublicKey>,
+    pub(crate) previous: Option<PublicKey>,
+    /// Last heads that the key before signed.
+    pub(crate) closed: Vec<Head>,
 }
 
 /// Size and root of a log, as somebody saw it.
@@ -39,7 +45,7 @@ pub(crate) struct Head {
     pub(crate) root: Digest,
 }
 
-const EVENTS: [&str; 11] = [
+const EVENTS: [&str; 12] = [
     "start",
     "siblings",
     "recovered",
@@ -51,6 +57,7 @@ const EVENTS: [&str; 11] = [
     "rejected",
     "refused",
     "lost",
+    "rotated",
 ];
 /// Heads of logs.
 const HEADS: Form = Form::Objects(&[("origin", Form::Text), ("root", Form::Hex(32)), ("size", Form::Number)]);
@@ -77,10 +84,11 @@ enum Form {
 }
 
 /// Every field that a leaf may have; new ones are added here and to `FORMAT.md`.
-const FIELDS: [(&str, Form); 24] = [
+const FIELDS: [(&str, Form); 27] = [
     ("assurance", Form::Word),
     ("call", Form::Hex(32)),
     ("channel", Form::Word),
+    ("closed", HEADS),
     ("commitment", Form::Hex(32)),
     ("cut", Form::Objects(&[("bytes", Form::Number), ("sha256", Form::Hex(32))])),
     ("effect", Form::Word),
@@ -91,9 +99,11 @@ const FIELDS: [(&str, Form); 24] = [
     ("key", Form::Hex(4)),
     ("left", Form::Objects(&[("folder", Form::Path), ("sha256", Form::Hex(32))])),
     ("lost", HEADS),
+    ("next", Form::Text),
     ("omitted_bytes", Form::Number),
     ("outcome", Form::OneOf(&crate::OUTCOMES)),
     ("policy", Form::Hex(32)),
+    ("previous", Form::Text),
     ("reason", Form::Text),
     ("server", Form::Word),
     ("siblings", HEADS),
@@ -124,7 +134,9 @@ impl Leaf {
                 return Err(format!("its `{name}` is not of the format"));
             }
         }
-        let leaf = Fields(&fields).leaf().ok_or("it lacks one of `v`, `index`, `time` and `event`")?;
+        let leaf = Fields(&fields)
+            .leaf()
+            .ok_or("it lacks one of `v`, `index`, `time` and `event`, or a key is none")?;
         if (leaf.event == "outcome") != leaf.intent.is_some() {
             return Err("an outcome has an intent, and nothing else has".to_owned());
         }
@@ -200,6 +212,12 @@ impl Fields<'_> {
         hex::decode(self.text(name)?).ok()?.try_into().ok()
     }
 
+    /// A verifier key; none within where the field is absent.
+    fn key(&self, name: &str) -> Option<Option<PublicKey>> {
+        let Some(text) = self.text(name) else { return Some(None) };
+        text.parse().ok().map(|it: VerifyingKey| Some(*it.public()))
+    }
+
     fn items(&self, name: &str) -> &[Value<'_>] {
         match self.get(name) {
             Some(Value::List(items)) => items,
@@ -242,6 +260,9 @@ impl Fields<'_> {
             lost: self.heads("lost")?,
             left,
             reason: self.text("reason").map(str::to_owned),
+            next: self.key("next")?,
+            previous: self.key("previous")?,
+            closed: self.heads("closed")?,
         })
     }
 }

@@ -2,20 +2,29 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use ed25519_dalek::VerifyingKey as PublicKey;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
     leaf::{Head, Leaf},
-    log::judge,
+    log::{judge, leaves},
+    report::Alteration,
     seen::{Sighting, Sightings, What},
-    walk::Given,
+    walk::{Account, Given},
 };
-use crate::{AuditError, Digest, accept::digest_of_folder, operator::OPERATOR, pool::places};
+use crate::{
+    AuditError, Digest,
+    accept::digest_of_folder,
+    operator::OPERATOR,
+    pool::{Place, places},
+};
 
 /// Lost logs that one record can accept, so that it stays below the bound of a leaf.
 pub(crate) const LOST_MAX: usize = 100;
 /// Erased subjects and lost logs that are kept in mind; more of them did not come from our program.
 const DEEDS_MAX: usize = 100_000;
+/// Keys that one after the other may have signed.
+const KEYS_MAX: usize = 64;
 /// A record may have been sealed just before its key was destroyed, and dated just after.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(2);
 
@@ -26,6 +35,9 @@ pub(crate) struct Deeds {
     erased: BTreeMap<String, Erasure>,
     /// Accepted losses, by the origin of what was lost.
     lost: BTreeMap<String, Loss>,
+    /// Keys that were retired, and the heads of the logs that were closed with them.
+    retired: Vec<PublicKey>,
+    closed: BTreeMap<String, Head>,
 }
 
 /// The key was there before, and is not there after.
@@ -48,21 +60,67 @@ pub(crate) struct Loss {
 }
 
 impl Deeds {
-    /// Reads the operators' logs of a state folder. Only what stands under a checkpoint that one of the keys signed counts.
-    pub(crate) fn read(state: &Path, given: &Given<'_>) -> Result<Deeds, AuditError> {
+    /// Reads the operators' logs of a state folder, and says which keys count: the given ones, and those that they lead to.
+    /// Only what stands under a checkpoint that one of these signed counts.
+    pub(crate) fn read(state: &Path, given: &Given<'_>) -> Result<(Vec<PublicKey>, Deeds), AuditError> {
+        let places: Vec<Place> = places(state)?.into_iter().filter(|it| it.server == OPERATOR).collect();
+        let candidates = candidates(&places, given.keys)?;
+        let mut read = Vec::new();
+        for place in &places {
+            let it = judge(place, &Given { keys: &candidates, ..*given }, &Sightings::default())?.it;
+            let told = |leaf: Leaf| it.key.map(|key| (place.name(), key, leaf));
+            read.extend(it.deeds.into_iter().filter_map(told));
+        }
+        let mut keys = given.keys.to_vec();
+        let links = links(&read);
+        // Each round finds a key, or is the last.
+        while let Some(found) =
+            links.iter().find_map(|(old, new)| match (keys.contains(old), keys.contains(new)) {
+                (true, false) => Some(*new),
+                (false, true) => Some(*old),
+                _ => None,
+            })
+        {
+            keys.push(found);
+        }
         let mut deeds = Deeds::default();
-        for place in places(state)?.into_iter().filter(|it| it.server == OPERATOR) {
-            let read = judge(&place, given, &Sightings::default())?;
-            for leaf in &read.it.deeds {
-                deeds.add(&place.name(), leaf);
+        for (log, key, leaf) in read.iter().filter(|(_, key, _)| keys.contains(key)) {
+            deeds.add(log, leaf);
+            if let Some(old) = leaf.previous.filter(|old| links.contains(&(*old, *key))) {
+                deeds.retired.push(old);
+                deeds.closed.extend(leaf.closed.iter().map(|it| (it.origin.clone(), it.clone())));
             }
         }
-        Ok(deeds)
+        Ok((keys, deeds))
+    }
+
+    /// Heads of logs that were closed with their keys.
+    pub(crate) fn closed(&self) -> impl Iterator<Item = &Head> {
+        self.closed.values()
+    }
+
+    /// What a retired key signed beyond what was closed with it.
+    pub(crate) fn used_after_its_end(&self, it: &Account) -> Option<Alteration> {
+        it.key.filter(|it| self.retired.contains(it))?;
+        let origin = it.origin.as_deref().unwrap_or_default();
+        let (index, problem) = match self.closed.get(origin) {
+            Some(head) if (head.size, head.root) == (it.size, it.root) => return None,
+            Some(head) => (
+                head.size.min(it.size),
+                format!(
+                    "it was closed with {} records when its key was retired, and has {}",
+                    head.size, it.size
+                ),
+            ),
+            None => (0, "its key was retired, and it is none of the logs that were closed then".to_owned()),
+        };
+        let likely = "the retired key was kept and used, or a change of keys did not end".to_owned();
+        Some(Alteration { index, file: String::new(), offset: 0, problem, likely })
     }
 
     /// Whether a record is one of these.
     pub(crate) fn is_one(leaf: &Leaf) -> bool {
-        leaf.erased.is_some() || leaf.event == "lost"
+        leaf.erased.is_some() || matches!(leaf.event, "lost" | "rotated")
     }
 
     fn add(&mut self, log: &str, leaf: &Leaf) {
@@ -107,6 +165,31 @@ impl Deeds {
     pub(crate) fn loss(&self, origin: &str) -> Option<&Loss> {
         self.lost.get(origin)
     }
+}
+
+/// The given keys, and all that records speak of, whoever wrote them.
+fn candidates(places: &[Place], given: &[PublicKey]) -> Result<Vec<PublicKey>, AuditError> {
+    let mut keys = given.to_vec();
+    for place in places {
+        leaves(&place.folder, |bytes| {
+            let Ok(leaf) = Leaf::read(bytes) else { return };
+            for key in [leaf.next, leaf.previous].into_iter().flatten() {
+                if keys.len() < KEYS_MAX && !keys.contains(&key) {
+                    keys.push(key);
+                }
+            }
+        })?;
+    }
+    Ok(keys)
+}
+
+/// Changes from one key to another that both have signed.
+fn links(read: &[(String, PublicKey, Leaf)]) -> Vec<(PublicKey, PublicKey)> {
+    let named = |old: &PublicKey, new: &PublicKey| {
+        read.iter().any(|(_, by, leaf)| by == new && leaf.previous.as_ref() == Some(old))
+    };
+    let begun = read.iter().filter_map(|(_, by, leaf)| Some((*by, leaf.next?)));
+    begun.filter(|(old, new)| named(old, new)).collect()
 }
 
 impl Loss {

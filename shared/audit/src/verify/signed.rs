@@ -53,6 +53,14 @@ pub(crate) fn open(note: &[u8], keys: &[PublicKey]) -> Result<Signed, Unsigned> 
     if known { Ok(checkpoint) } else { Err(Unsigned::Unknown) }
 }
 
+/// Which of the keys a checkpoint that [`open`] accepted is signed with: the first line in the name of its origin tells.
+pub(crate) fn signer(note: &[u8], keys: &[PublicKey]) -> Option<PublicKey> {
+    let (text, lines) = parts(note)?;
+    let origin = text.split('\n').next()?;
+    let ours = lines.split_terminator('\n').filter_map(signature).filter(|(name, ..)| *name == origin);
+    ours.into_iter().find_map(|(name, id, _)| keys.iter().find(|it| key_id(name, it) == id).copied())
+}
+
 /// What a checkpoint says, whoever signed it.
 pub(crate) fn claim(note: &[u8]) -> Option<Signed> {
     body(parts(note)?.0)

@@ -51,6 +51,8 @@ pub(crate) struct Account {
     pub(crate) size: u64,
     pub(crate) root: Digest,
     pub(crate) checkpoints: u64,
+    /// The one key that signed them.
+    pub(crate) key: Option<PublicKey>,
     pub(crate) payloads: Payloads,
     /// Intents without outcome.
     pub(crate) open: BTreeSet<u64>,
@@ -240,6 +242,11 @@ impl<'a> Walk<'a> {
             let problem = format!("a checkpoint of another log, {}", checkpoint.origin);
             return wrong(problem, "parts of another log were put here");
         }
+        let key = signed::signer(note, self.given.keys);
+        if self.it.key.is_some() && self.it.key != key {
+            let problem = "a checkpoint signed with another key than those before it".to_owned();
+            return wrong(problem, "the log was continued with a retired or a stolen key");
+        }
         if checkpoint.size != size || checkpoint.root != self.tree.root() {
             return Some(self.mismatch(checkpoint.size));
         }
@@ -257,6 +264,7 @@ impl<'a> Walk<'a> {
         self.it.size = checkpoint.size;
         self.it.root = checkpoint.root;
         self.it.checkpoints += 1;
+        self.it.key = key;
         self.it.deeds.append(&mut self.deeds);
         self.note.clear();
         self.note.extend(note);
