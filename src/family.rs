@@ -184,7 +184,9 @@ mod tests {
         for server in Server::ALL {
             let purpose = server.purpose();
             assert!(purpose.chars().count() <= 250, "{} characters: {purpose}", purpose.chars().count());
-            for tool in definitions(&[server], Profile::Default).iter().filter(|it| it.name != "show_authority") {
+            for tool in
+                definitions(&[server], Profile::Default).iter().filter(|it| it.name != "show_authority")
+            {
                 assert!(purpose.contains(tool.name), "{} is not named: {purpose}", tool.name);
             }
         }
