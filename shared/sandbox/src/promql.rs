@@ -7,6 +7,9 @@
 //! `limitk`, `limit_ratio`, `info`, `mad_over_time` and whatever else came later, `or` between matchers, `fill`.
 //! Native histograms do not exist here, so their functions return nothing, as they do for floats.
 //!
+//! Why an evaluator of its own, on the parser `promql-parser`: the engine of the crate `tsink`, the only one that could be
+//! embedded, came to other values than Prometheus in many of the expressions that the tests compare.
+//!
 //! Language: <https://prometheus.io/docs/prometheus/2.42/querying/basics/>
 
 mod absent;

@@ -80,13 +80,14 @@ impl Course {
             (0..estate.services.len()).filter(|&it| strikes(fault, estate, it, provider)).collect();
         let service = *draw.one_of(&candidates);
         let node = draw.whole(0, NODES.len() as u64 - 1) as usize;
-        // Minutes before the end, so that there is enough to see and not yet too much.
+        // Minutes before the end, so that there is enough to see and not yet too much. A leak pages nobody before the
+        // memory is nearly full: for it, minutes since it would have been full at the traffic of the busiest hour.
         let (latest, earliest) = match fault {
-            Fault::MemoryLeak => (45.0, 75.0),
+            Fault::MemoryLeak => (4.0, 10.0),
             Fault::BadConfiguration => (32.0, 50.0),
             _ => (20.0, 40.0),
         };
-        let onset_s = until_s - (draw.between(latest, earliest) * MINUTE_S) as i64;
+        let mut before = draw.between(latest, earliest);
         let (low, high) = match fault {
             Fault::BadDeploy => (0.12, 0.35),
             Fault::BadConfiguration => (2.5, 4.5),
@@ -100,11 +101,15 @@ impl Course {
         let minutes = match fault {
             Fault::BadDeploy | Fault::NoisyNeighbour => 0.0,
             Fault::BadConfiguration => 30.0,
-            Fault::MemoryLeak => draw.between(40.0, 65.0),
+            Fault::MemoryLeak => draw.between(35.0, 55.0),
             Fault::PoolSaturation => draw.between(9.0, 16.0),
             Fault::SlowDependency => 2.0,
             Fault::TrafficSurge | Fault::ExpiredCertificate => 4.0,
         };
+        if fault == Fault::MemoryLeak {
+            before += minutes / strength;
+        }
+        let onset_s = until_s - (before * MINUTE_S) as i64;
         Course { fault, service, node, provider, onset_s, strength, pace_s: minutes * MINUTE_S }
     }
 

@@ -85,6 +85,7 @@ fn commits_are_in_the_order_of_time_and_each_changes_something() {
 #[test]
 fn what_is_rolled_back_later_is_a_commit_more() {
     let (_folder, mut world, mut face) = made(2, Fault::BadDeploy);
+    world.history(&mut |_| {});
     assert_eq!(face.follow(&world).expect("nothing to do"), 0);
     let guilty = world.truth().change.clone().expect("a change of ours");
     let record = world.revert(&guilty).expect("it stands");
