@@ -68,6 +68,12 @@ pub enum AuditError {
         /// What would be right.
         problem: String,
     },
+    /// See to the witnesses; reads still go on.
+    #[error("the log takes no effects: {why}")]
+    Unwitnessed {
+        /// Who has not cosigned it, and for how long.
+        why: String,
+    },
     /// Have the hold lifted first; nothing was erased.
     #[error("`{subject}` is held by `{by}` under [audit] hold; nothing was erased")]
     Held {

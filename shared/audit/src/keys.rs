@@ -227,7 +227,10 @@ fn find(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, AuditError> {
 }
 
 /// Reads a file, or makes it whole: content and mode are durable before the name exists, and of several makers one wins.
-fn find_or_make(path: &Path, make: impl FnOnce() -> Vec<u8>) -> Result<Zeroizing<Vec<u8>>, AuditError> {
+pub(crate) fn find_or_make(
+    path: &Path,
+    make: impl FnOnce() -> Vec<u8>,
+) -> Result<Zeroizing<Vec<u8>>, AuditError> {
     if let Some(bytes) = find(path)? {
         return Ok(bytes);
     }

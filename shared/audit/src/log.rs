@@ -100,6 +100,7 @@ struct Inner {
     probed: Mutex<Instant>,
     thread: Mutex<Option<JoinHandle<()>>>,
     publication: Option<Arc<Publication>>,
+    witness_within: Option<Duration>,
     /// Held even by a log that failed: nobody may go on where the disk did something unknown.
     lock: Mutex<Option<File>>,
 }
@@ -127,6 +128,7 @@ impl Log {
             probed: Mutex::new(Instant::now()),
             thread: Mutex::new(Some(thread)),
             publication,
+            witness_within: options.publishing.effects_need_witness_within,
             lock: Mutex::new(Some(lock)),
         };
         Ok((Log { inner: Arc::new(inner) }, opened))
@@ -168,6 +170,13 @@ impl Log {
         if entry.event != Event::Intent || entry.call != call {
             let problem = "an effect is admitted on the intent of the same call".to_owned();
             return Err(AuditError::Malformed { problem });
+        }
+        if let Some(within) = self.inner.witness_within {
+            // Before the intent: an effect that may not begin leaves none.
+            let publication = self.inner.publication.as_ref();
+            let publication = publication.ok_or("nothing is published that could be cosigned".to_owned());
+            let witnessed = async { publication?.witnessed(within).await };
+            witnessed.await.map_err(|why| AuditError::Unwitnessed { why })?;
         }
         if self.standing() != Standing::Open {
             self.probe();

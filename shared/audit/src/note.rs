@@ -47,7 +47,17 @@ pub(crate) enum BadNote {
     Forged,
 }
 
+impl BadVerifyingKey {
+    pub(crate) fn new(text: &str, problem: &'static str) -> BadVerifyingKey {
+        BadVerifyingKey { text: text.to_owned(), problem }
+    }
+}
+
 impl VerifyingKey {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn new(name: &str, key: PublicKey) -> VerifyingKey {
         VerifyingKey { name: name.to_owned(), key }
     }
@@ -74,7 +84,7 @@ impl FromStr for VerifyingKey {
     type Err = BadVerifyingKey;
 
     fn from_str(text: &str) -> Result<VerifyingKey, BadVerifyingKey> {
-        let bad = |problem| BadVerifyingKey { text: text.to_owned(), problem };
+        let bad = |problem| BadVerifyingKey::new(text, problem);
         let mut parts = text.trim().splitn(3, '+');
         let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(bad("it does not have three parts"));

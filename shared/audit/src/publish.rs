@@ -1,6 +1,7 @@
 //! How does a log get to those who check it? As tiles and a checkpoint in a folder beside its journal, and from there
 //! elsewhere, by threads of their own that follow the journal and that no commit waits for.
 
+mod attest;
 mod folder;
 mod mirror;
 mod news;
@@ -20,9 +21,12 @@ use std::{
 
 use ed25519_dalek::VerifyingKey as PublicKey;
 use serde::Serialize;
+use tokio::sync::watch;
 
 use crate::{AuditError, ledger::Reach, segment::Position};
 
+pub use attest::Ask;
+use attest::{Asker, Attestations, Desk};
 pub use folder::Folder;
 use mirror::Mirror;
 use news::{Ending, News};
@@ -36,6 +40,8 @@ pub(crate) const CHECKPOINT: &str = "checkpoint";
 pub(crate) const PAYLOADS: &str = "payloads";
 /// How long after a failure the next attempt is made.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an effect waits for a cosignature that may be under way.
+const ATTESTING: Duration = Duration::from_secs(4);
 /// How long a close waits for other places. What they lack is published by the next process.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -48,6 +54,10 @@ pub struct Publishing {
     pub keep_segments: Option<u32>,
     /// Where else it is published, under `<origin>/`.
     pub targets: Vec<Arc<dyn Target>>,
+    /// Who is asked to cosign what is published. Needs `every`.
+    pub witnesses: Vec<Arc<dyn Ask>>,
+    /// How young the cosignature of some witness must be for effects to begin; none asks for none.
+    pub effects_need_witness_within: Option<Duration>,
 }
 
 /// A place beyond a log's own folder where it is published. Calls block, for seconds at most.
@@ -109,12 +119,14 @@ pub(crate) struct Subject<'a> {
 pub(crate) struct Publication {
     news: Arc<News<Reach>>,
     local: Mutex<Option<JoinHandle<()>>>,
-    mirrors: Arc<Vec<Arc<News<u64>>>>,
+    /// Of those who publish elsewhere, and of those who ask witnesses.
+    others: Vec<Arc<News<u64>>>,
     remote: Mutex<Vec<Remote>>,
     boards: Vec<Board>,
+    attestations: Attestations,
 }
 
-/// The thread of a mirror, and what tells that it has ended.
+/// The thread of a mirror or an asker, and what tells that it has ended.
 struct Remote {
     thread: JoinHandle<()>,
     ended: mpsc::Receiver<()>,
@@ -140,7 +152,13 @@ enum Failure {
 
 impl Default for Publishing {
     fn default() -> Publishing {
-        Publishing { every: Some(Duration::from_millis(500)), keep_segments: None, targets: Vec::new() }
+        Publishing {
+            every: Some(Duration::from_millis(500)),
+            keep_segments: None,
+            targets: Vec::new(),
+            witnesses: Vec::new(),
+            effects_need_witness_within: None,
+        }
     }
 }
 
@@ -158,16 +176,24 @@ impl Publication {
             boards.push(board.clone());
             let mut mirror = Mirror::new(subject, target.clone());
             let log = subject.log.clone();
-            let (alive, ended) = mpsc::channel::<()>();
-            let follow = move || {
-                let _alive = alive;
-                serve(&log, &news, every, &board, |_| mirror.follow());
-            };
-            remote.push(Remote { thread: named("audit-mirror", follow)?, ended });
+            let follow = move || serve(&log, &news, every, &board, |_| mirror.follow());
+            remote.push(Remote::start("audit-mirror", follow)?);
+        }
+        let (desk, mut others) = (Desk::default(), mirrors.to_vec());
+        let attestations =
+            Attestations::new(watch::Sender::new(vec![Default::default(); how.witnesses.len()]));
+        for (number, witness) in how.witnesses.iter().enumerate() {
+            let (board, news) = (Board::at(witness.name()), Arc::<News<u64>>::default());
+            boards.push(board.clone());
+            others.push(news.clone());
+            let all = (attestations.clone(), number);
+            let asker = Asker::new(subject, witness.clone(), all, desk.clone(), mirrors.clone());
+            let within = how.effects_need_witness_within;
+            remote.push(Remote::start("audit-witness", move || asker.run(&news, every, within, &board))?);
         }
         let news: Arc<News<Reach>> = Arc::default();
-        let mut publisher = Publisher::new(subject, how.keep_segments);
-        let (log, heard, onward) = (subject.log.clone(), news.clone(), mirrors.clone());
+        let mut publisher = Publisher::new(subject, how.keep_segments, desk);
+        let (log, heard, onward) = (subject.log.clone(), news.clone(), others.clone());
         let follow = move || {
             serve(&log, &heard, every, &local, |reach: &Reach| {
                 let size = publisher.publish(reach)?;
@@ -176,12 +202,17 @@ impl Publication {
             });
         };
         let local = Mutex::new(Some(named("audit-publish", follow)?));
-        Ok(Some(Publication { news, local, mirrors, remote: Mutex::new(remote), boards }))
+        Ok(Some(Publication { news, local, others, remote: Mutex::new(remote), boards, attestations }))
     }
 
     /// Says how far the journal is durable now. Waits for nothing.
     pub(crate) fn tell(&self, reach: Reach) {
         self.news.tell(reach);
+    }
+
+    /// Waits, for some seconds at most, until a witness has cosigned the log so lately; else says who has not.
+    pub(crate) async fn witnessed(&self, within: Duration) -> Result<(), String> {
+        attest::witnessed(&self.attestations, within, ATTESTING).await
     }
 
     /// How far it is published, the log's own folder first.
@@ -196,7 +227,7 @@ impl Publication {
         if let Some(thread) = self.local.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();
         }
-        self.mirrors.iter().for_each(|it| it.end(ending));
+        self.others.iter().for_each(|it| it.end(ending));
         let deadline = Instant::now() + FAREWELL;
         for Remote { thread, ended } in self.remote.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             // A place that does not answer holds nobody up: its thread ends with the process.
@@ -205,6 +236,17 @@ impl Publication {
                 let _ = thread.join();
             }
         }
+    }
+}
+
+impl Remote {
+    fn start(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<Remote> {
+        let (alive, ended) = mpsc::channel::<()>();
+        let run = move || {
+            let _alive = alive;
+            run();
+        };
+        Ok(Remote { thread: named(name, run)?, ended })
     }
 }
 

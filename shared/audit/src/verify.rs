@@ -18,13 +18,14 @@ mod seen;
 pub(crate) mod signed;
 pub(crate) mod tree;
 mod walk;
+mod witnessed;
 
 use std::path::Path;
 
 use ed25519_dalek::VerifyingKey as PublicKey;
 
 use crate::{
-    Anchor, AuditError, Digest, KeptReceipt, VerifyingKey,
+    Anchor, AuditError, Digest, KeptReceipt, VerifyingKey, WitnessKey, Witnessed,
     keys::{Keys, NAME},
     pool::{Place, places},
 };
@@ -47,6 +48,8 @@ pub struct Verification {
     pub receipts: Vec<KeptReceipt>,
     /// Digests of the policies that may have decided; empty: any may.
     pub policies: Vec<Digest>,
+    /// Witnesses of another administrator: what they cosigned is as good as kept elsewhere.
+    pub witnesses: Vec<WitnessKey>,
 }
 
 /// Verifies every log of a state folder with the given keys, or with the folder's own when none are given. Blocks on the disk.
@@ -77,6 +80,10 @@ impl Verification {
             let source = Source::Sibling("operator".to_owned());
             sightings.add(&it.origin, Sighting { size: it.size, what: What::Root(it.root), source });
         }
+        let mut witnessed = witnessed::of_anchors(&self.anchors, &self.witnesses);
+        for place in places(state)? {
+            witnessed.extend(witnessed::beside(&place.folder, &self.witnesses, &mut sightings)?);
+        }
         for place in places(state)? {
             let by = Source::Sibling(place.name());
             log::claims(&place, |it| {
@@ -89,7 +96,7 @@ impl Verification {
         for place in places(state)? {
             logs.push(place::report(&place, &given, &sightings)?);
         }
-        Ok(self.report(&keys, logs, &sightings, &given))
+        Ok(self.report(&keys, logs, &sightings, &given, witnessed))
     }
 
     /// Verifies what was published, and nothing else: a folder with a `checkpoint`, or one that holds such folders.
@@ -101,8 +108,10 @@ impl Verification {
         let public: Vec<PublicKey> = self.keys.iter().map(|it| *it.public()).collect();
         let (deeds, mut sightings) = (Deeds::default(), self.kept());
         let given = self.given(&public, None, &deeds);
+        let mut witnessed = witnessed::of_anchors(&self.anchors, &self.witnesses);
         let mut logs = Vec::new();
         for folder in published::folders(prefix)? {
+            witnessed.extend(witnessed::beside(&folder, &self.witnesses, &mut sightings)?);
             logs.push(place::published(&folder, &given, &sightings)?);
         }
         if let [only] = logs.as_slice()
@@ -112,7 +121,7 @@ impl Verification {
             // The folder of one log says nothing of the others that an anchor may show, but for one that it replaced.
             sightings.retain(|origin| log_of(origin) == log_of(&only.origin));
         }
-        Ok(self.report(&self.keys, logs, &sightings, &given))
+        Ok(self.report(&self.keys, logs, &sightings, &given, witnessed))
     }
 
     fn given<'a>(&'a self, keys: &'a [PublicKey], state: Option<&'a Path>, deeds: &'a Deeds) -> Given<'a> {
@@ -151,7 +160,9 @@ impl Verification {
         mut logs: Vec<LogReport>,
         sightings: &Sightings,
         given: &Given<'_>,
+        witnessed: Vec<Witnessed>,
     ) -> Report {
+        let witnessed = witnessed::latest(witnessed);
         let mut findings = Vec::new();
         self.forged_anchors(keys, &mut findings);
         let gone: Vec<LogReport> = {
@@ -175,7 +186,8 @@ impl Verification {
             verdict: Verdict::Intact,
             keys: keys.iter().map(VerifyingKey::to_string).collect(),
             independent: !self.keys.is_empty(),
-            not_seen: self.not_seen(&logs),
+            not_seen: self.not_seen(&logs, &witnessed),
+            witnessed,
             logs,
             findings,
         };
@@ -198,7 +210,7 @@ impl Verification {
     }
 
     /// What stays invisible. The attack table in `SECURITY.md` says the same, case by case.
-    fn not_seen(&self, logs: &[LogReport]) -> Vec<String> {
+    fn not_seen(&self, logs: &[LogReport], witnessed: &[Witnessed]) -> Vec<String> {
         let mut not_seen = Vec::new();
         if self.keys.is_empty() {
             not_seen.push(
@@ -207,16 +219,13 @@ impl Verification {
         }
         let later: u64 = logs.iter().map(|it| it.records.saturating_sub(it.anchored)).sum();
         let attacks = "cut with their checkpoints, replaced by an older copy, or rebuilt with a stolen key";
-        if self.anchors.is_empty() && self.receipts.is_empty() {
+        if self.anchors.is_empty() && self.receipts.is_empty() && witnessed.is_empty() {
             not_seen
                 .push(format!("no anchor: records {attacks}; keep what `audit checkpoint` prints elsewhere"));
         } else if later > 0 {
             not_seen.push(format!("{later} records are younger than the anchors: these {attacks}"));
         }
-        not_seen.push(
-            "unwitnessed: nobody else has cosigned a checkpoint, so others may be shown another history"
-                .to_owned(),
-        );
+        not_seen.extend(witnessed::not_seen(&self.witnesses, logs, witnessed));
         let closed: u64 = logs.iter().map(|it| it.payloads.without_keys).sum();
         if closed > 0 {
             not_seen.push(format!("{closed} payloads, whose keys are not here"));

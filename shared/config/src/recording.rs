@@ -1,6 +1,6 @@
 //! How is the log kept, and where is it published?
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use url::Url;
 
@@ -8,7 +8,7 @@ use crate::{
     ConfigError, Secret, address,
     document::Excerpt,
     interpret::Reading,
-    table::{AuditTable, PublishTable},
+    table::{AuditTable, PublishTable, WitnessTable},
     words,
 };
 
@@ -21,8 +21,21 @@ pub struct Recording {
     pub keep_segments: Option<u32>,
     /// Where it is published beyond its own folder.
     pub publish: Option<Shelf>,
+    /// Who is asked to cosign it.
+    pub witnesses: Vec<Witness>,
+    /// How young the cosignature of some witness must be for effects to begin; none unless told.
+    pub effects_need_witness_within: Option<Duration>,
     /// Subjects that may not be erased, by all or some of their words: `agent:NAME`, `person:NAME`.
     pub hold: Vec<String>,
+}
+
+/// A witness of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// What its addresses begin with.
+    pub url: Url,
+    /// Its verifier key, as the file has it.
+    pub key: String,
 }
 
 /// Where a log is published.
@@ -64,8 +77,38 @@ impl Reading<'_, '_> {
             segment_bytes: table.segment_mib.map(|it| it << 20),
             keep_segments: table.keep_segments,
             publish: table.publish.as_ref().map(|it| self.shelf(it)).transpose()?,
+            witnesses: self.witnesses(&table.witnesses)?,
+            effects_need_witness_within: self.witness_within(table)?,
             hold: self.hold(&table.hold)?,
         })
+    }
+
+    fn witnesses(&mut self, tables: &[WitnessTable]) -> Result<Vec<Witness>, ConfigError> {
+        let mut witnesses = Vec::new();
+        for (index, table) in tables.iter().enumerate() {
+            let index = index.to_string();
+            let at = ["audit", "witnesses", &index, "url"];
+            let url = address::base(&table.url);
+            let url = url.map_err(|problem| self.document.wrong(&at, problem, Excerpt::HidesValue))?;
+            witnesses.push(Witness { url, key: table.key.clone() });
+        }
+        Ok(witnesses)
+    }
+
+    fn witness_within(&self, table: &AuditTable) -> Result<Option<Duration>, ConfigError> {
+        let Some(text) = &table.effects_need_witness_within else { return Ok(None) };
+        let wrong = |problem: &str| {
+            let path = ["audit", "effects_need_witness_within"];
+            self.document.wrong(&path, problem, Excerpt::ShowsValue)
+        };
+        if table.witnesses.is_empty() {
+            return Err(wrong("no effect could ever begin: [audit] names no witnesses"));
+        }
+        let within: Option<jiff::SignedDuration> = text.parse().ok();
+        let within = within.and_then(|it| Duration::try_from(it).ok());
+        let bounds = Duration::from_secs(10)..=Duration::from_secs(7 * 24 * 3600);
+        let within = within.filter(|it| bounds.contains(it));
+        within.map(Some).ok_or_else(|| wrong("expected 10 seconds to 7 days, e.g. `10m`"))
     }
 
     /// Refuses what could never be a subject: a hold that holds nobody would be noticed too late.

@@ -95,8 +95,23 @@ pub(crate) struct AuditTable {
     pub publish: Option<PublishTable>,
     /// Verifier keys that `bailiwick audit verify` goes by, as a start prints them.
     pub keys: Vec<String>,
+    /// Who cosigns the log, run by another administrator; `bailiwick audit verify` goes by these keys too.
+    pub witnesses: Vec<WitnessTable>,
+    /// How young the cosignature of some witness must be for effects to begin, e.g. `10m`: 10 s to 7 days.
+    pub effects_need_witness_within: Option<String>,
     /// Subjects that `bailiwick audit erase` refuses, by all or some of their words, e.g. `["person:alice"]`.
     pub hold: Vec<String>,
+}
+
+/// A witness of the log: any that speaks C2SP tlog-witness, such as `bailiwick witness`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+#[schemars(rename = "Witness")]
+pub(crate) struct WitnessTable {
+    /// Its submission prefix, e.g. `https://witness.example.com`.
+    pub url: String,
+    /// Its verifier key, as `bailiwick witness` prints it: `name+id+base64`.
+    pub key: String,
 }
 
 /// Where the log is published: tiles and checkpoints, and no payloads.

@@ -298,6 +298,22 @@ proptest! {
 }
 
 #[test]
+fn a_demand_that_no_witness_could_meet_is_refused() {
+    let demand = |more: &str, within: &str| {
+        estate().load_text(&format!("[audit]\n{more}effects_need_witness_within = \"{within}\"\n"))
+    };
+    let witness = "witnesses = [{ url = \"https://w.example.com\", key = \"k\" }]\n";
+    assert!(demand("", "10m").expect_err("nobody cosigns").contains("names no witnesses"));
+    for within in ["", "10", "9s", "-10m", "8d", "soon"] {
+        let error = demand(witness, within).expect_err("no duration that fits");
+        assert!(error.contains("10 seconds to 7 days"), "{within}: {error}");
+    }
+    assert!(demand(witness, "10m").is_ok() && demand(witness, "7 days").is_ok());
+    let secret = witness.replace("https://", "https://u:hunter2@");
+    assert!(!demand(&secret, "10m").expect_err("a password in an address").contains("hunter2"));
+}
+
+#[test]
 fn a_deeply_nested_file_is_refused_and_overflows_nothing() {
     let it = estate();
     assert!(it.load_text(&format!("a = {}", "[".repeat(100_000))).is_err());

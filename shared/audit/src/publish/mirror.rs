@@ -19,8 +19,8 @@ pub(super) struct Mirror {
     key: PublicKey,
     source: Folder,
     target: Arc<dyn Target>,
-    /// Size and tag of the checkpoint there; none before it was looked at and after a failure.
-    there: Option<(u64, Option<String>)>,
+    /// The checkpoint there, its size and its tag; none before it was looked at and after a failure.
+    there: Option<(Vec<u8>, u64, Option<String>)>,
     /// Partial files that this process has put there and that are not full yet.
     partials: Vec<(Part, u64, String)>,
 }
@@ -41,12 +41,13 @@ impl Mirror {
     /// Puts there what the log's own folder has.
     pub(super) fn follow(&mut self) -> Result<u64, Failure> {
         let (note, here) = self.here()?;
-        let (before, tag) = match self.there.take() {
+        let (old, before, tag) = match self.there.take() {
             Some(it) => it,
             None => self.look(&here)?,
         };
-        if before == here.size {
-            self.there = Some((before, tag));
+        // Witnesses' lines may have come since, or be of an older checkpoint.
+        if before == here.size && (old == note || old.len() > note.len()) {
+            self.there = Some((old, before, tag));
             return Ok(before);
         }
         for (part, number) in tiles::full(before, here.size) {
@@ -61,7 +62,7 @@ impl Mirror {
             // Whoever it was: the next look tells whether it is this history.
             return Err(TargetError("another writer published there meanwhile".to_owned()).into());
         };
-        self.there = Some((here.size, Some(tag)));
+        self.there = Some((note, here.size, Some(tag)));
         self.clear(here.size);
         Ok(here.size)
     }
@@ -76,8 +77,8 @@ impl Mirror {
     }
 
     /// What stands there, if it is a prefix of this log.
-    fn look(&self, here: &Checkpoint) -> Result<(u64, Option<String>), Failure> {
-        let Some(stored) = self.target.read(&self.at(CHECKPOINT))? else { return Ok((0, None)) };
+    fn look(&self, here: &Checkpoint) -> Result<(Vec<u8>, u64, Option<String>), Failure> {
+        let Some(stored) = self.target.read(&self.at(CHECKPOINT))? else { return Ok((Vec::new(), 0, None)) };
         let diverged = |problem: String| Failure::Diverged(format!("{}: {problem}", self.at(CHECKPOINT)));
         let there = Checkpoint::open(&stored.bytes, &[self.key]).ok().filter(|it| it.origin == self.origin);
         let there = there.ok_or_else(|| diverged("a checkpoint that this log did not sign".to_owned()))?;
@@ -87,7 +88,7 @@ impl Mirror {
         if self.root_at(there.size, here.size)? != there.root {
             return Err(diverged(format!("other records up to {}: another writer has this key", there.size)));
         }
-        Ok((there.size, Some(stored.tag)))
+        Ok((stored.bytes, there.size, Some(stored.tag)))
     }
 
     /// The root over the first records of this log.

@@ -3,7 +3,7 @@
 
 use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How a publisher shall end.
@@ -57,10 +57,27 @@ impl<T> News<T> {
 
     /// Sleeps until there is something, and then for a while, so that what follows closely comes with it. An end wakes.
     pub(super) fn wait(&self, pause: Duration) -> (Option<T>, Option<Ending>) {
+        self.wait_at_most(pause, None)
+    }
+
+    /// The same, with nothing after so long without news.
+    pub(super) fn wait_at_most(
+        &self,
+        pause: Duration,
+        longest: Option<Duration>,
+    ) -> (Option<T>, Option<Ending>) {
+        let deadline = longest.map(|it| Instant::now() + it);
         let mut desk = self.desk();
         while desk.latest.is_none() && desk.ending.is_none() {
             desk.sleeping = true;
-            desk = self.changed.wait(desk).unwrap_or_else(PoisonError::into_inner);
+            desk = match deadline.map(|it| it.saturating_duration_since(Instant::now())) {
+                Some(Duration::ZERO) => break,
+                Some(left) => {
+                    let waited = self.changed.wait_timeout(desk, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.changed.wait(desk).unwrap_or_else(PoisonError::into_inner),
+            };
         }
         desk.sleeping = false;
         let ended = self.changed.wait_timeout_while(desk, pause, |it| it.ending.is_none());

@@ -1,11 +1,11 @@
 //! What is published, and in which order? Tiles and bundles first, synced, then the checkpoint that needs them: from the
 //! journal, as far as it is durable, and again from the journal whatever was cut off.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::PoisonError};
 
 use ed25519_dalek::VerifyingKey as PublicKey;
 
-use super::{CHECKPOINT, Failure, PAYLOADS, Subject, TLOG, folder::Folder, prune};
+use super::{CHECKPOINT, Desk, Failure, PAYLOADS, Subject, TLOG, folder::Folder, prune};
 use crate::{
     AuditError,
     frame::Kind,
@@ -28,12 +28,14 @@ pub(super) struct Publisher {
     pub(super) keep_segments: Option<u32>,
     pub(super) tlog: Folder,
     pub(super) payloads: Folder,
+    /// Witnesses' lines are added to the checkpoint by others.
+    desk: Desk,
     /// What stands there, and where the journal goes on; none before it was looked at and after a failure.
     edge: Option<(Edge, Position)>,
 }
 
 impl Publisher {
-    pub(super) fn new(subject: &Subject<'_>, keep_segments: Option<u32>) -> Publisher {
+    pub(super) fn new(subject: &Subject<'_>, keep_segments: Option<u32>, desk: Desk) -> Publisher {
         Publisher {
             log: subject.log.clone(),
             folder: subject.folder.to_owned(),
@@ -43,6 +45,7 @@ impl Publisher {
             keep_segments,
             tlog: Folder::new(&subject.folder.join(TLOG)),
             payloads: Folder::private(&subject.folder.join(PAYLOADS)),
+            desk,
             edge: None,
         }
     }
@@ -106,7 +109,10 @@ impl Publisher {
         self.tlog.settle(staged)?;
         staged.clear();
         // Last, because it says that all of the others are there.
-        self.tlog.put(CHECKPOINT, &note)?;
+        {
+            let _writes = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+            self.tlog.put(CHECKPOINT, &note)?;
+        }
         self.clear(before, edge.size())?;
         Ok((edge, walk.position()))
     }

@@ -77,7 +77,7 @@ fn with_subject<T>(state: &Path, then: impl FnOnce(Subject<'_>) -> T) -> T {
 
 /// A publisher whose disk takes so many steps.
 fn publisher(state: &Path, keep: Option<u32>, steps: i64) -> Publisher {
-    let mut it = with_subject(state, |it| Publisher::new(&it, keep));
+    let mut it = with_subject(state, |it| Publisher::new(&it, keep, Desk::default()));
     let steps = Arc::new(AtomicI64::new(steps));
     it.tlog.steps = Some(steps.clone());
     it.payloads.steps = Some(steps);

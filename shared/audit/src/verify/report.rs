@@ -4,6 +4,9 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
+use super::log_of;
+use crate::Witnessed;
+
 /// What a verification found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -15,6 +18,9 @@ pub struct Report {
     pub independent: bool,
     /// Every log, in order; one that others have seen and that is gone stands here with no records.
     pub logs: Vec<LogReport>,
+    /// The last head of each log that each witness has cosigned.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub witnessed: Vec<Witnessed>,
     /// What concerns more than one log.
     pub findings: Vec<String>,
     /// What this verification can not see, whatever its verdict.
@@ -171,6 +177,10 @@ impl fmt::Display for Report {
             writeln!(out, "  key {key}{found}")?;
         }
         self.logs.iter().try_for_each(|it| it.fmt(out))?;
+        for it in &self.witnessed {
+            let Witnessed { origin, size, time, by } = it;
+            writeln!(out, "  {}: witnessed up to {size} records at {time} by {by}", log_of(origin))?;
+        }
         self.findings.iter().try_for_each(|it| writeln!(out, "  finding: {it}"))?;
         self.not_seen.iter().try_for_each(|it| writeln!(out, "  not seen: {it}"))
     }

@@ -15,6 +15,8 @@ pub(crate) enum Source {
     Anchor(String),
     /// A receipt that was kept elsewhere: the name of its file.
     Receipt(String),
+    /// A head that a witness cosigned: the witness.
+    Witness(String),
     /// Records of another log: its name.
     Sibling(String),
     /// The head beside the journal.
@@ -53,7 +55,7 @@ pub(crate) struct Sightings {
 impl Source {
     /// Whether it was kept where whoever writes the log can not change it; that is up to who kept it.
     pub(crate) fn is_kept_elsewhere(&self) -> bool {
-        matches!(self, Source::Anchor(_) | Source::Receipt(_))
+        matches!(self, Source::Anchor(_) | Source::Receipt(_) | Source::Witness(_))
     }
 }
 
@@ -62,6 +64,7 @@ impl fmt::Display for Source {
         match self {
             Source::Anchor(name) => write!(out, "anchor {name}"),
             Source::Receipt(name) => write!(out, "receipt {name}"),
+            Source::Witness(name) => write!(out, "witness {name}"),
             Source::Sibling(name) => write!(out, "log {name}"),
             Source::Head => write!(out, "the head beside it"),
             Source::Published => write!(out, "its published checkpoint"),

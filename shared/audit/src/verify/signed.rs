@@ -67,7 +67,7 @@ pub(crate) fn claim(note: &[u8]) -> Option<Signed> {
 }
 
 /// The text, its last line feed included, and the lines of signatures.
-fn parts(note: &[u8]) -> Option<(&str, &str)> {
+pub(crate) fn parts(note: &[u8]) -> Option<(&str, &str)> {
     if note.len() > NOTE_BYTES_MAX {
         return None;
     }
@@ -95,7 +95,7 @@ fn body(text: &str) -> Option<Signed> {
 }
 
 /// Name, key id and signature of one line.
-fn signature(line: &str) -> Option<(&str, [u8; 4], Vec<u8>)> {
+pub(crate) fn signature(line: &str) -> Option<(&str, [u8; 4], Vec<u8>)> {
     let (name, encoded) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
     if name.is_empty() || name.contains(|it: char| it.is_whitespace() || it == '+') {
         return None;
