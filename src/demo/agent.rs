@@ -45,6 +45,7 @@ impl<'a> Agent<'a> {
             step.expect(!tools.is_empty(), "tools", "none")?;
             agent.tools.extend(tools);
         }
+        step.line(Tone::Quiet, "# is where a call stands in its server's log; times are UTC");
         agent.teller.tell(step).await?;
         Ok(agent)
     }

@@ -18,25 +18,30 @@ impl Agent<'_> {
     /// Step: the authority over everything in reach.
     pub(super) async fn what_may_i_do(&mut self) -> anyhow::Result<()> {
         let mut step = Step::new("authority", "What may I do here?");
-        let (mut standings, mut tools) = (Vec::new(), Vec::new());
+        let mut found = Vec::new();
         for server in Server::ALL {
             let answer = self.read(&mut step, server, "show_authority", json!({})).await?;
             for row in rows(&answer) {
-                let [standing, rule, forward] = ["standing", "rule", "way_forward"].map(|it| cell(&row, it));
-                let named = cell(&row, "tools");
-                if tools.contains(&(standing.clone(), named.clone())) {
-                    continue;
+                let [standing, named, rule, forward] =
+                    ["standing", "tools", "rule", "way_forward"].map(|it| cell(&row, it));
+                // What only reads needs no word of its own.
+                let entry = (standing, named.replace(" (read)", ""), rule, forward);
+                if !found.contains(&entry) {
+                    found.push(entry);
                 }
-                let tone = if standing == "allowed" { Tone::Good } else { Tone::Key };
-                step.line(tone, format!("{standing:<8}  {named}"));
-                if !forward.is_empty() {
-                    step.line(Tone::Quiet, format!("          {forward} ({rule})"));
-                }
-                tools.push((standing.clone(), named));
-                standings.push(standing);
             }
         }
-        let both = standings.iter().any(|it| it == "allowed") && standings.iter().any(|it| it != "allowed");
+        // `allowed`, `asks`, `denied`: from the most that it may to the least.
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        for (standing, named, rule, forward) in &found {
+            let tone = if standing == "allowed" { Tone::Good } else { Tone::Key };
+            step.line(tone, format!("{standing:<8}  {named}"));
+            if !forward.is_empty() {
+                step.line(Tone::Quiet, format!("          {forward} ({rule})"));
+            }
+        }
+        let standings: Vec<&str> = found.iter().map(|it| it.0.as_str()).collect();
+        let both = standings.contains(&"allowed") && standings.iter().any(|it| *it != "allowed");
         step.expect(both, "something allowed and something that is not", standings.join(", "))?;
         step.found(json!({ "standings": standings }));
         self.teller.tell(step).await

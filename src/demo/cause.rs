@@ -43,7 +43,10 @@ pub(super) fn first<'a>(moved: &'a [Moved], calls: &[(String, String)]) -> Optio
                 (Nature::Trouble, Nature::Load) => effect.after < effect.before || is_called(&effect.place),
             }
     };
-    let unexplained = moved.iter().filter(|it| !moved.iter().any(|other| explains(other, it)));
+    // More requests inside come from those who call, who may only be trying again: a place that somebody calls is not
+    // where requests began to move.
+    let own = moved.iter().filter(|it| it.nature == Nature::Trouble || !is_called(&it.place));
+    let unexplained = own.filter(|it| !moved.iter().any(|other| explains(other, it)));
     let earliest = |it: &&Moved| (it.onset, std::cmp::Reverse((it.relative() * 1_000.0) as u64));
     unexplained.min_by_key(earliest).or_else(|| moved.iter().min_by_key(|it| it.onset))
 }
@@ -97,7 +100,12 @@ impl Agent<'_> {
         for server in crate::family::Server::ALL {
             let own = self.receipts.iter().filter(|it| it.0 == server).map(|it| format!("#{}", it.1));
             let own: Vec<String> = own.collect();
-            step.line(Tone::Quiet, format!("receipts: {} {}", server.word(), own.join(" ")));
+            // Indexes of one agent's calls only rise.
+            let shown = match &own[..] {
+                [first, .., last] => format!("{first} to {last}"),
+                few => few.concat(),
+            };
+            step.line(Tone::Quiet, format!("receipts: {} {shown}", server.word()));
             receipts.push(json!({ "server": server.word(), "indexes": own }));
         }
         step.expect(!self.receipts.is_empty(), "receipts", "none")?;

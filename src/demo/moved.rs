@@ -59,6 +59,8 @@ const STEP_S: i64 = 90;
 const SHOWN: usize = 6;
 /// Points that a movement has to last.
 const LASTS: usize = 3;
+/// Points right after its beginning of which most are away too: a spike shortly before is not its beginning.
+const SOON: usize = 5;
 
 const MEASURES: [Measure; 8] = [
     Measure {
@@ -145,7 +147,7 @@ impl Agent<'_> {
             step.line(Tone::Fact, it.told());
         }
         if moved.len() > SHOWN + 1 {
-            step.line(Tone::Quiet, format!("and {} more, all of it later", moved.len() - SHOWN - 1));
+            step.line(Tone::Quiet, format!("and {} more", moved.len() - SHOWN - 1));
         }
         step.found(json!({ "moved": moved.len(), "first": { "place": first.place, "what": first.what, "onset": first.onset } }));
         self.teller.tell(step).await?;
@@ -199,7 +201,11 @@ fn onset(points: &[f64], (least, part): (f64, f64)) -> Option<(usize, f64, f64)>
     let lasts = |at: &usize| {
         let rest: Vec<&f64> = points[*at..].iter().filter(|it| it.is_finite()).collect();
         let away = rest.iter().filter(|it| is_away(it)).count();
-        is_away(&points[*at]) && rest.len() >= LASTS && away * 10 >= rest.len() * 8
+        let soon = rest.iter().take(SOON).filter(|it| is_away(it)).count();
+        is_away(&points[*at])
+            && rest.len() >= LASTS
+            && away * 10 >= rest.len() * 8
+            && soon * 10 > rest.len().min(SOON) * 7
     };
     let mut at = (points.len() / 3..points.len()).find(lasts)?;
     // Where it left what is usual, not only where it was far away.
@@ -237,6 +243,10 @@ mod tests {
         over.extend([9.0; 5]);
         over.extend([1.0; 20]);
         assert_eq!(onset(&over, (0.1, 0.2)), None);
+        let mut spike = vec![1.0; 33];
+        spike[28] = 9.0;
+        spike.extend([5.0; 20]);
+        assert_eq!(onset(&spike, (0.1, 0.2)), Some((33, 1.0, 5.0)), "a spike shortly before");
         assert_eq!(onset(&[f64::NAN; 9], (0.1, 0.2)), None);
         assert_eq!(onset(&[], (0.1, 0.2)), None);
     }

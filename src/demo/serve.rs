@@ -23,15 +23,15 @@ pub(super) async fn until_interrupted(plan: Plan, folder: Option<&Path>) -> anyh
     ensure!(!taken, "{} is not empty; name a new folder", folder.display());
     let stage = Stage::set(folder, plan, None).await?;
     write(&stage)?;
-    let place = stage.folder().display();
+    let (place, program) = (stage.folder().display(), stage.program().display());
     say::line(&format!(
         "a small production runs here until ctrl-c (seed {}).\n\n  \
          cd {place}\n  \
          claude                  # Claude Code reads .mcp.json; Cursor reads .cursor/mcp.json\n\n\
          A first prompt:\n\n  {PROMPT}\n\n\
          By hand:\n\n  \
-         bailiwick call observability list_alerts --config {place}/bailiwick.toml\n  \
-         bailiwick audit tail --config {place}/bailiwick.toml",
+         {program} call observability list_alerts --config {place}/bailiwick.toml\n  \
+         {program} audit tail --config {place}/bailiwick.toml",
         plan.seed()
     ))?;
     interrupted().await

@@ -142,8 +142,9 @@ impl Teller {
             ("bailiwick init".to_owned(), "your own systems: see README.md"),
         ];
         for (command, what) in &commands {
-            step.line(Tone::Fact, format!("{command:<32}  {what}"));
+            step.line(Tone::Fact, format!("{command:<40}  {what}"));
         }
+        step.line(Tone::Quiet, "not installed yet: `cargo run --release --` stands for `bailiwick`");
         step.found(json!(commands.map(|it| it.0)));
         self.tell(step).await
     }
