@@ -16,6 +16,7 @@ mod say;
 mod serve;
 mod tools;
 mod trust;
+mod witness;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -57,6 +58,7 @@ enum Command {
     Trust(trust::Trust),
     Init(init::Init),
     Doctor(doctor::Doctor),
+    Witness(witness::Witness),
     #[cfg(feature = "demo")]
     Demo(demo::Demo),
 }
@@ -89,6 +91,7 @@ fn main() -> ExitCode {
         Command::Trust(it) => trust::run(&it, config),
         Command::Init(it) => init::run(&it, config),
         Command::Doctor(it) => doctor::run(&it, config),
+        Command::Witness(it) => witness::run(it),
         #[cfg(feature = "demo")]
         Command::Demo(it) => demo::run(&it),
     };

@@ -75,6 +75,10 @@ pub(crate) fn options(config: &Config) -> anyhow::Result<audit::Options> {
         audit::Options { version: env!("CARGO_PKG_VERSION").to_owned(), ..audit::Options::default() };
     options.segment_bytes = recording.segment_bytes.unwrap_or(options.segment_bytes);
     options.publishing.keep_segments = recording.keep_segments;
+    options.publishing.effects_need_witness_within = recording.effects_need_witness_within;
+    for it in &recording.witnesses {
+        options.publishing.witnesses.push(Arc::new(crate::witness::Asked::open(it)?));
+    }
     if let Some(shelf) = &recording.publish {
         options.publishing.targets.push(target(shelf)?);
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use audit::{Anchor, BadProof, KeptReceipt, Verification, VerifyingKey};
+use audit::{Anchor, BadProof, KeptReceipt, Verification, VerifyingKey, WitnessKey};
 use clap::Args;
 use config::Config;
 use policy::{Policy, Scope, Setup, Source};
@@ -26,6 +26,9 @@ pub(super) struct Verify {
     /// Receipts kept elsewhere: JSON, as in the results of calls
     #[arg(long = "receipt", value_name = "FILE")]
     receipts: Vec<PathBuf>,
+    /// Key of a witness, besides those under [audit] witnesses: what it cosigned counts as kept elsewhere
+    #[arg(long = "witness", value_name = "VKEY")]
+    witnesses: Vec<String>,
     /// Policies that may have decided: a bailiwick.toml, its folder, or a .cedar file
     #[arg(long = "policy", value_name = "PATH")]
     policies: Vec<PathBuf>,
@@ -65,7 +68,11 @@ fn verification(config: &Config, verify: &Verify) -> anyhow::Result<Result<Verif
         Ok(keys) => keys,
         Err(problem) => return Ok(Err(problem)),
     };
-    let mut it = Verification { keys, ..Verification::default() };
+    let witnesses = match witnesses(config, &verify.witnesses) {
+        Ok(witnesses) => witnesses,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    let mut it = Verification { keys, witnesses, ..Verification::default() };
     for path in &verify.anchors {
         match anchor(path)? {
             Ok(anchor) => it.anchors.push(anchor),
@@ -90,6 +97,20 @@ pub(super) fn keys(config: &Config, given: &[String]) -> Result<Vec<VerifyingKey
     let (place, given) =
         if given.is_empty() { ("[audit] keys", &config.audit_keys[..]) } else { ("--key", given) };
     given.iter().map(|it| it.trim().parse().map_err(|error| format!("{place}: {error}"))).collect()
+}
+
+/// Keys of witnesses from the command line and from the configuration.
+fn witnesses(config: &Config, given: &[String]) -> Result<Vec<WitnessKey>, String> {
+    let given = given.iter().map(|it| ("--witness", it));
+    let configured = config.recording.witnesses.iter().map(|it| ("[audit] witnesses", &it.key));
+    let mut keys: Vec<WitnessKey> = Vec::new();
+    for (place, text) in given.chain(configured) {
+        let key = text.parse().map_err(|error| format!("{place}: {error}"))?;
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
 }
 
 /// Reads checkpoints that were kept.
