@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Mutex,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -155,6 +156,42 @@ fn without_a_terminal_there_is_no_colour_and_no_waiting() {
     let ended = demo(&["--seed", SEED]).expect(0);
     assert!(!ended.stdout.contains('\u{1b}'), "{}", ended.stdout);
     assert!(ended.stdout.contains("bailiwick demo --serve"), "it says what to do next: {}", ended.stdout);
+}
+
+const WALL_MAX: Duration = Duration::from_secs(60);
+const MEMORY_MAX_KB: u64 = 400 * 1024;
+
+/// Most memory that each process ever used, by its id: of this one and of all that it started and that still run.
+fn peaks_kb(process: u32, peaks: &mut BTreeMap<u32, u64>) {
+    let read = |name: &str| fs::read_to_string(format!("/proc/{process}/{name}")).unwrap_or_default();
+    let status = read("status");
+    let peak =
+        status.lines().find_map(|it| it.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+    if let Some(peak) = peak {
+        peaks.insert(process, peak);
+    }
+    // Children belong to the thread that started them.
+    for thread in fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten() {
+        let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        children.split_whitespace().filter_map(|it| it.parse().ok()).for_each(|it| peaks_kb(it, peaks));
+    }
+}
+
+/// All peaks together, as if they fell on one moment: never less than what is used.
+#[test]
+fn it_takes_less_than_a_minute_and_400_mb() {
+    let (home, mut peaks) = (home(), BTreeMap::new());
+    let started = Instant::now();
+    let mut command = home.command(["demo", "--json", "--seed", SEED]);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("the binary starts");
+    let ended = wait_until("the demo to end", WALL_MAX, || {
+        peaks_kb(child.id(), &mut peaks);
+        child.try_wait().expect("our own child")
+    });
+    let (took, memory) = (started.elapsed(), peaks.values().sum::<u64>());
+    println!("{:.1} s, {} MB in {} processes", took.as_secs_f64(), memory / 1024, peaks.len());
+    assert!(ended.success() && peaks.len() >= 3, "the demo and two servers at least: {peaks:?}");
+    assert!(memory < MEMORY_MAX_KB, "{memory} kB: {peaks:?}");
 }
 
 /// Where the README shows what the demo says.
