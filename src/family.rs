@@ -178,17 +178,4 @@ mod tests {
             assert!(total <= tokens_max && offered.len() <= tools_max, "{}", profile.word());
         }
     }
-
-    #[test]
-    fn what_a_server_is_for_is_said_in_the_characters_that_every_client_shows() {
-        for server in Server::ALL {
-            let purpose = server.purpose();
-            assert!(purpose.chars().count() <= 250, "{} characters: {purpose}", purpose.chars().count());
-            for tool in
-                definitions(&[server], Profile::Default).iter().filter(|it| it.name != "show_authority")
-            {
-                assert!(purpose.contains(tool.name), "{} is not named: {purpose}", tool.name);
-            }
-        }
-    }
 }

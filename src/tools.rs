@@ -45,14 +45,20 @@ pub(crate) fn run(arguments: &Tools) -> anyhow::Result<ExitCode> {
         costs.push((tool.profile, cost));
         let tokens = if arguments.tokens { format!("{cost:>5}  ") } else { String::new() };
         let outside = if tool.profile == Profile::Default { "" } else { "(only with --profile all) " };
-        say::line(&format!("{tokens}{server:<14} {:<17} {:<9} {outside}{first}", tool.name, tool.effect.word()))?;
+        say::line(&format!(
+            "{tokens}{server:<14} {:<17} {:<9} {outside}{first}",
+            tool.name,
+            tool.effect.word()
+        ))?;
     }
     if arguments.tokens {
         for profile in [Profile::Default, Profile::All] {
-            let offered: Vec<u64> =
-                costs.iter().filter(|it| profile.offers(it.0)).map(|it| it.1).collect();
+            let offered: Vec<u64> = costs.iter().filter(|it| profile.offers(it.0)).map(|it| it.1).collect();
             let (total, count) = (offered.iter().sum::<u64>(), offered.len());
-            say::line(&format!("{total:>5}  at most, for the {count} definitions of profile {}", profile.word()))?;
+            say::line(&format!(
+                "{total:>5}  at most, for the {count} definitions of profile {}",
+                profile.word()
+            ))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -294,7 +294,8 @@ fn every_answer_of_every_tool_fits_the_schema_that_clients_got() {
         if answer.is_error() {
             assert_valid("a refusal", &schema(&tool, "outputSchema"), &answer.structured());
             let word = answer.structured()["error"].clone();
-            let missing = word == "not_found" || word == "invalid_argument" && answer.text().contains("no file");
+            let missing =
+                word == "not_found" || word == "invalid_argument" && answer.text().contains("no file");
             assert!(missing, "{tool} {arguments}: {}", answer.text());
             continue;
         }

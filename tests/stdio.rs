@@ -30,7 +30,8 @@ fn every_generation_of_the_protocol_lists_and_calls() {
         let tools = session.request("tools/list", json!({})).result();
         let names: Vec<&str> =
             tools["tools"].as_array().expect("a list").iter().filter_map(|it| it["name"].as_str()).collect();
-        let code = ["list_commits", "read_file", "search_code", "compare_revisions", "trace_lines", "find_owners"];
+        let code =
+            ["list_commits", "read_file", "search_code", "compare_revisions", "trace_lines", "find_owners"];
         assert_eq!(names, [code.as_slice(), &["show_authority"]].concat(), "{version:?}");
         let answer =
             session.call("list_commits", json!({ "window": "2026-01-01T00:00:00Z/2026-03-01T00:00:00Z" }));

@@ -65,7 +65,7 @@ impl Scale {
         let units = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")];
         let (unit, letter) = units.into_iter().find(|it| greatest >= it.0).unwrap_or((1.0, ""));
         let written = |value: f64| {
-            if greatest >= 1e15 || greatest < 1e-4 {
+            if !(1e-4..1e15).contains(&greatest) {
                 return format!("{value:.1e}");
             }
             #[expect(clippy::cast_possible_truncation, reason = "saturates, and is bounded next")]
