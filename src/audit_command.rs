@@ -27,7 +27,12 @@ use crate::{USAGE, open};
                         bailiwick audit checkpoint > kept-elsewhere.checkpoint\n  \
                         bailiwick audit verify --key \"$(cat kept-elsewhere.vkey)\" --anchor kept-elsewhere.checkpoint\n  \
                         bailiwick audit prove observability/0:17 > 17.tlog-proof\n  \
-                        bailiwick audit verify --proof 17.tlog-proof --key \"$(cat kept-elsewhere.vkey)\"")]
+                        bailiwick audit verify --proof 17.tlog-proof --key \"$(cat kept-elsewhere.vkey)\"\n  \
+                        bailiwick audit export --format ocsf --since 1d\n  \
+                        bailiwick audit reconcile --system kubernetes --file audit.jsonl --identity bailiwick\n  \
+                        bailiwick audit erase --subject 'agent:claude-code person:alice'\n  \
+                        bailiwick audit rotate\n  \
+                        bailiwick audit accept-loss --log code/0 --reason 'the disk broke'")]
 pub(crate) struct Audit {
     #[command(subcommand)]
     command: AuditCommand,

@@ -28,7 +28,7 @@ fn the_python_client_lists_calls_and_understands_refusals() {
     command.arg(script).arg(serve.get_program()).args(serve.get_args());
     command.env_clear().envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let said = cli::run(&mut command, b"").expect(0).json();
-    assert_eq!(said["tools"].as_array().map(Vec::len), Some(6), "{said}");
+    assert_eq!(said["tools"].as_array().map(Vec::len), Some(16), "{said}");
     let done = &said["done"];
     assert_eq!(done["isError"], false, "{done}");
     assert!(done["structuredContent"]["rows"].as_array().is_some_and(|it| !it.is_empty()), "{done}");

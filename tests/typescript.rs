@@ -73,7 +73,19 @@ impl World {
 
     fn inspect(&self, arguments: &[&str]) -> Ended {
         let inspector = modules().join("@modelcontextprotocol/inspector/clients/launcher/build/index.js");
-        cli::run(&mut self.node(&inspector, &["--cli"], arguments), b"")
+        // The inspector hands a server nothing of its own environment but a few variables.
+        let serve = self.home.command(["serve", "code", "observability"]);
+        let mut script = String::from("#!/bin/sh\n");
+        for (name, value) in
+            serve.get_envs().filter_map(|(name, value)| Some((name.to_str()?, value?.to_str()?)))
+        {
+            script.push_str(&format!("export {name}='{value}'\n"));
+        }
+        script.push_str("exec \"$@\"\n");
+        let program = self.home.path().join("serve.sh");
+        fs::write(&program, script).expect("a temporary folder is writable");
+        let program = program.to_str().expect("a temporary folder has a plain name");
+        cli::run(&mut self.node(&inspector, &["--cli", "/bin/sh", program], arguments), b"")
     }
 }
 

@@ -104,7 +104,8 @@ impl Reading<'_, '_> {
         if table.witnesses.is_empty() {
             return Err(wrong("no effect could ever begin: [audit] names no witnesses"));
         }
-        let within: Option<jiff::SignedDuration> = text.parse().ok();
+        let span: Option<jiff::Span> = text.parse().ok();
+        let within = span.and_then(|it| it.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok());
         let within = within.and_then(|it| Duration::try_from(it).ok());
         let bounds = Duration::from_secs(10)..=Duration::from_secs(7 * 24 * 3600);
         let within = within.filter(|it| bounds.contains(it));

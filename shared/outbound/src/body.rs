@@ -7,6 +7,8 @@ use serde::de::DeserializeOwned;
 pub const ANSWER_BYTES_MAX: usize = 32 << 20;
 /// Most bytes of an answer that reports an error; of it, [`crate::failure`] shows a line.
 pub(crate) const ERROR_BYTES_MAX: usize = 64 << 10;
+/// How much is gathered in one piece.
+const PIECE_BYTES: usize = 256 << 10;
 /// Parsing more than this would hold up the other calls on the thread.
 const INLINE_BYTES_MAX: usize = 1 << 20;
 
@@ -39,12 +41,20 @@ pub(crate) async fn read(response: &mut reqwest::Response, most: usize) -> Resul
     if told > most as u64 {
         return Err(BadBody::TooLong);
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(told).unwrap_or(0));
+    // Put together at the end: a buffer that grows is there twice each time it does, and a chunk holds the buffer that it
+    // was read into.
+    let (mut pieces, mut length) = (vec![Vec::new()], 0);
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if bytes.len() + chunk.len() > most => return Err(BadBody::TooLong),
-            Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
-            Ok(None) => return Ok(bytes),
+            Ok(Some(chunk)) if length + chunk.len() > most => return Err(BadBody::TooLong),
+            Ok(Some(chunk)) => {
+                length += chunk.len();
+                match pieces.last_mut() {
+                    Some(last) if last.len() + chunk.len() <= PIECE_BYTES => last.extend_from_slice(&chunk),
+                    _ => pieces.push(chunk.to_vec()),
+                }
+            }
+            Ok(None) => return Ok(pieces.concat()),
             Err(error) if error.is_decode() => return Err(BadBody::Broken("it does not decompress")),
             Err(_) => return Err(BadBody::Broken("the connection was closed")),
         }
