@@ -63,11 +63,6 @@ enum Command {
     Demo(demo::Demo),
 }
 
-/// A call makes many small things that live shortly, and what one thread makes another lets go: twice as fast as the
-/// system's.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Exit code for bad usage or arguments; clap uses it too.
 const USAGE: u8 = 2;
 /// Exit code for a server that cannot be used: configuration, policy or log.
