@@ -12,6 +12,7 @@ use testkit::{
     DEADLINE,
     backends::{Alertmanager, Behaviour, History, Prometheus, Recorder},
     cli::Home,
+    free_address,
     mcp::{Session, Version},
     wait_until,
 };
@@ -98,13 +99,12 @@ fn every_way_to_fail_has_its_word_is_recorded_and_ends_nothing() {
 
 #[test]
 fn a_system_that_is_down_is_named_and_asked_again_when_it_is_back() {
-    let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-    let address = taken.local_addr().expect("a bound socket has an address");
-    drop(taken);
-    for (kind, tool, arguments) in [
-        ("prometheus", "query_metrics", json!({ "query": "up" })),
-        ("alertmanager", "list_alerts", json!({})),
+    let (metrics, alerts) = (one_series(), Alertmanager::start(Alertmanager::CONFIG));
+    for (kind, behind, tool, arguments) in [
+        ("prometheus", metrics.address(), "query_metrics", json!({ "query": "up" })),
+        ("alertmanager", alerts.address(), "list_alerts", json!({})),
     ] {
+        let address = free_address();
         let home = home(kind, &format!("http://{address}"));
         let mut session = serve(&home);
         let (structured, text) = refused(&mut session, tool, arguments.clone());
@@ -112,6 +112,9 @@ fn a_system_that_is_down_is_named_and_asked_again_when_it_is_back() {
         assert!(text.contains("prod") && text.contains("connection refused"), "{text}");
         let ended = home.call("observability", tool, &arguments).expect(1);
         assert!(ended.stderr.contains("connection refused"), "{}", ended.stderr);
+        assert_eq!(failed(&home), 2);
+        let _back = Recorder::at(address, behind);
+        answers(&mut session, tool, arguments);
         assert_eq!(failed(&home), 2);
     }
 }

@@ -1,13 +1,13 @@
 //! What a newcomer copies works: the example configuration, the shipped policies, set-up, and every `--help`.
 
-use std::{fs, net::TcpListener, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use serde_json::{Value, json};
 use testkit::{
     assert_valid,
     backends::{GitRepository, History, Prometheus},
     cli::{Ended, Home},
-    problems,
+    free_address, problems,
 };
 
 fn home() -> Home {
@@ -136,9 +136,7 @@ fn init_leaves_a_file_alone_that_it_does_not_understand() {
 #[test]
 fn doctor_says_by_its_exit_code_what_is_broken() {
     let live = Prometheus::start(History::new().gauge("up", r#"job="app""#, [(Prometheus::now(), 1.0)]));
-    let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-    let dead = format!("http://{}", taken.local_addr().expect("a bound socket has an address"));
-    drop(taken);
+    let dead = format!("http://{}", free_address());
     let connection = |url: &str| format!("[connections.prod]\nkind = \"prometheus\"\nurl = \"{url}\"\n");
     let ended = home().config(&connection(&live.url())).run(["doctor"]).expect(0);
     assert!(ended.stdout.contains("version 2."), "{}", ended.stdout);

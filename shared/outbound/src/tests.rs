@@ -170,10 +170,10 @@ async fn a_slow_peer_costs_no_more_than_the_nearer_limit() {
 
 #[tokio::test]
 async fn a_peer_that_is_down_certainly_did_nothing() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
-    let down = endpoint(&address);
+    // Bound, so that nobody else gets the port, and never listening.
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.bind((std::net::Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let down = endpoint(&format!("http://{}", taken.local_addr().unwrap()));
     let expected = "unavailable: prod is unavailable: connection refused";
     assert_eq!(said(down.get_json(&["api"], &[], None).await), expected);
     assert_eq!(said(down.write_json(&["api"], &value!({}), None).await), expected);

@@ -25,7 +25,7 @@ pub use folder::{copy_folder, files};
 /// What a caller hears of a call.
 pub use gate::Reply;
 pub use picture::Picture;
-pub use process::{DEADLINE, wait_until};
+pub use process::{DEADLINE, free_address, wait_until};
 pub use schema::{assert_valid, problems};
 pub use through::call_through;
 pub use tokens::tokens;

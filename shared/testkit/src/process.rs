@@ -3,8 +3,10 @@
 use std::{
     fs::File,
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    ops::Range,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{self, Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -85,8 +87,23 @@ pub(crate) fn start_server(
     panic!("five free ports in a row were taken by others")
 }
 
-/// A loopback port that was free a moment ago.
-pub(crate) fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
-    listener.local_addr().expect("a bound socket has an address")
+/// A loopback address where nobody listens, given once: to start a server there, or for one that is down.
+///
+/// It lies outside the ports that Linux gives to those who ask for any free one, so that neither another test of this
+/// process nor a connection gets it meanwhile.
+pub fn free_address() -> SocketAddr {
+    const PORTS: Range<u32> = 10_000..32_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    for _ in PORTS {
+        let given = GIVEN.fetch_add(1, Ordering::Relaxed);
+        // Processes that test side by side begin at different places.
+        let port =
+            PORTS.start + (process::id().wrapping_mul(61).wrapping_add(given)) % (PORTS.end - PORTS.start);
+        let address =
+            SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(port).expect("the range is of ports")));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+    panic!("every loopback port of {PORTS:?} is taken");
 }

@@ -54,16 +54,21 @@ struct Rule {
 impl Recorder {
     /// Stands in front of a backend.
     pub fn before(backend: SocketAddr) -> Recorder {
-        Recorder::start(Some(backend))
+        Recorder::start((Ipv4Addr::LOCALHOST, 0).into(), Some(backend))
+    }
+
+    /// Stands in front of a backend, at an address where nobody listens.
+    pub fn at(address: SocketAddr, backend: SocketAddr) -> Recorder {
+        Recorder::start(address, Some(backend))
     }
 
     /// Stands alone, answers `{}` to everything, and remembers who asked: for addresses that nobody may reach.
     pub fn alone() -> Recorder {
-        Recorder::start(None)
+        Recorder::start((Ipv4Addr::LOCALHOST, 0).into(), None)
     }
 
-    fn start(backend: Option<SocketAddr>) -> Recorder {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
+    fn start(address: SocketAddr, backend: Option<SocketAddr>) -> Recorder {
+        let listener = TcpListener::bind(address).expect("nobody else listens there");
         let address = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared {
             backend,
