@@ -160,8 +160,9 @@ mod tests {
 
     #[test]
     fn definitions_stay_within_the_budget_of_the_family() {
-        let wire =
-            |(_, tool): (&str, Definition)| serde_json::to_string(&mcp::describe(&tool)).expect("JSON");
+        let wire = |(_, tool): (&str, Definition)| {
+            crate::tools::paid(serde_json::to_value(mcp::describe(&tool)).expect("JSON")).to_string()
+        };
         let tokens = tiktoken_rs::o200k_base_singleton();
         for (profile, tokens_max, tools_max) in
             [(Profile::Default, 9_000, 32), (Profile::All, 20_000, usize::MAX)]
@@ -177,5 +178,21 @@ mod tests {
             println!("{}: {total} tokens for {} definitions", profile.word(), offered.len());
             assert!(total <= tokens_max && offered.len() <= tools_max, "{}", profile.word());
         }
+    }
+
+    /// Words to search by are the client's: none is known that shows them to the model whole. They are counted apart, so
+    /// that they stay little wherever one does.
+    #[test]
+    fn words_to_search_by_reach_clients_and_stay_few() {
+        let tokens = tiktoken_rs::o200k_base_singleton();
+        let mut total = 0;
+        for (_, tool) in all() {
+            let told = serde_json::to_value(mcp::describe(&tool)).expect("JSON");
+            let hint = told["_meta"]["anthropic/searchHint"].as_str().unwrap_or_default().to_owned();
+            assert!(!hint.is_empty(), "{}", tool.name);
+            total += tokens.encode_ordinary(&hint).len();
+        }
+        println!("{total} tokens to search by");
+        assert!(total <= 20 * all().len(), "{total}");
     }
 }

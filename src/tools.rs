@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use tool::Profile;
+use tool::{Definition, Profile};
 
 use crate::{family, say};
 
@@ -25,7 +25,7 @@ pub(crate) struct Tools {
 
 pub(crate) fn run(arguments: &Tools) -> anyhow::Result<ExitCode> {
     let tools = family::all();
-    let wire = |tool: &tool::Definition| serde_json::to_value(mcp::describe(tool));
+    let wire = |tool: &Definition| serde_json::to_value(mcp::describe(tool));
     if arguments.json {
         let listed = tools.iter().map(|(server, tool)| {
             let mut value = wire(tool)?;
@@ -40,8 +40,8 @@ pub(crate) fn run(arguments: &Tools) -> anyhow::Result<ExitCode> {
     }
     let mut costs = Vec::new();
     for (server, tool) in &tools {
-        let first = tool.description.lines().next().unwrap_or_default();
-        let cost = gate::upper_bound(&wire(tool)?.to_string());
+        let first = first_sentence(&tool.description);
+        let cost = gate::upper_bound(&paid(wire(tool)?).to_string());
         costs.push((tool.profile, cost));
         let tokens = if arguments.tokens { format!("{cost:>5}  ") } else { String::new() };
         let outside = if tool.profile == Profile::Default { "" } else { "(only with --profile all) " };
@@ -62,4 +62,19 @@ pub(crate) fn run(arguments: &Tools) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a model is shown of a definition. `_meta` is for the client: words to search by are looked through there.
+pub(crate) fn paid(mut definition: Value) -> Value {
+    if let Some(fields) = definition.as_object_mut() {
+        fields.remove("_meta");
+    }
+    definition
+}
+
+/// A description's first sentence, whatever its lines.
+fn first_sentence(description: &str) -> String {
+    let whole = description.split_whitespace().collect::<Vec<_>>().join(" ");
+    let end = [". ", "? "].iter().filter_map(|it| whole.find(it)).min();
+    end.map_or(whole.clone(), |it| whole[..=it].to_owned())
 }

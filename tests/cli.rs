@@ -173,6 +173,30 @@ fn authority_is_told_per_connection_with_rule_and_way_forward() {
 }
 
 #[test]
+fn the_way_forward_is_said_once() {
+    let (home, _shop) = home(
+        "[policy]\nallow = [\"show_authority\"]\nask = [\"silence_alert\"]\napprove = [\"expire_silence\"]\n\
+         [connections.alerts]\nkind = \"alertmanager\"\nurl = \"http://127.0.0.1:9\"",
+    );
+    let said = home.call("observability", "show_authority", &json!({})).expect(0).json();
+    let rows = said["result"]["rows"].as_array().expect("rows").clone();
+    let way = |standing: &str| rows.iter().find(|it| it[2] == standing).map(|it| it[5].clone());
+    assert_eq!(
+        way("asks"),
+        Some(json!("the configuration wants it confirmed. the person at the keyboard confirms")),
+        "{rows:?}"
+    );
+    assert_eq!(
+        way("needs_approval"),
+        Some(json!(
+            "the configuration wants it approved. one other person approves: nobody, since no policy permits \
+             Action::\"approve\" here"
+        )),
+        "{rows:?}"
+    );
+}
+
+#[test]
 fn what_a_caller_or_a_repository_wrote_cannot_move_a_terminal() {
     let (home, _shop) = home("");
     let hostile = "{\"path\": \"a\", \"\u{9b}31m\u{202e}\": 1}";

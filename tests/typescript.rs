@@ -92,6 +92,8 @@ impl World {
 fn holds(world: &World, said: &Value) {
     let tools = said["tools"].as_array().expect("tools");
     assert!(tools.len() >= 6, "{said}");
+    let hint = |it: &Value| it["_meta"]["anthropic/searchHint"].as_str().is_some_and(|it| !it.is_empty());
+    assert!(tools.iter().all(hint), "words to search by reach a client: {said}");
     let instructions = said["instructions"].as_str().expect("instructions");
     assert!(instructions.contains("show_authority"), "{instructions}");
     let done = &said["done"];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use code::Backends;
 use config::{Connection, Git, System};
 use serde_json::json;
-use testkit::backends::GitRepository;
+use testkit::{Answered, backends::GitRepository};
 
 fn backends(shop: &GitRepository) -> Arc<Backends> {
     let connection = Connection {
@@ -19,11 +19,28 @@ fn backends(shop: &GitRepository) -> Arc<Backends> {
     Arc::new(Backends::new(&[connection]).expect("the connection is usable"))
 }
 
-#[test]
-fn the_page_shows_what_clients_see() {
+/// Answers that are the same in every run. The age of a line is not.
+#[tokio::test]
+async fn the_page_shows_what_clients_see() {
+    let shop = GitRepository::shop();
+    let calls = [
+        ("list_commits", json!({ "window": "around=2026-01-31T10:00:00Z+-1d", "path": "checkout" })),
+        ("read_file", json!({ "path": "checkout/pay.rs" })),
+        ("search_code", json!({ "pattern": "pub fn", "paths": ["checkout/", "!*.md"] })),
+        ("compare_revisions", json!({ "revisions": "v1.0.0..main" })),
+        ("compare_revisions", json!({ "revisions": "v1.0.0..main", "path": "checkout/pay.rs" })),
+        ("find_owners", json!({ "paths": ["checkout/"], "window": "around=2026-01-31T10:00:00Z+-1d" })),
+    ];
+    let mut answers = Vec::new();
+    for (tool, arguments) in calls {
+        let reply = testkit::call_through(code::all(), backends(&shop), tool, arguments.clone()).await;
+        assert!(reply.refusal.is_none(), "{tool} {arguments}: {}", reply.shaped.text);
+        answers.push(Answered { tool, arguments, text: reply.shaped.text });
+    }
     let tools = code::all();
     let definitions: Vec<_> = tools.iter().map(|it| &it.definition).collect();
-    expect_test::expect_file!["contract.md"].assert_eq(&testkit::contract("code", &definitions));
+    let page = testkit::contract_showing("code", &definitions, &answers);
+    expect_test::expect_file!["contract.md"].assert_eq(&page);
 }
 
 #[test]

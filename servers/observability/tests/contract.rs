@@ -6,15 +6,36 @@ use config::{Connection, Http, System};
 use observability::{Backends, tools};
 use serde_json::json;
 use testkit::{
+    Answered,
     backends::{Alert, Alertmanager, Prometheus, incident_history},
-    call_through, contract, examples_parse,
+    call_through, contract_showing, examples_parse,
 };
 
-#[test]
-fn clients_see_what_they_saw() {
+/// When the history on the page ends: 2026-01-31T12:00:00Z.
+const END: i64 = 1_769_860_800;
+const WINDOW: &str = "2026-01-31T11:00:00Z/2026-01-31T12:00:00Z";
+
+/// With answers about a fixed hour. What is about this moment is another in every run.
+#[tokio::test]
+async fn clients_see_what_they_saw() {
+    let prometheus = Prometheus::start(incident_history(END));
+    let failing = "sum by (service) (rate(http_requests_total{code=\"500\"}[5m]))";
+    let calls = [
+        ("find_signals", json!({ "window": WINDOW })),
+        ("query_metrics", json!({ "query": failing, "window": WINDOW })),
+        ("query_metrics", json!({ "query": "http_request_total", "window": "2026-01-31T12:00:00Z" })),
+    ];
+    let mut answers = Vec::new();
+    for (tool, arguments) in calls {
+        let backends = backends(prometheus.address(), SocketAddr::from(([127, 0, 0, 1], 9)));
+        let reply = call_through(tools::all(), backends, tool, arguments.clone()).await;
+        assert!(reply.refusal.is_none(), "{tool} {arguments}: {}", reply.shaped.text);
+        answers.push(Answered { tool, arguments, text: reply.shaped.text });
+    }
     let tools = tools::all();
     let definitions: Vec<_> = tools.iter().map(|it| &it.definition).collect();
-    expect_test::expect_file!["contract.md"].assert_eq(&contract("observability", &definitions));
+    let page = contract_showing("observability", &definitions, &answers);
+    expect_test::expect_file!["contract.md"].assert_eq(&page);
 }
 
 #[test]

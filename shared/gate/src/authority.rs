@@ -78,6 +78,7 @@ const COLUMNS: [Column; 6] = [
 impl Tool for ShowAuthority {
     const NAME: &'static str = "show_authority";
     const EFFECT: Effect = Effect::Read;
+    const SEARCH: &'static str = "permissions, access, policy, allowed, rights, role, whoami, forbidden";
     type Backends = Authority;
     type Facts = Standings;
 
@@ -239,16 +240,17 @@ impl Verdict {
 
     fn needs(needed: NeedsApproval) -> Verdict {
         let rule = needed.policies.join(", ");
-        let reason = needed.reason.map(|it| format!(". {it}")).unwrap_or_default();
-        if needed.approvals == 0 {
-            let way_forward = format!("the person at the keyboard confirms{reason}");
-            return Verdict { rank: 2, word: "asks", rule, way_forward };
-        }
         let who = match needed.who.as_slice() {
-            [] => "nobody: no policy permits Action::\"approve\" here".to_owned(),
+            [] => "nobody, since no policy permits Action::\"approve\" here".to_owned(),
             who => who.join(", "),
         };
-        let way_forward = format!("{} approval(s) by {who}{reason}", needed.approvals);
-        Verdict { rank: 1, word: "needs_approval", rule, way_forward }
+        let (rank, word, how) = match needed.approvals {
+            0 => (2, "asks", "the person at the keyboard confirms".to_owned()),
+            1 => (1, "needs_approval", format!("one other person approves: {who}")),
+            more => (1, "needs_approval", format!("{more} other people approve: {who}")),
+        };
+        // Why, then how, then what the rule says of it.
+        let parts: Vec<String> = needed.reason.into_iter().chain([how]).chain(needed.instead).collect();
+        Verdict { rank, word, rule, way_forward: parts.join(". ") }
     }
 }

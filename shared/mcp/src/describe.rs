@@ -7,10 +7,13 @@ use gate::{Refusal, Reply};
 use policy::Effect;
 use rmcp::{
     ErrorData,
-    model::{CallToolResponse, CallToolResult, ContentBlock, MetaObject, Tool, ToolAnnotations},
+    model::{CallToolResponse, CallToolResult, ContentBlock, MetaObject, Tool, ToolAnnotations, object},
 };
 use serde_json::{Value, json};
 use tool::Definition;
+
+/// Where a client that loads tools by a search looks beside name and description; others pass over what they do not know.
+const SEARCH_HINT: &str = "anthropic/searchHint";
 
 /// A tool as clients see it. Every annotation is explicit: some clients run calls in parallel by them.
 pub fn describe(tool: &Definition) -> Tool {
@@ -19,9 +22,13 @@ pub fn describe(tool: &Definition) -> Tool {
         .destructive(!matches!(tool.effect, Effect::Read | Effect::Propose))
         .idempotent(tool.effect == Effect::Read)
         .open_world(true);
-    Tool::new(tool.name, tool.description.clone(), Arc::new(tool.input.clone()))
+    let described = Tool::new(tool.name, tool.description.clone(), Arc::new(tool.input.clone()))
         .with_raw_output_schema(Arc::new(tool.output.clone()))
-        .with_annotations(annotations)
+        .with_annotations(annotations);
+    match tool.search {
+        "" => described,
+        words => described.with_meta(MetaObject(object(json!({ SEARCH_HINT: words })))),
+    }
 }
 
 /// A model can act on a tool error; a protocol error means that the server itself is unusable or the tool unknown.

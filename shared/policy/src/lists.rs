@@ -231,13 +231,12 @@ impl Line<'_> {
         let (reason, unless) = match (effect, self.list) {
             ("permit", _) => (None, String::new()),
             (_, List::Ask) => (
-                Some("the person at the keyboard must confirm it".to_owned()),
+                Some("the configuration wants it confirmed".to_owned()),
                 // Whoever approves sees more than whoever confirms: no second question.
                 " unless { context.confirmed || context.approvals >= 1 }".to_owned(),
             ),
             (_, List::Approve) => {
-                let people = if approvals == 1 { "person" } else { "people" };
-                let reason = format!("{approvals} other {people} must approve it");
+                let reason = "the configuration wants it approved".to_owned();
                 (Some(reason), format!(" unless {{ context.approvals >= {approvals} }}"))
             }
             _ => (Some("the configuration denies it".to_owned()), String::new()),

@@ -13,11 +13,27 @@ use crate::tokens;
 /// Most tokens that one definition may take on every request.
 const DEFINITION_TOKENS_MAX: usize = 350;
 
+/// What a tool answered, to show on its server's page.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// Tool name.
+    pub tool: &'static str,
+    /// What it was asked.
+    pub arguments: Value,
+    /// What it told, the same in every run.
+    pub text: String,
+}
+
 /// Checks the rules that all tools keep, and gives a page about them to compare with a snapshot: what it shows is what
 /// clients see, so a change of the page is a change of the contract.
 ///
 /// Panics with every broken rule.
 pub fn contract(server: &str, definitions: &[&Definition]) -> String {
+    contract_showing(server, definitions, &[])
+}
+
+/// The same, with answers for a reader to see.
+pub fn contract_showing(server: &str, definitions: &[&Definition], answers: &[Answered]) -> String {
     let mut broken: Vec<String> = definitions.iter().flat_map(|it| rules::broken(it)).collect();
     let mut names = BTreeSet::new();
     for definition in definitions {
@@ -38,7 +54,7 @@ pub fn contract(server: &str, definitions: &[&Definition]) -> String {
         }
     }
     assert!(broken.is_empty(), "{server} breaks rules:\n{}", broken.join("\n"));
-    page::page(server, definitions)
+    page::page(server, definitions, answers)
 }
 
 /// Parses every example as a call would, and checks that it names what it touches. Panics with every one that fails.
@@ -64,7 +80,8 @@ pub fn examples_parse(tools: &[Bound]) {
     assert!(broken.is_empty(), "examples do not parse:\n{}", broken.join("\n"));
 }
 
-/// The definition as it goes over the wire, which is what it costs.
+/// The definition as it goes over the wire and as a model is shown it, which is what it costs: without the words to search
+/// by, which clients keep to themselves.
 fn as_sent(definition: &Definition) -> Value {
     let read = definition.effect == Effect::Read;
     json!({

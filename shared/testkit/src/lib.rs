@@ -20,7 +20,7 @@ mod schema;
 mod through;
 mod tokens;
 
-pub use contract::{contract, examples_parse};
+pub use contract::{Answered, contract, contract_showing, examples_parse};
 pub use folder::{copy_folder, files};
 /// What a caller hears of a call.
 pub use gate::Reply;

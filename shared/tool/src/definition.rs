@@ -20,10 +20,14 @@ pub struct Definition {
     pub undo: Option<Undo>,
     /// The smallest profile that offers it.
     pub profile: Profile,
+    /// See [`Tool::SEARCH`].
+    pub search: &'static str,
     /// JSON Schema of the arguments.
     pub input: Map<String, Value>,
     /// JSON Schema of the answer.
     pub output: Map<String, Value>,
+    /// What each fact of an answer means. For people: clients are not sent it, who would pay for it on every request.
+    pub facts: Vec<(String, String)>,
     /// Arguments worth showing.
     pub examples: Vec<Value>,
     /// See [`Tool::UNTRUSTED_FACTS`].
@@ -94,8 +98,10 @@ pub fn define<T: Tool>() -> Listing<T::Backends> {
         effect: T::EFFECT,
         undo: T::UNDO,
         profile: T::PROFILE,
+        search: T::SEARCH,
         input,
         output: schema::output::<T::Facts>(),
+        facts: schema::meanings::<T::Facts>(),
         examples: T::examples(),
         untrusted_facts: T::UNTRUSTED_FACTS,
     };

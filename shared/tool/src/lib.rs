@@ -48,6 +48,10 @@ pub trait Tool: DeserializeOwned + Serialize + JsonSchema + Send + Sync + 'stati
     /// The smallest profile that offers it.
     const PROFILE: Profile = Profile::Default;
 
+    /// Words that a person would use for it and that stand neither in its name nor in its description, commas between
+    /// them: clients that load tools by a search look here too. No model reads them.
+    const SEARCH: &'static str = "";
+
     /// Facts that may quote outsiders (labels, remarks), so that they are marked like untrusted columns.
     const UNTRUSTED_FACTS: &'static [&'static str] = &[];
 

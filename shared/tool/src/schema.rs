@@ -35,6 +35,16 @@ pub(crate) fn output<F: JsonSchema>() -> Map<String, Value> {
     schema
 }
 
+/// What each fact means, by its doc comment; those without one are left out.
+pub(crate) fn meanings<F: JsonSchema>() -> Vec<(String, String)> {
+    let schema = generate::<F>(SchemaSettings::draft2020_12().for_serialize());
+    let facts = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+    let meaning = |(name, fact): (&String, &Value)| {
+        Some((name.clone(), fact.get("description")?.as_str()?.replace('\n', " ")))
+    };
+    facts.filter_map(meaning).collect()
+}
+
 /// What the gate says beside the facts of every answer. Types stand only where a program would trip without: every
 /// definition pays for these words.
 fn header() -> [(&'static str, Value); 9] {

@@ -51,8 +51,11 @@ pub(crate) struct CompareRevisions {
 pub(crate) struct Comparison {
     /// By commit ids.
     revisions: String,
+    /// That differ.
     files: u64,
+    /// Lines, in all files.
     added: u64,
+    /// Lines, in all files.
     removed: u64,
     /// How many files of which purpose.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,6 +81,7 @@ const HISTORY_MAX: u64 = 2_000;
 impl Tool for CompareRevisions {
     const NAME: &'static str = "compare_revisions";
     const EFFECT: Effect = Effect::Read;
+    const SEARCH: &'static str = "changelog, release, deploy, pull request, review, branches, tags, risk";
     const UNTRUSTED_FACTS: &'static [&'static str] = &["change"];
     type Backends = Backends;
     type Facts = Comparison;

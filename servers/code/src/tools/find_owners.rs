@@ -46,11 +46,11 @@ pub(crate) struct FindOwners {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(transform = super::plain)]
 pub(crate) struct Ownership {
-    /// Commit.
+    /// Commit whose CODEOWNERS and files count.
     revision: String,
-    /// In UTC.
+    /// Of the changes that weigh, in UTC.
     window: String,
-    /// Commits of the window.
+    /// Seen in the window, by whomever.
     commits: u64,
 }
 
@@ -63,6 +63,7 @@ const NAME_MAX: usize = 60;
 impl Tool for FindOwners {
     const NAME: &'static str = "find_owners";
     const EFFECT: Effect = Effect::Read;
+    const SEARCH: &'static str = "maintainer, team, responsible, reviewer, whom to ask, contact, expert";
     type Backends = Backends;
     type Facts = Ownership;
 

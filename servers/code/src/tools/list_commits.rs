@@ -55,9 +55,10 @@ pub(crate) struct ListCommits {
 pub(crate) struct History {
     /// The commit it starts from and its branch, or `since..until`.
     revision: String,
-    /// In UTC.
+    /// As resolved, in UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     window: Option<String>,
+    /// Different ones, of all commits seen.
     authors: u64,
 }
 
@@ -73,6 +74,7 @@ const OWNERS_MAX: usize = 4;
 impl Tool for ListCommits {
     const NAME: &'static str = "list_commits";
     const EFFECT: Effect = Effect::Read;
+    const SEARCH: &'static str = "log, history, recent changes, merges, shipped, deployed, last release";
     const UNTRUSTED_FACTS: &'static [&'static str] = &["revision"];
     type Backends = Backends;
     type Facts = History;

@@ -45,9 +45,11 @@ pub(crate) struct ReadFile {
 pub(crate) struct FileFacts {
     /// Commit it was read at.
     revision: String,
+    /// Of the whole file.
     size_bytes: u64,
     /// `text` and what to know when reading it, or what else it is; only text is shown.
     kind: String,
+    /// By CODEOWNERS.
     #[serde(skip_serializing_if = "Option::is_none")]
     owners: Option<String>,
     /// Commit that changed it last, and when.
@@ -65,6 +67,7 @@ const HISTORY_MAX: u64 = 1_000;
 impl Tool for ReadFile {
     const NAME: &'static str = "read_file";
     const EFFECT: Effect = Effect::Read;
+    const SEARCH: &'static str = "show, cat, open, view, source code, content, older version";
     const UNTRUSTED_FACTS: &'static [&'static str] = &["owners"];
     type Backends = Backends;
     type Facts = FileFacts;

@@ -49,10 +49,13 @@ pub(crate) struct SearchCode {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(transform = super::plain)]
 pub(crate) struct SearchFacts {
+    /// Commit that was searched.
     revision: String,
+    /// Lines that match, in all files.
     matches: u64,
+    /// Files with matches.
     files: u64,
-    /// Files.
+    /// Files that were searched.
     searched: u64,
 }
 
@@ -66,6 +69,7 @@ const PATH_MAX: usize = 200;
 impl Tool for SearchCode {
     const NAME: &'static str = "search_code";
     const EFFECT: Effect = Effect::Read;
+    const SEARCH: &'static str = "grep, ripgrep, find usages, references, symbol, function, string";
     type Backends = Backends;
     type Facts = SearchFacts;
 

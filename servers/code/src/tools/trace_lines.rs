@@ -44,8 +44,9 @@ pub(crate) struct TraceLines {
 pub(crate) struct Traced {
     /// Commit that lines are numbered by.
     revision: String,
+    /// Lines that were asked for.
     lines: u64,
-    /// Of the trace.
+    /// Of the pasted trace, those in this repository or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     frames: Option<u64>,
 }
@@ -53,6 +54,7 @@ pub(crate) struct Traced {
 impl Tool for TraceLines {
     const NAME: &'static str = "trace_lines";
     const EFFECT: Effect = Effect::Read;
+    const SEARCH: &'static str = "annotate, traceback, exception, crash, panic, error, who wrote, culprit";
     type Backends = Backends;
     type Facts = Traced;
 

@@ -45,6 +45,7 @@ pub(super) struct ExpiredFacts {
     /// The call that silences the same for the time that was left.
     #[serde(skip_serializing_if = "Option::is_none")]
     undo: Option<Value>,
+    /// Of the silence.
     matchers: String,
     /// Who made it and why.
     origin: String,
@@ -70,6 +71,8 @@ const TEXT_MAX: usize = 200;
 impl Tool for ExpireSilence {
     const NAME: &'static str = "expire_silence";
     const EFFECT: Effect = Effect::Mitigate;
+    const SEARCH: &'static str =
+        "unmute, unsilence, remove, delete, lift, resume notifications, alertmanager";
     /// Not exact: silencing the same again makes another silence, and whoever was told meanwhile was told.
     const UNDO: Option<Undo> = Some(Undo::Compensating);
     const UNTRUSTED_FACTS: &'static [&'static str] = &["matchers", "origin"];

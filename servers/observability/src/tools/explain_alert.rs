@@ -1,6 +1,7 @@
 //! `explain_alert`: why does it fire, or how far is it from firing?
 
 mod condition;
+mod facts;
 mod past;
 
 use futures::future::join_all;
@@ -14,7 +15,7 @@ use tool::{
     args::{Slug, Text},
 };
 
-use self::condition::Measured;
+use self::{condition::Measured, facts::AlertFacts};
 use crate::{
     Backends,
     backends::prometheus::{Moments, Prometheus, Rule, RuleAlert, RuleState},
@@ -45,35 +46,6 @@ pub(super) struct ExplainAlert {
     window: Option<Window>,
 }
 
-/// What an alert is and how it stands, most important first.
-#[derive(Debug, Default, Serialize, JsonSchema)]
-#[schemars(transform = super::plain)]
-pub(super) struct AlertFacts {
-    /// How it stands and why.
-    verdict: String,
-    /// Of its alerts now.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    alerts: Vec<String>,
-    /// Over the window.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    history: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    runbook: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expression: Option<String>,
-    /// How the parts are joined, by their numbers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logic: Option<String>,
-    /// Group, interval, `for`, labels.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rule: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    summary: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    notes: Vec<String>,
-    window: String,
-}
-
 const WINDOW: &str = "24h";
 const ALERTS_MAX: usize = 6;
 const SUGGESTIONS_MAX: usize = 5;
@@ -95,6 +67,7 @@ struct Evaluated {
 impl Tool for ExplainAlert {
     const NAME: &'static str = "explain_alert";
     const EFFECT: Effect = Effect::Read;
+    const SEARCH: &'static str = "alerting, investigate, triggered, paged, cause, expression, reason";
     const UNTRUSTED_FACTS: &'static [&'static str] =
         &["verdict", "alerts", "runbook", "expression", "rule", "summary", "notes", "not_looked_at"];
     type Backends = Backends;

@@ -75,6 +75,7 @@ const HOUR_S: i64 = 3_600;
 impl Tool for FindMetrics {
     const NAME: &'static str = "find_metrics";
     const EFFECT: Effect = Effect::Read;
+    const SEARCH: &'static str = "discover, list, available, catalog, explore, cardinality, search";
     const UNTRUSTED_FACTS: &'static [&'static str] = &["notes", "not_looked_at"];
     type Backends = Backends;
     type Facts = FoundFacts;

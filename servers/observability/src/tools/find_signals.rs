@@ -61,10 +61,14 @@ enum Baseline {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(transform = super::plain)]
 pub(super) struct SignalsFacts {
+    /// How much moved, of how much that was compared; or that nothing did.
     verdict: String,
+    /// The window and what it was compared with; UTC.
     time: String,
+    /// New, vanished, restarted and interrupted series, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     events: Vec<String>,
+    /// What the rows have in common, and what was summed up or has no baseline.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
 }
@@ -85,6 +89,8 @@ fn hour() -> Window {
 impl Tool for FindSignals {
     const NAME: &'static str = "find_signals";
     const EFFECT: Effect = Effect::Read;
+    const SEARCH: &'static str =
+        "anomaly, incident, root cause, regression, spike, latency, errors, investigate";
     const UNTRUSTED_FACTS: &'static [&'static str] = &["events", "notes", "not_looked_at"];
     type Backends = Backends;
     type Facts = SignalsFacts;

@@ -57,9 +57,11 @@ enum Wanted {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(transform = super::plain)]
 pub(super) struct AlertsFacts {
+    /// Those that answered.
     connections: Vec<String>,
-    /// UTC.
+    /// When it was asked; UTC.
     time: String,
+    /// Said when nothing fires.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
 }
@@ -67,6 +69,7 @@ pub(super) struct AlertsFacts {
 impl Tool for ListAlerts {
     const NAME: &'static str = "list_alerts";
     const EFFECT: Effect = Effect::Read;
+    const SEARCH: &'static str = "alertmanager, incident, on-call, page, pager, what is broken now";
     const UNTRUSTED_FACTS: &'static [&'static str] = &["notes", "not_looked_at"];
     type Backends = Backends;
     type Facts = AlertsFacts;

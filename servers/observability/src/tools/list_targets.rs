@@ -41,9 +41,11 @@ pub(super) struct ListTargets {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(transform = super::plain)]
 pub(super) struct TargetsFacts {
+    /// Those that answered.
     connections: Vec<String>,
-    /// UTC.
+    /// When it was asked; UTC.
     time: String,
+    /// How a store without scrapes was read; what was forced.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
 }
@@ -51,6 +53,7 @@ pub(super) struct TargetsFacts {
 impl Tool for ListTargets {
     const NAME: &'static str = "list_targets";
     const EFFECT: Effect = Effect::Read;
+    const SEARCH: &'static str = "prometheus, up, exporter, no data, gap, unreachable, monitoring health";
     const UNTRUSTED_FACTS: &'static [&'static str] = &["not_looked_at"];
     type Backends = Backends;
     type Facts = TargetsFacts;

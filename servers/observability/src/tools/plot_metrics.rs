@@ -50,6 +50,7 @@ impl Tool for PlotMetrics {
     const NAME: &'static str = "plot_metrics";
     const EFFECT: Effect = Effect::Read;
     const PROFILE: Profile = Profile::All;
+    const SEARCH: &'static str = "graph, chart, draw, image, visualize, dashboard, grafana";
     const UNTRUSTED_FACTS: &'static [&'static str] = QueryMetrics::UNTRUSTED_FACTS;
     type Backends = Backends;
     type Facts = MetricsFacts;

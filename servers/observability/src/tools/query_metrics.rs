@@ -48,8 +48,10 @@ pub(super) struct QueryMetrics {
 pub(super) struct MetricsFacts {
     /// The resolved moment, or window and step; UTC.
     pub(super) time: String,
+    /// Of the values, where the query tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unit: Option<&'static str>,
+    /// What all series have; the rows leave it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) common_labels: Option<String>,
     /// What went wrong or was left out; of many series the distribution of their values and the groups that explain it.
@@ -74,6 +76,7 @@ const ROWS_MAX: usize = 200;
 impl Tool for QueryMetrics {
     const NAME: &'static str = "query_metrics";
     const EFFECT: Effect = Effect::Read;
+    const SEARCH: &'static str = "promql, cpu, memory, latency, error rate, traffic, saturation, monitoring";
     const UNTRUSTED_FACTS: &'static [&'static str] = &["common_labels", "notes", "not_looked_at"];
     type Backends = Backends;
     type Facts = MetricsFacts;

@@ -60,9 +60,11 @@ struct Percent(String);
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(transform = super::plain)]
 pub(super) struct SloFacts {
-    /// UTC.
+    /// When it was evaluated; UTC.
     time: String,
+    /// How to read the rows.
     meaning: String,
+    /// What was not found or cannot be told.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
 }
@@ -72,6 +74,7 @@ const SLOS_MAX: usize = 200;
 impl Tool for ShowSlo {
     const NAME: &'static str = "show_slo";
     const EFFECT: Effect = Effect::Read;
+    const SEARCH: &'static str = "sli, sla, service level, availability, reliability, uptime, burn rate";
     const UNTRUSTED_FACTS: &'static [&'static str] = &["notes", "not_looked_at"];
     type Backends = Backends;
     type Facts = SloFacts;

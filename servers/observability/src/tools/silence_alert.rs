@@ -43,6 +43,7 @@ pub(super) struct SilenceAlert {
 pub(super) struct SilenceFacts {
     /// What was done or would be, and how to undo it.
     outcome: String,
+    /// Its id, once it is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     silence: Option<String>,
     /// UTC.
@@ -65,6 +66,8 @@ const SILENCED: &str = "silenced; to undo, `expire_silence`; it ends by itself";
 impl Tool for SilenceAlert {
     const NAME: &'static str = "silence_alert";
     const EFFECT: Effect = Effect::Mitigate;
+    const SEARCH: &'static str =
+        "mute, snooze, suppress, quiet, notifications, pager, alertmanager, maintenance";
     /// Not exact: expiring the silence has people told again, but not of what began and ended meanwhile.
     const UNDO: Option<Undo> = Some(Undo::Compensating);
     type Backends = Backends;

@@ -5,37 +5,57 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 use tool::{Definition, Profile};
 
-use super::as_sent;
+use super::{Answered, as_sent};
 use crate::tokens;
 
 /// Words that the gate adds to answers of every tool.
 const GATE: [&str; 9] =
     ["columns", "rows", "text", "shown", "seen", "omitted", "hidden_by_policy", "not_looked_at", "next"];
 
+/// What is alike for all tools of all servers.
+const LEGEND: &str = "\
+What clients see of every tool, in the order in which they see it; a test holds this page to the code.
+
+- **Effects.** A *read* changes nothing. A *mitigate* changes running production within bounds and says how it is undone:
+  `exact` puts back what was, `compensating` counters it while the past stays. A *propose* makes something that a person
+  later accepts; a *destroy* cannot be undone. Every tool but a read takes `reason` and `dry_run`.
+- **Tokens** are what a model is sent of a definition with every request. Search words come on top of that: they go to
+  clients that load tools by a search (`_meta`), and not to the model.
+- **Unknown arguments are refused**, with the nearest that exists. Windows are `6h`, `FROM/TO`, `around=TIME±30m`; answers say
+  in UTC what they came to.
+- **An answer** is the same facts as text and as structured content: those that a tool lists here, then a table (`columns`,
+  `rows`, the most telling row first) or numbered lines (`text`). Beside them stand `seen` (how many there are), `shown`,
+  `omitted` (how many were left out to stay within `max_tokens`, or are beyond what one call lists), `hidden_by_policy`
+  (rows that this caller may not see), `not_looked_at` (what could not be asked, and why) and `next` (the call that goes
+  on, ready to send). What does not apply is left out.
+- **A refusal** says `error`, `message` and what to change; it has none of the facts.
+";
+
 /// Renders a page. Whatever of a schema has no words here stands on it as JSON, so that no change goes unseen.
-pub(super) fn page(server: &str, definitions: &[&Definition]) -> String {
+pub(super) fn page(server: &str, definitions: &[&Definition], answers: &[Answered]) -> String {
     let cost = |it: &Definition| tokens(&as_sent(it).to_string());
     let total: usize = definitions.iter().map(|it| cost(it)).sum();
-    let mut page =
-        format!("# {server}\n\nTools: {}; tokens of their definitions: {total}.\n", definitions.len());
+    let mut page = format!(
+        "# {server}\n\n{LEGEND}\nTools: {}; tokens of their definitions: {total}.\n",
+        definitions.len()
+    );
     for definition in definitions {
-        let Definition { name, description, effect, undo, profile, input, output, examples, untrusted_facts } =
-            definition;
+        let Definition { name, description, effect, undo, profile, search, .. } = definition;
         let undo = undo.map(|it| format!(", undo: {}", it.word())).unwrap_or_default();
         let outside = if *profile == Profile::Default { "" } else { ", outside the default profile" };
         let about = format!("{}{undo}, {} tokens{outside}", effect.word(), cost(definition));
         add(&mut page, format_args!("\n## {name}\n\n*{about}*\n\n{}\n", description.trim()));
-        arguments(&mut page, input);
-        answer(&mut page, output);
-        if !untrusted_facts.is_empty() {
-            let names = untrusted_facts.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ");
-            add(&mut page, format_args!("\nOutsiders may have written: {names}.\n"));
-        }
+        add(&mut page, format_args!("\nFound by: {search}.\n"));
+        arguments(&mut page, &definition.input);
+        facts(&mut page, definition);
         page.push_str("\nExamples:\n\n```json\n");
-        for example in examples {
+        for example in &definition.examples {
             add(&mut page, format_args!("{example}\n"));
         }
         page.push_str("```\n");
+        for Answered { arguments, text, .. } in answers.iter().filter(|it| it.tool == *name) {
+            add(&mut page, format_args!("\n`{arguments}` answers:\n\n```text\n{}\n```\n", text.trim_end()));
+        }
     }
     page
 }
@@ -52,30 +72,38 @@ fn arguments(page: &mut String, input: &Map<String, Value>) {
             (false, None) => String::new(),
         };
         let meaning = schema.get("description").and_then(Value::as_str).unwrap_or_default();
-        let cell = |it: &str| it.replace('|', "\\|").replace('\n', " ");
         let (takes, meaning) = (cell(&kind(&schema)), cell(meaning));
         add(page, format_args!("| `{name}` | {takes} | {default} | {meaning} |\n"));
     }
     rest(page, input, &["type", "properties", "required", "additionalProperties"]);
 }
 
-fn answer(page: &mut String, output: &Map<String, Value>) {
-    let required = output.get("required").and_then(Value::as_array);
-    let empty = Map::new();
-    let properties = output.get("properties").and_then(Value::as_object).unwrap_or(&empty);
-    page.push_str("\nAnswers with:\n\n");
-    for (name, schema) in properties.iter().filter(|(name, _)| !GATE.contains(&name.as_str())) {
-        let always = required.is_some_and(|it| it.iter().any(|it| it == name));
-        let maybe = if always { "" } else { " (may be left out)" };
+fn facts(page: &mut String, definition: &Definition) {
+    let output = &definition.output;
+    let properties = output.get("properties").and_then(Value::as_object);
+    let own = properties.into_iter().flatten().filter(|(name, _)| !GATE.contains(&name.as_str()));
+    page.push_str("\n| fact | is | meaning |\n|---|---|---|\n");
+    for (name, schema) in own {
         let schema = schema.as_object().cloned().unwrap_or_default();
-        add(page, format_args!("- `{name}`: {}{maybe}\n", kind(&schema)));
+        let meaning = definition.facts.iter().find(|it| it.0 == *name).map_or("", |it| it.1.as_str());
+        let untrusted = if definition.untrusted_facts.contains(&name.as_str()) { " †" } else { "" };
+        add(page, format_args!("| `{name}`{untrusted} | {} | {} |\n", cell(&kind(&schema)), cell(meaning)));
     }
-    let gate: Vec<_> =
-        properties.keys().filter(|it| GATE.contains(&it.as_str())).map(|it| format!("`{it}`")).collect();
-    if !gate.is_empty() {
-        add(page, format_args!("- and, as every tool does: {}\n", gate.join(", ")));
+    if !definition.untrusted_facts.is_empty() {
+        let others = definition.untrusted_facts.iter().filter(|it| GATE.contains(it));
+        let others: String = others.map(|it| format!(", `{it}` too")).collect();
+        add(page, format_args!("\n† may quote outsiders{others}.\n"));
     }
-    rest(page, output, &["type", "properties", "required", "additionalProperties"]);
+    let missing: Vec<&str> =
+        GATE.into_iter().filter(|it| properties.is_none_or(|all| !all.contains_key(*it))).collect();
+    if !missing.is_empty() {
+        add(page, format_args!("\nAnswers never have {}.\n", missing.join(", ")));
+    }
+    rest(page, output, &["type", "properties"]);
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
 }
 
 /// A schema in words: `integer, 1 to 240`.
@@ -126,7 +154,7 @@ fn kind(schema: &Map<String, Value>) -> String {
     if !left.is_empty() {
         words.push(format!("`{}`", Value::Object(left)));
     }
-    words.join(", ")
+    if words.is_empty() { "anything".to_owned() } else { words.join(", ") }
 }
 
 fn list(items: Option<Value>) -> String {
@@ -171,7 +199,7 @@ fn add(page: &mut String, text: std::fmt::Arguments<'_>) {
 mod tests {
     use expect_test::expect;
 
-    use crate::contract::{contract, rules::tests::definition};
+    use crate::contract::{Answered, contract_showing, rules::tests::definition};
 
     #[test]
     fn a_page_shows_what_clients_see() {
@@ -181,8 +209,29 @@ mod tests {
             "parts": { "type": "array", "items": { "type": "integer", "minimum": 0 }, "uniqueItems": true },
             "shown": { "type": "integer" },
         });
+        let answered = Answered {
+            tool: "restart_thing",
+            arguments: serde_json::json!({ "reason": "it hangs" }),
+            text: "state: new\n".to_owned(),
+        };
         expect![[r##"
             # things
+
+            What clients see of every tool, in the order in which they see it; a test holds this page to the code.
+
+            - **Effects.** A *read* changes nothing. A *mitigate* changes running production within bounds and says how it is undone:
+              `exact` puts back what was, `compensating` counters it while the past stays. A *propose* makes something that a person
+              later accepts; a *destroy* cannot be undone. Every tool but a read takes `reason` and `dry_run`.
+            - **Tokens** are what a model is sent of a definition with every request. Search words come on top of that: they go to
+              clients that load tools by a search (`_meta`), and not to the model.
+            - **Unknown arguments are refused**, with the nearest that exists. Windows are `6h`, `FROM/TO`, `around=TIME±30m`; answers say
+              in UTC what they came to.
+            - **An answer** is the same facts as text and as structured content: those that a tool lists here, then a table (`columns`,
+              `rows`, the most telling row first) or numbered lines (`text`). Beside them stand `seen` (how many there are), `shown`,
+              `omitted` (how many were left out to stay within `max_tokens`, or are beyond what one call lists), `hidden_by_policy`
+              (rows that this caller may not see), `not_looked_at` (what could not be asked, and why) and `next` (the call that goes
+              on, ready to send). What does not apply is left out.
+            - **A refusal** says `error`, `message` and what to change; it has none of the facts.
 
             Tools: 1; tokens of their definitions: 165.
 
@@ -192,24 +241,33 @@ mod tests {
 
             Restarts a thing.
 
+            Found by: reboot, bounce.
+
             | argument | takes | default | meaning |
             |---|---|---|---|
             | `reason` | string, at least 1 characters | required | Why. |
             | `dry_run` | boolean | `false` | Only say what it would do. |
             | `title` | string |  | An argument may be called so. |
 
-            Answers with:
+            | fact | is | meaning |
+            |---|---|---|
+            | `state` | `"new"`, `"old"` | How it stands. |
+            | `parts` | list of integer, at least 0, `{"uniqueItems":true}` |  |
 
-            - `state`: `"new"`, `"old"` (may be left out)
-            - `parts`: list of integer, at least 0, `{"uniqueItems":true}` (may be left out)
-            - and, as every tool does: `shown`
+            Answers never have columns, rows, text, seen, omitted, hidden_by_policy, not_looked_at, next.
 
             Examples:
 
             ```json
             {"reason":"it hangs"}
             ```
+
+            `{"reason":"it hangs"}` answers:
+
+            ```text
+            state: new
+            ```
         "##]]
-        .assert_eq(&contract("things", &[&definition]));
+        .assert_eq(&contract_showing("things", &[&definition], &[answered]));
     }
 }

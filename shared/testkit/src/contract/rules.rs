@@ -1,17 +1,23 @@
 //! Which rules does every tool keep?
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 use tool::{Definition, Effect};
 
-use crate::problems;
+use crate::{problems, tokens};
 
 /// Longest name: what some clients leave of 64 characters after their own prefix.
 const NAME_MAX: usize = 40;
+/// Of the words to search by. Clients search them and keep them from the model, so they are no part of a definition's
+/// cost; a client that did show them beside its list of names would pay this for each.
+const SEARCH_TOKENS_MAX: usize = 24;
 
 /// What is wrong with a definition, each with the tool's name and what would be right.
 pub(super) fn broken(definition: &Definition) -> Vec<String> {
     let mut broken = Vec::new();
     about_name(definition, &mut broken);
+    about_search(definition, &mut broken);
     about_effect(definition, &mut broken);
     about_arguments(definition, &mut broken);
     about_answer(definition, &mut broken);
@@ -32,6 +38,26 @@ fn about_name(definition: &Definition, broken: &mut Vec<String>) {
     }
     if definition.description.trim().is_empty() {
         broken.push("document the arguments struct: that is the description".to_owned());
+    }
+}
+
+/// Hints are found besides name and description, so a word that stands there is wasted.
+fn about_search(definition: &Definition, broken: &mut Vec<String>) {
+    let hint = definition.search;
+    if hint.is_empty() {
+        broken.push("give `SEARCH` a few words by which a person would look for it".to_owned());
+    }
+    let cost = tokens(hint);
+    if cost > SEARCH_TOKENS_MAX {
+        broken.push(format!("`SEARCH` takes {cost} tokens; at most {SEARCH_TOKENS_MAX}"));
+    }
+    let split = |it: &str| -> BTreeSet<String> {
+        let words = it.split(|it: char| !it.is_alphanumeric()).filter(|it| !it.is_empty());
+        words.map(str::to_lowercase).collect()
+    };
+    let said = &split(definition.name) | &split(&definition.description);
+    for word in split(hint).intersection(&said) {
+        broken.push(format!("`SEARCH`: `{word}` stands in its name or description already"));
     }
 }
 
@@ -174,6 +200,7 @@ pub(super) mod tests {
             effect: Effect::Mitigate,
             undo: Some(tool::Undo::Compensating),
             profile: tool::Profile::Default,
+            search: "reboot, bounce",
             input: object(json!({
                 "type": "object",
                 "additionalProperties": false,
@@ -185,6 +212,7 @@ pub(super) mod tests {
                 },
             })),
             output: object(json!({ "type": "object", "properties": {} })),
+            facts: vec![("state".to_owned(), "How it stands.".to_owned())],
             examples: vec![json!({ "reason": "it hangs" })],
             untrusted_facts: &[],
         }
@@ -205,6 +233,8 @@ pub(super) mod tests {
         let broken = [
             (with(|it| it.name = "restart"), "verb_noun"),
             (with(|it| it.name = "restart_"), "verb_noun"),
+            (with(|it| it.search = ""), "give `SEARCH`"),
+            (with(|it| it.search = "bounce a Thing"), "`thing` stands in its name or description"),
             (with(|it| it.undo = None), "declares its undo"),
             (with(|it| it.effect = Effect::Read), "no `dry_run`"),
             (with(|it| it.description.clear()), "document the arguments struct"),
