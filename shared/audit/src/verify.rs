@@ -16,6 +16,7 @@ mod published;
 mod report;
 mod seen;
 pub(crate) mod signed;
+mod succession;
 pub(crate) mod tree;
 mod walk;
 mod witnessed;
@@ -96,7 +97,9 @@ impl Verification {
         for place in places(state)? {
             logs.push(place::report(&place, &given, &sightings)?);
         }
-        Ok(self.report(&keys, logs, &sightings, &given, witnessed))
+        let mut report = self.report(&keys, logs, &sightings, &given, witnessed);
+        report.miss_keys();
+        Ok(report)
     }
 
     /// Verifies what was published, and nothing else: a folder with a `checkpoint`, or one that holds such folders.

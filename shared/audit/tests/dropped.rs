@@ -15,7 +15,7 @@ use audit::{
     Anchor, Event, Log, Options, Publishing, Report, Verification, VerifyingKey, check_proof, heads, prove,
     verify,
 };
-use common::{entry, scratch};
+use common::{entry, forge::copy, scratch};
 
 /// A closed log in many segments, the first of them gone, and what was kept of it.
 struct Long {
@@ -64,20 +64,6 @@ impl Long {
         copy(self.state.path(), other.path());
         harm(&other.path().join("logs/code/0"));
         self.verify(other.path())
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => {
-                fs::create_dir_all(&target).unwrap();
-                copy(&entry.path(), &target);
-            }
-            false => drop(fs::copy(entry.path(), &target).unwrap()),
-        }
     }
 }
 

@@ -253,6 +253,31 @@ async fn a_key_that_vanished_without_a_record_is_a_finding_and_so_is_one_that_ca
 }
 
 #[tokio::test]
+async fn payloads_that_nobody_can_look_at_are_a_finding() {
+    for gone in ["keys/subjects", "keys"] {
+        let state = scratch();
+        small(state.path()).await;
+        let key = audit::key_beside(state.path()).unwrap();
+        fs::remove_dir_all(state.path().join(gone)).unwrap();
+        let report = verify(state.path(), &[key]).unwrap();
+        assert_eq!(report.exit_code(), 3, "{gone}: {report}");
+    }
+}
+
+#[tokio::test]
+async fn a_payload_behind_one_of_the_same_key_is_not_erased_by_another_name() {
+    let state = scratch();
+    small(state.path()).await;
+    let journal = state.path().join("logs/code/0/journal");
+    let mut all = frames(&fs::read(&journal).unwrap());
+    // Nothing of it opens, whatever the key.
+    all.iter_mut().filter(|it| it.kind == 3).nth(1).unwrap().content.fill(7);
+    fs::write(&journal, rebuild(&all)).unwrap();
+    let report = verify(state.path(), &[]).unwrap();
+    assert_eq!(report.logs[0].altered.as_ref().map(|it| it.index), Some(2), "{report}");
+}
+
+#[tokio::test]
 async fn an_erasure_that_nobody_signed_explains_nothing() {
     let state = scratch();
     small(state.path()).await;

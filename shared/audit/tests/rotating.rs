@@ -11,7 +11,7 @@ use audit::{
 };
 use common::{
     entry,
-    forge::{replace_key, sign_again, steal},
+    forge::{self, replace_key, sign_again, steal},
     frames::{frames, rebuild},
     intent, open_small, scratch,
 };
@@ -143,4 +143,29 @@ async fn no_key_is_changed_under_a_process_and_none_starts_while_one_is() {
     assert!(!next.exists());
     assert_eq!(exit(state.path(), &old), 0);
     assert!(heads(state.path()).unwrap().len() >= 5, "closed logs are still there");
+}
+
+#[tokio::test]
+async fn a_second_successor_of_a_key_is_an_alteration_for_whoever_knows_the_key() {
+    let (state, other) = (scratch(), scratch());
+    open_small(state.path()).0.close("end of test").await.unwrap();
+    forge::copy(state.path(), other.path());
+    let it = rotate(state.path(), &operator()).unwrap();
+    for taken in 0..8 {
+        let folder = other.path().join(format!("logs/operator/{taken}"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("retired"), "").unwrap();
+    }
+    let strange = rotate(other.path(), &operator()).unwrap();
+    for log in ["operator/8", "operator/9"] {
+        let target = state.path().join("logs").join(log);
+        fs::create_dir_all(&target).unwrap();
+        forge::copy(&other.path().join("logs").join(log), &target);
+    }
+    for key in [&it.old, &it.new] {
+        let report = verify(state.path(), &[key.parse().unwrap()]).unwrap();
+        assert_eq!(report.exit_code(), 1, "{report}");
+        assert!(!report.keys.contains(&strange.new), "nobody trusts it: {report}");
+        assert_eq!(report.to_string().contains("more than one successor"), *key == it.old, "{report}");
+    }
 }

@@ -89,7 +89,7 @@ pub(crate) fn judge(
     let mut it = judging.end(walk)?;
     it.published = signed.map(|it| it.size);
     if it.altered.is_none() {
-        it.altered = given.deeds.used_after_its_end(&it.it);
+        it.altered = given.deeds.misuse(&it.it);
     }
     if head.spoilt && it.it.stopped && !place.is_held() {
         it.it.findings.add(|| "the head beside the journal is not what was written".to_owned());

@@ -1,6 +1,9 @@
-//! What did operators do to the logs? Erasures and accepted losses, as far as signed records say so.
+//! What did operators do to the logs? Erasures, accepted losses and changes of keys, as far as signed records say so.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use ed25519_dalek::VerifyingKey as PublicKey;
 use jiff::{SignedDuration, Timestamp};
@@ -10,6 +13,7 @@ use super::{
     log::{judge, leaves},
     report::Alteration,
     seen::{Sighting, Sightings, What},
+    succession::{Book, Succession},
     walk::{Account, Given},
 };
 use crate::{
@@ -35,9 +39,11 @@ pub(crate) struct Deeds {
     erased: BTreeMap<String, Erasure>,
     /// Accepted losses, by the origin of what was lost.
     lost: BTreeMap<String, Loss>,
-    /// Keys that were retired, and the heads of the logs that were closed with them.
+    /// Keys that were retired, and the heads of the logs that were closed with them: one of each, unless somebody lies.
     retired: Vec<PublicKey>,
-    closed: BTreeMap<String, Head>,
+    closed: BTreeMap<String, BTreeSet<Head>>,
+    /// Keys that several others claim to follow.
+    forked: Vec<PublicKey>,
 }
 
 /// The key was there before, and is not there after.
@@ -65,54 +71,47 @@ impl Deeds {
     pub(crate) fn read(state: &Path, given: &Given<'_>) -> Result<(Vec<PublicKey>, Deeds), AuditError> {
         let places: Vec<Place> = places(state)?.into_iter().filter(|it| it.server == OPERATOR).collect();
         let candidates = candidates(&places, given.keys)?;
-        let mut read = Vec::new();
+        let mut books = Vec::new();
         for place in &places {
             let it = judge(place, &Given { keys: &candidates, ..*given }, &Sightings::default())?.it;
-            let told = |leaf: Leaf| it.key.map(|key| (place.name(), key, leaf));
-            read.extend(it.deeds.into_iter().filter_map(told));
-        }
-        let mut keys = given.keys.to_vec();
-        let links = links(&read);
-        // Each round finds a key, or is the last.
-        while let Some(found) =
-            links.iter().find_map(|(old, new)| match (keys.contains(old), keys.contains(new)) {
-                (true, false) => Some(*new),
-                (false, true) => Some(*old),
-                _ => None,
-            })
-        {
-            keys.push(found);
-        }
-        let mut deeds = Deeds::default();
-        for (log, key, leaf) in read.iter().filter(|(_, key, _)| keys.contains(key)) {
-            deeds.add(log, leaf);
-            if let Some(old) = leaf.previous.filter(|old| links.contains(&(*old, *key))) {
-                deeds.retired.push(old);
-                deeds.closed.extend(leaf.closed.iter().map(|it| (it.origin.clone(), it.clone())));
+            if let (Some(key), Some(origin)) = (it.key, it.origin) {
+                let head = Head { origin, size: it.size, root: it.root };
+                books.push(Book { log: place.name(), key, head, deeds: it.deeds });
             }
+        }
+        let Succession { keys, retired, forked, closed, books } = Succession::of(given.keys, &books);
+        let mut deeds = Deeds { retired, forked, ..Deeds::default() };
+        for head in closed {
+            deeds.closed.entry(head.origin.clone()).or_default().insert(head);
+        }
+        for book in books {
+            book.deeds.iter().for_each(|it| deeds.add(&book.log, it));
         }
         Ok((keys, deeds))
     }
 
     /// Heads of logs that were closed with their keys.
     pub(crate) fn closed(&self) -> impl Iterator<Item = &Head> {
-        self.closed.values()
+        self.closed.values().flatten()
     }
 
-    /// What a retired key signed beyond what was closed with it.
-    pub(crate) fn used_after_its_end(&self, it: &Account) -> Option<Alteration> {
-        it.key.filter(|it| self.retired.contains(it))?;
+    /// What a key signed that it was not to sign: beyond what was closed with it, or for two successors.
+    pub(crate) fn misuse(&self, it: &Account) -> Option<Alteration> {
+        let key = it.key?;
         let origin = it.origin.as_deref().unwrap_or_default();
-        let (index, problem) = match self.closed.get(origin) {
-            Some(head) if (head.size, head.root) == (it.size, it.root) => return None,
-            Some(head) => (
-                head.size.min(it.size),
-                format!(
-                    "it was closed with {} records when its key was retired, and has {}",
-                    head.size, it.size
-                ),
-            ),
-            None => (0, "its key was retired, and it is none of the logs that were closed then".to_owned()),
+        let named = it.deeds.iter().find(|it| it.next.is_some()).filter(|_| self.forked.contains(&key));
+        let (index, problem) = if let Some(named) = named {
+            (named.index, "its key names more than one successor".to_owned())
+        } else if !self.retired.contains(&key) {
+            return None;
+        } else if let Some(heads) = self.closed.get(origin) {
+            let other = heads.iter().find(|head| (head.size, head.root) != (it.size, it.root))?;
+            let Head { size, .. } = other;
+            let problem =
+                format!("it was closed with {size} records when its key was retired, and has {}", it.size);
+            (it.size.min(*size), problem)
+        } else {
+            (0, "its key was retired, and it is none of the logs that were closed then".to_owned())
         };
         let likely = "the retired key was kept and used, or a change of keys did not end".to_owned();
         Some(Alteration { index, file: String::new(), offset: 0, problem, likely })
@@ -181,15 +180,6 @@ fn candidates(places: &[Place], given: &[PublicKey]) -> Result<Vec<PublicKey>, A
         })?;
     }
     Ok(keys)
-}
-
-/// Changes from one key to another that both have signed.
-fn links(read: &[(String, PublicKey, Leaf)]) -> Vec<(PublicKey, PublicKey)> {
-    let named = |old: &PublicKey, new: &PublicKey| {
-        read.iter().any(|(_, by, leaf)| by == new && leaf.previous.as_ref() == Some(old))
-    };
-    let begun = read.iter().filter_map(|(_, by, leaf)| Some((*by, leaf.next?)));
-    begun.filter(|(old, new)| named(old, new)).collect()
 }
 
 impl Loss {

@@ -147,6 +147,15 @@ impl Report {
         }
     }
 
+    /// Payloads are here and their keys are not: whoever takes the keys away keeps everybody from looking.
+    pub(crate) fn miss_keys(&mut self) {
+        let closed: u64 = self.logs.iter().map(|it| it.payloads.without_keys).sum();
+        if closed > 0 {
+            self.findings.push(format!("{closed} payloads were not looked at: `keys` is not here"));
+            self.verdict = self.judge();
+        }
+    }
+
     pub(crate) fn judge(&self) -> Verdict {
         let log = |it: &LogReport| match (&it.altered, it.findings.is_empty()) {
             (Some(_), _) => Verdict::Altered,

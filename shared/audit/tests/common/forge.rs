@@ -20,6 +20,21 @@ pub(crate) fn steal(state: &Path) -> SigningKey {
     SigningKey::from_bytes(bytes[1..].try_into().unwrap())
 }
 
+/// Copies a folder, as it stands.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => {
+                fs::create_dir_all(&target).unwrap();
+                copy(&entry.path(), &target);
+            }
+            false => drop(fs::copy(entry.path(), &target).unwrap()),
+        }
+    }
+}
+
 /// Puts another key in its place.
 pub(crate) fn replace_key(state: &Path, key: &SigningKey) {
     let id = hex::encode(key_id("bailiwick", key));
