@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use crate::{AuditError, ledger::Reach, segment::Position};
 
 pub use attest::Ask;
-use attest::{Asker, Attestations, Desk};
+use attest::{Asker, Attestations, Course, Desk};
 pub use folder::Folder;
 use mirror::Mirror;
 use news::{Ending, News};
@@ -124,6 +124,7 @@ pub(crate) struct Publication {
     remote: Mutex<Vec<Remote>>,
     boards: Vec<Board>,
     attestations: Attestations,
+    course: Course,
 }
 
 /// The thread of a mirror or an asker, and what tells that it has ended.
@@ -179,7 +180,7 @@ impl Publication {
             let follow = move || serve(&log, &news, every, &board, |_| mirror.follow());
             remote.push(Remote::start("audit-mirror", follow)?);
         }
-        let (desk, mut others) = (Desk::default(), mirrors.to_vec());
+        let (desk, course, mut others) = (Desk::default(), Course::default(), mirrors.to_vec());
         let attestations =
             Attestations::new(watch::Sender::new(vec![Default::default(); how.witnesses.len()]));
         for (number, witness) in how.witnesses.iter().enumerate() {
@@ -187,26 +188,39 @@ impl Publication {
             boards.push(board.clone());
             others.push(news.clone());
             let all = (attestations.clone(), number);
-            let asker = Asker::new(subject, witness.clone(), all, desk.clone(), mirrors.clone());
+            let asker =
+                Asker::new(subject, witness.clone(), all, (desk.clone(), course.clone()), mirrors.clone());
             let within = how.effects_need_witness_within;
             remote.push(Remote::start("audit-witness", move || asker.run(&news, every, within, &board))?);
         }
         let news: Arc<News<Reach>> = Arc::default();
         let mut publisher = Publisher::new(subject, how.keep_segments, desk);
         let (log, heard, onward) = (subject.log.clone(), news.clone(), others.clone());
+        let progress = course.clone();
         let follow = move || {
             serve(&log, &heard, every, &local, |reach: &Reach| {
-                let size = publisher.publish(reach)?;
-                onward.iter().for_each(|it| it.tell(size));
-                Ok(size)
+                let began = attest::now();
+                publisher.publish(reach, |size| {
+                    progress.published(size, began);
+                    onward.iter().for_each(|it| it.tell(size));
+                })
             });
         };
         let local = Mutex::new(Some(named("audit-publish", follow)?));
-        Ok(Some(Publication { news, local, others, remote: Mutex::new(remote), boards, attestations }))
+        Ok(Some(Publication {
+            news,
+            local,
+            others,
+            remote: Mutex::new(remote),
+            boards,
+            attestations,
+            course,
+        }))
     }
 
     /// Says how far the journal is durable now. Waits for nothing.
     pub(crate) fn tell(&self, reach: Reach) {
+        self.course.durable(reach.position.index);
         self.news.tell(reach);
     }
 

@@ -4,7 +4,7 @@
 use std::{
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -40,8 +40,49 @@ pub trait Ask: fmt::Debug + Send + Sync {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Attested {
     name: String,
-    /// Largest size that it has cosigned, and its clock then, in seconds.
+    /// Size that it has cosigned, and when that was the whole log, in seconds: by its clock, and by ours if that is earlier.
     last: Option<(u64, i64)>,
+}
+
+/// How far the log has got, so that a cosignature of less does not pass for one of all.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Records that are durable; none before that was told.
+    durable: Option<u64>,
+    /// Records that were published last, and when that was all that was durable, by our clock in seconds.
+    published: Option<(u64, i64)>,
+}
+
+/// The progress as those who commit, publish and ask share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Course(Arc<Mutex<Progress>>);
+
+impl Course {
+    pub(super) fn durable(&self, size: u64) {
+        self.of().durable = Some(size);
+    }
+
+    /// What was published, and when its publishing began.
+    pub(super) fn published(&self, size: u64, began: i64) {
+        self.of().published = Some((size, began));
+    }
+
+    /// When so many records were last known to be the whole log, for whoever asks now: a head that was all there is then stays
+    /// young, one that others have outgrown ages, however often it is cosigned.
+    fn whole_at(&self, size: u64) -> Option<i64> {
+        let Progress { durable, published } = *self.of();
+        let (_, began) = published.filter(|(published, _)| *published == size)?;
+        Some(if durable == Some(size) { now() } else { began })
+    }
+
+    fn of(&self) -> MutexGuard<'_, Progress> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Our clock, in seconds.
+pub(super) fn now() -> i64 {
+    Timestamp::now().as_second()
 }
 
 /// What may stand in the log's published checkpoint is written by one at a time.
@@ -63,6 +104,7 @@ pub(super) struct Asker {
     folder: Folder,
     witness: Arc<dyn Ask>,
     desk: Desk,
+    course: Course,
     all: Attestations,
     /// Which of all it is.
     number: usize,
@@ -76,7 +118,7 @@ impl Asker {
         subject: &Subject<'_>,
         witness: Arc<dyn Ask>,
         (all, number): (Attestations, usize),
-        desk: Desk,
+        (desk, course): (Desk, Course),
         mirrors: Arc<Vec<Arc<News<u64>>>>,
     ) -> Asker {
         let it = Asker {
@@ -87,22 +129,24 @@ impl Asker {
             folder: Folder::new(subject.folder),
             witness,
             desk,
+            course,
             all,
             number,
             seen: None,
             mirrors,
         };
-        it.remember()
+        it.remember(subject.found.index)
     }
 
-    /// What the witness said to a process before this one.
-    fn remember(mut self) -> Asker {
+    /// What the witness said to a process before this one. Where that was not of all that process left, it says nothing of how
+    /// young it is.
+    fn remember(mut self, found: u64) -> Asker {
         let key = self.witness.key();
         let note = self.folder.get(&self.place()).ok().flatten().unwrap_or_default();
         let kept = key.witnessed(&note).filter(|(it, _)| it.origin == self.origin);
         let last = kept.map(|(it, time)| (it.size, time.as_second())).filter(|(_, time)| !is_ahead(*time));
         self.seen = last.map(|(size, _)| size);
-        let name = key.name().to_owned();
+        let (name, last) = (key.name().to_owned(), last.filter(|(size, _)| *size == found));
         self.all.send_modify(|all| all[self.number] = Attested { name, last });
         self
     }
@@ -124,6 +168,8 @@ impl Asker {
                 match failure {
                     Failure::Diverged(_) => {
                         tracing::error!(log, witness, %failure, "no longer witnessed");
+                        // What it said before was of another log, or of this one before it was cut.
+                        self.all.send_modify(|all| all[self.number].last = None);
                         return;
                     }
                     _ if is_new => tracing::warn!(log, witness, %failure, "not witnessed; tried again"),
@@ -139,8 +185,10 @@ impl Asker {
     }
 
     /// Has what is published cosigned.
-    fn follow(&mut self) -> Result<u64, Failure> {
+    pub(super) fn follow(&mut self) -> Result<u64, Failure> {
         let (note, here) = self.here()?;
+        // Before the witness is asked: what becomes durable meanwhile is not what it cosigns.
+        let whole = self.course.whole_at(here.size);
         // The second time from the size that the witness told.
         for _ in 0..2 {
             let old = self.seen.unwrap_or(0);
@@ -152,7 +200,7 @@ impl Asker {
             }
             let request = self.request(old, here.size, &note)?;
             match self.witness.add_checkpoint(&request)? {
-                (200, answer) => return self.cosigned(&note, &here, &answer),
+                (200, answer) => return self.cosigned(&note, (&here, whole), &answer),
                 (409, answer) => {
                     let size = answer.trim_end().parse().map_err(|_| self.strange(409, &answer))?;
                     if size == old {
@@ -179,7 +227,12 @@ impl Asker {
     }
 
     /// Keeps a cosignature: with the published checkpoint, if that is still this one, and by itself.
-    fn cosigned(&mut self, note: &str, here: &Checkpoint, answer: &str) -> Result<u64, Failure> {
+    fn cosigned(
+        &mut self,
+        note: &str,
+        (here, whole): (&Checkpoint, Option<i64>),
+        answer: &str,
+    ) -> Result<u64, Failure> {
         let key = self.witness.key();
         let line = ours(note, answer, key).ok_or_else(|| self.strange(200, answer))?;
         let cosigned = with_line(note, &line).ok_or_else(|| self.strange(200, answer))?;
@@ -199,7 +252,9 @@ impl Asker {
                 self.tlog.put(CHECKPOINT, with.as_bytes())?;
             }
         }
-        self.all.send_modify(|all| all[self.number].last = Some((here.size, time)));
+        if let Some(whole) = whole {
+            self.all.send_modify(|all| all[self.number].last = Some((here.size, time.min(whole))));
+        }
         self.mirrors.iter().for_each(|it| it.tell(here.size));
         Ok(here.size)
     }
@@ -247,7 +302,6 @@ pub(super) async fn witnessed(
     patience: Duration,
 ) -> Result<(), String> {
     let mut heard = all.subscribe();
-    let now = || Timestamp::now().as_second();
     let young = |all: &Vec<Attested>| all.iter().any(|it| it.is_within(within, now()));
     if let Ok(Ok(_)) = tokio::time::timeout(patience, heard.wait_for(young)).await {
         return Ok(());
@@ -259,13 +313,15 @@ pub(super) async fn witnessed(
 impl Attested {
     fn told(&self, now: i64) -> String {
         let last = match self.last {
-            Some((size, time)) => format!("{size} records {} s ago", now.saturating_sub(time)),
-            None => "nothing yet".to_owned(),
+            Some((size, time)) => {
+                format!("{size} records, all that there were {} s ago", now.saturating_sub(time))
+            }
+            None => "nothing yet, or less than there is".to_owned(),
         };
         format!("{} cosigned {last}", self.name)
     }
 }
 
 fn is_ahead(time: i64) -> bool {
-    time > Timestamp::now().as_second().saturating_add(AHEAD_MAX)
+    time > now().saturating_add(AHEAD_MAX)
 }

@@ -50,8 +50,8 @@ impl Publisher {
         }
     }
 
-    /// Publishes the journal up to there, and drops what need not be kept.
-    pub(super) fn publish(&mut self, reach: &Reach) -> Result<u64, Failure> {
+    /// Publishes the journal up to there, tells so, and drops what need not be kept.
+    pub(super) fn publish(&mut self, reach: &Reach, told: impl FnOnce(u64)) -> Result<u64, Failure> {
         // Whatever fails leaves the folder as it is: the next attempt looks at it anew.
         let mut staged = Vec::new();
         let (mut edge, mut position) = match self.edge.take() {
@@ -61,9 +61,11 @@ impl Publisher {
         while position != reach.position {
             (edge, position) = self.round(edge, position, reach, &mut staged)?;
         }
-        prune::prune(self, reach)?;
         let size = edge.size();
         self.edge = Some((edge, position));
+        // Whoever waits for what is published does not wait for what is dropped.
+        told(size);
+        prune::prune(self, reach)?;
         Ok(size)
     }
 

@@ -6,6 +6,8 @@ use std::{
 
 use serde_json::json;
 
+mod attested;
+
 use super::*;
 use crate::{
     Entry, Event, Filter, Log, Options, head::Head, keys::Keys, merkle::leaf_hash, note::Checkpoint, records,
@@ -144,15 +146,15 @@ fn wherever_publishing_is_cut_off_the_next_one_makes_the_same_files() {
     let mut before = BTreeMap::new();
     for to in [first, second] {
         restore(&tlog, &before);
-        publisher(state.path(), None, i64::MAX).publish(&to).unwrap();
+        publisher(state.path(), None, i64::MAX).publish(&to, |_| {}).unwrap();
         let after = files(&tlog);
         assert_eq!(whole(&after), to.position.index);
         for steps in 0.. {
             restore(&tlog, &before);
-            let done = publisher(state.path(), None, steps).publish(&to).is_ok();
+            let done = publisher(state.path(), None, steps).publish(&to, |_| {}).is_ok();
             let size = whole(&files(&tlog));
             assert!(size == to.position.index || size == whole(&before), "{size} after {steps} steps");
-            publisher(state.path(), None, i64::MAX).publish(&to).unwrap();
+            publisher(state.path(), None, i64::MAX).publish(&to, |_| {}).unwrap();
             assert!(files(&tlog) == after, "{steps} steps");
             if done {
                 assert!(steps > 10);
@@ -171,18 +173,18 @@ fn wherever_dropping_is_cut_off_no_record_is_lost() {
     let written = records(state.path(), &Filter::default()).unwrap();
     assert_eq!(written.len(), 700);
     let to = reach(state.path());
-    publisher(state.path(), Some(1), i64::MAX).publish(&to).unwrap();
+    publisher(state.path(), Some(1), i64::MAX).publish(&to, |_| {}).unwrap();
     let after = files(&folder(state.path()));
     assert!(!after.contains_key("journal") && after.contains_key("payloads/000"), "{:?}", after.keys());
     for steps in 0.. {
         restore(&folder(state.path()), &all);
-        let done = publisher(state.path(), Some(1), steps).publish(&to).is_ok();
+        let done = publisher(state.path(), Some(1), steps).publish(&to, |_| {}).is_ok();
         // Reading all of it takes long: where it matters, and now and then.
         let dropping = folder(state.path()).join(PAYLOADS).exists();
         if dropping || steps % 8 == 0 {
             assert!(records(state.path(), &Filter::default()).unwrap() == written, "{steps} steps");
         }
-        publisher(state.path(), Some(1), i64::MAX).publish(&to).unwrap();
+        publisher(state.path(), Some(1), i64::MAX).publish(&to, |_| {}).unwrap();
         assert!(files(&folder(state.path())) == after, "{steps} steps");
         if done {
             break;
@@ -196,13 +198,13 @@ fn what_was_spoilt_is_made_again_even_where_segments_were_dropped() {
     let state = scratch();
     write(state.path(), 700);
     let to = reach(state.path());
-    publisher(state.path(), Some(1), i64::MAX).publish(&to).unwrap();
+    publisher(state.path(), Some(1), i64::MAX).publish(&to, |_| {}).unwrap();
     let tlog = folder(state.path()).join(TLOG);
     let good = files(&tlog);
     for name in good.keys().filter(|it| !it.starts_with("tile/entries/0")) {
         fs::write(tlog.join(name), b"spoilt").unwrap();
     }
-    publisher(state.path(), Some(1), i64::MAX).publish(&to).unwrap();
+    publisher(state.path(), Some(1), i64::MAX).publish(&to, |_| {}).unwrap();
     assert!(files(&tlog) == good);
 }
 
@@ -213,12 +215,12 @@ fn a_published_checkpoint_that_the_journal_contradicts_is_left_as_it_is() {
     let all = files(&folder(state.path()));
     let to = reach(state.path());
     write(state.path(), 30);
-    publisher(state.path(), None, i64::MAX).publish(&reach(state.path())).unwrap();
+    publisher(state.path(), None, i64::MAX).publish(&reach(state.path()), |_| {}).unwrap();
     let published = files(&folder(state.path()).join(TLOG));
     // The same key, another history of the same origin.
     restore(&folder(state.path()), &all);
     restore(&folder(state.path()).join(TLOG), &published);
-    let failure = publisher(state.path(), None, i64::MAX).publish(&to).unwrap_err();
+    let failure = publisher(state.path(), None, i64::MAX).publish(&to, |_| {}).unwrap_err();
     assert!(matches!(failure, Failure::Diverged(_)), "{failure}");
     assert!(files(&folder(state.path()).join(TLOG)) == published);
 }
@@ -237,11 +239,11 @@ fn target(at: &Path, steps: i64) -> Arc<Folder> {
 fn wherever_a_mirror_is_cut_off_the_next_one_goes_on() {
     let (state, elsewhere) = (scratch(), scratch());
     write(state.path(), 300);
-    publisher(state.path(), None, i64::MAX).publish(&reach(state.path())).unwrap();
+    publisher(state.path(), None, i64::MAX).publish(&reach(state.path()), |_| {}).unwrap();
     mirror(state.path(), &target(elsewhere.path(), i64::MAX)).follow().unwrap();
     let before = files(elsewhere.path());
     write(state.path(), 600);
-    publisher(state.path(), None, i64::MAX).publish(&reach(state.path())).unwrap();
+    publisher(state.path(), None, i64::MAX).publish(&reach(state.path()), |_| {}).unwrap();
     mirror(state.path(), &target(elsewhere.path(), i64::MAX)).follow().unwrap();
     let after = files(elsewhere.path());
     for steps in 0.. {
@@ -272,7 +274,7 @@ fn of_two_writers_with_one_origin_only_one_goes_on_elsewhere() {
     write(state.path(), 60);
     write(copy.path(), 80);
     for it in [state.path(), copy.path()] {
-        publisher(it, None, i64::MAX).publish(&reach(it)).unwrap();
+        publisher(it, None, i64::MAX).publish(&reach(it), |_| {}).unwrap();
     }
     let target = target(elsewhere.path(), i64::MAX);
     let mut one = mirror(state.path(), &target);
@@ -282,7 +284,7 @@ fn of_two_writers_with_one_origin_only_one_goes_on_elsewhere() {
     assert!(matches!(failure, Failure::Diverged(_)), "{failure}");
     assert!(files(elsewhere.path()) == there, "nothing was replaced");
     write(state.path(), 90);
-    publisher(state.path(), None, i64::MAX).publish(&reach(state.path())).unwrap();
+    publisher(state.path(), None, i64::MAX).publish(&reach(state.path()), |_| {}).unwrap();
     assert_eq!(one.follow().unwrap(), 90);
     assert_eq!(target.steps.as_ref().map(|it| it.load(SeqCst) > 0), Some(true));
 }
