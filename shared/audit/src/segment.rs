@@ -80,6 +80,14 @@ impl Segment {
         Ok(found)
     }
 
+    /// What it begins with; none where that is no header.
+    pub(crate) fn header(&self) -> Result<Option<Header>, AuditError> {
+        let file = File::open(&self.path).at("open", &self.path)?;
+        let mut frames = Frames::new(BufReader::new(file), 0);
+        let found = frames.step().at("read", &self.path)? == Next::Frame(Kind::Header);
+        Ok(found.then(|| Header::parse(frames.content())).flatten())
+    }
+
     /// The last of them that begins at or before a record.
     pub(crate) fn of(segments: &[Segment], index: u64) -> Option<&Segment> {
         segments.iter().rfind(|it| it.first <= index)

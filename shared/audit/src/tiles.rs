@@ -118,21 +118,32 @@ pub(crate) fn put_payload(bundle: &mut Vec<u8>, sealed: &[u8]) {
 pub(crate) fn tree_at<E>(
     size: u64,
     of: u64,
-    mut read: impl FnMut(&str) -> Result<Option<Vec<u8>>, E>,
+    read: impl FnMut(&str) -> Result<Option<Vec<u8>>, E>,
 ) -> Result<Option<Tree>, E> {
+    Ok(levels_at(size, of, read)?.and_then(|levels| Tree::from_frontier(size, frontier(&levels))))
+}
+
+/// Per level the last hashes, not of full tiles, that the first `size` of `of` records have.
+fn levels_at<E>(
+    size: u64,
+    of: u64,
+    mut read: impl FnMut(&str) -> Result<Option<Vec<u8>>, E>,
+) -> Result<Option<Vec<Vec<Digest>>>, E> {
     let mut levels = vec![Vec::new(); 8];
     for (part, number, width) in partials(size) {
         let Part::Tile(level) = part else { continue };
-        // It has grown since: full, or as wide as the larger tree has it.
-        let hashes = of >> (8 * level);
-        let is_full = hashes / WIDTH > number;
-        let wide = if is_full { WIDTH } else { hashes % WIDTH };
-        let Some(bytes) = read(&part.path(number, wide))? else { return Ok(None) };
+        let Some(bytes) = read(&part.path(number, grown(level, number, of)))? else { return Ok(None) };
         let (hashes, _) = bytes.as_chunks::<32>();
         let Some(hashes) = hashes.get(..width as usize) else { return Ok(None) };
         levels[level as usize] = hashes.to_vec();
     }
-    Ok(Tree::from_frontier(size, frontier(&levels)))
+    Ok(Some(levels))
+}
+
+/// How wide a tile of a level is in a tree of so many records: full, or as wide as that has it.
+fn grown(level: u32, number: u64, of: u64) -> u64 {
+    let hashes = of >> (8 * level);
+    if hashes / WIDTH > number { WIDTH } else { hashes % WIDTH }
 }
 
 /// The full subtrees of a tree, largest first, from the hashes at its right edge, level by level.
@@ -175,6 +186,29 @@ impl Edge {
         let leaves = entries(&edge.entries).map(|all| all.into_iter().map(leaf_hash).collect::<Vec<_>>());
         let hashed = edge.levels.first().cloned().unwrap_or_default();
         Ok((leaves == Some(hashed)).then_some(edge))
+    }
+
+    /// The edge behind the first `size` of `of` records, from the files of the larger tree; none when they are not whole. Whose records
+    /// they are is said by its tree.
+    pub(crate) fn at<E>(
+        size: u64,
+        of: u64,
+        mut read: impl FnMut(&str) -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<Option<Edge>, E> {
+        let Some(mut levels) = levels_at(size, of, &mut read)? else { return Ok(None) };
+        levels.truncate((u64::BITS - size.leading_zeros()).div_ceil(8) as usize);
+        let (number, width) = (size / WIDTH, (size % WIDTH) as usize);
+        let mut edge = Edge { size, levels, entries: Vec::new() };
+        if width == 0 {
+            return Ok(Some(edge));
+        }
+        let Some(bundle) = read(&Part::Entries.path(number, grown(0, number, of)))? else { return Ok(None) };
+        let all = entries(&bundle).unwrap_or_default();
+        let Some(ours) = all.get(..width) else { return Ok(None) };
+        let hashes: Vec<Digest> = ours.iter().map(|it| leaf_hash(it)).collect();
+        let bytes: usize = ours.iter().map(|it| 2 + it.len()).sum();
+        edge.entries = bundle[..bytes].to_vec();
+        Ok((edge.levels.first() == Some(&hashes)).then_some(edge))
     }
 
     pub(crate) fn size(&self) -> u64 {

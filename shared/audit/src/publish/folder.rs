@@ -48,6 +48,12 @@ impl Folder {
         Folder { private: true, ..Folder::new(root) }
     }
 
+    /// Whether there is such a file.
+    pub(crate) fn has(&self, path: &str) -> Result<bool, AuditError> {
+        let path = self.root.join(path);
+        path.try_exists().at("look for", &path)
+    }
+
     /// Bytes of a file; none when there is none.
     pub(crate) fn get(&self, path: &str) -> Result<Option<Vec<u8>>, AuditError> {
         let path = self.root.join(path);
@@ -62,6 +68,7 @@ impl Folder {
     /// Writes a file that [`Folder::settle`] will sync and name. False when it stands there already with these bytes.
     pub(crate) fn stage(&self, path: &str, bytes: &[u8]) -> Result<bool, AuditError> {
         if self.get(path)?.is_some_and(|it| it == bytes) {
+            self.settle_found(path)?;
             return Ok(false);
         }
         let draft = self.draft(path);
@@ -97,16 +104,34 @@ impl Folder {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // A folder's own name is durable with the folder above it, where an earlier process may have left that open.
         let new: Vec<PathBuf> = folders.difference(&known).cloned().collect();
-        for folder in &new {
-            let above = folder.ancestors().skip(1).take_while(|it| it.starts_with(&self.root));
-            folders.extend(above.map(Path::to_owned));
-            folders.extend(self.root.parent().map(Path::to_owned));
-        }
-        for folder in folders.iter().rev() {
-            self.step().and_then(|()| File::open(folder)?.sync_all()).at("sync", folder)?;
-        }
+        new.iter().for_each(|it| folders.extend(self.up_from(it)));
+        self.sync_folders(&folders)?;
         known.extend(new);
         Ok(())
+    }
+
+    /// Makes a name durable that stands there already: a process before this one may have ended between naming and syncing.
+    fn settle_found(&self, path: &str) -> Result<(), AuditError> {
+        let path = self.root.join(path);
+        let folder = path.parent().expect("a file in the folder");
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains(folder) {
+            self.sync_folders(&self.up_from(folder).collect())?;
+            known.insert(folder.to_owned());
+        }
+        Ok(())
+    }
+
+    /// A folder, those above it, and the one that holds the root.
+    fn up_from<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = PathBuf> {
+        let up = folder.ancestors().take_while(|it| it.starts_with(&self.root));
+        up.chain(self.root.parent()).map(Path::to_owned)
+    }
+
+    fn sync_folders(&self, folders: &BTreeSet<PathBuf>) -> Result<(), AuditError> {
+        let sync =
+            |folder: &PathBuf| self.step().and_then(|()| File::open(folder)?.sync_all()).at("sync", folder);
+        folders.iter().rev().try_for_each(sync)
     }
 
     /// Puts one file there, durably.
@@ -174,6 +199,7 @@ impl Target for Folder {
     fn create(&self, path: &str, bytes: &[u8]) -> Result<bool, TargetError> {
         let _lock = self.lock()?;
         if self.get(path)?.is_some() {
+            self.settle_found(path)?;
             return Ok(false);
         }
         self.put(path, bytes)?;

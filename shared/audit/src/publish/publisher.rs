@@ -32,6 +32,8 @@ pub(super) struct Publisher {
     desk: Desk,
     /// What stands there, and where the journal goes on; none before it was looked at and after a failure.
     edge: Option<(Edge, Position)>,
+    /// The checkpoint that was found there. What is made again under it is not told before it is whole.
+    found_there: Option<Checkpoint>,
 }
 
 impl Publisher {
@@ -47,6 +49,7 @@ impl Publisher {
             payloads: Folder::private(&subject.folder.join(PAYLOADS)),
             desk,
             edge: None,
+            found_there: None,
         }
     }
 
@@ -98,25 +101,34 @@ impl Publisher {
                 None => return Err(self.damaged("its journal ends before what was durable").into()),
             }
         }
-        let signed = Checkpoint::open(&note, &[self.key]).ok().filter(|it| it.origin == self.origin);
-        if signed.is_none_or(|it| it.size != edge.size() || it.root != edge.tree().root()) {
-            let size = edge.size();
-            let problem =
-                format!("the {size} records of its journal and what was published before do not fit");
-            return Err(Failure::Diverged(problem));
-        }
+        self.check(&note, &edge)?;
         for (path, bytes) in edge.partials() {
             self.stage(path, &bytes, staged)?;
         }
         self.tlog.settle(staged)?;
         staged.clear();
         // Last, because it says that all of the others are there.
-        {
+        if self.found_there.as_ref().is_none_or(|it| it.size < edge.size()) {
             let _writes = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
             self.tlog.put(CHECKPOINT, &note)?;
         }
         self.clear(before, edge.size())?;
         Ok((edge, walk.position()))
+    }
+
+    /// Refuses records that are not those of a checkpoint of the journal.
+    pub(super) fn check(&self, note: &[u8], edge: &Edge) -> Result<(), Failure> {
+        let signed = Checkpoint::open(note, &[self.key]).ok().filter(|it| it.origin == self.origin);
+        let (size, root) = (edge.size(), edge.tree().root());
+        let there = self.found_there.as_ref().filter(|it| it.size == size);
+        if signed.is_none_or(|it| it.size != size || it.root != root)
+            || there.is_some_and(|it| it.root != root)
+        {
+            let problem =
+                format!("the {size} records of its journal and what was published before do not fit");
+            return Err(Failure::Diverged(problem));
+        }
+        Ok(())
     }
 
     /// Removes what was partial at one size and is full at another.
@@ -125,9 +137,10 @@ impl Publisher {
     }
 
     /// What stands there already, and where the journal goes on behind it.
-    fn look(&self, reach: &Reach, staged: &mut Vec<String>) -> Result<(Edge, Position), Failure> {
+    fn look(&mut self, reach: &Reach, staged: &mut Vec<String>) -> Result<(Edge, Position), Failure> {
         let size = reach.position.index;
-        if let Some(checkpoint) = self.published()? {
+        self.found_there = self.published()?;
+        if let Some(checkpoint) = &self.found_there {
             if checkpoint.size > size {
                 let problem = format!("{} records are published, and there are {size}", checkpoint.size);
                 return Err(Failure::Diverged(problem));
@@ -135,6 +148,7 @@ impl Publisher {
             let edge = Edge::read(checkpoint.size, |path| self.tlog.get(path))?;
             if let Some(edge) = edge.filter(|it| it.tree().root() == checkpoint.root)
                 && let Some(position) = self.place_of(checkpoint.size)?
+                && self.has_all(checkpoint.size)?
             {
                 // Those before the last round were removed by it; its own may have been left.
                 self.clear(checkpoint.size.saturating_sub(2 * ROUND_MAX), checkpoint.size)?;
@@ -149,6 +163,39 @@ impl Publisher {
         let first = segments.first().map_or(0, |it| it.first);
         let edge = self.dropped(first, staged)?;
         Ok((edge, Position { segment: first, offset: 0, index: first }))
+    }
+
+    /// Whether every full tile and bundle of so many records is there. What is in them is asked before a segment is dropped.
+    fn has_all(&self, size: u64) -> Result<bool, AuditError> {
+        for (part, number) in tiles::full(0, size) {
+            if !self.tlog.has(&part.path(number, WIDTH))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The edge behind the records before a segment, by the tree that it begins with.
+    pub(super) fn edge_before(
+        &self,
+        segment: &Segment,
+        published: u64,
+        staged: &mut Vec<String>,
+    ) -> Result<Edge, AuditError> {
+        let header = segment.header()?.filter(|it| it.origin == self.origin);
+        let tree = header.ok_or_else(|| self.damaged("a segment of its journal has no header"))?.tree;
+        let read = Edge::at(segment.first, published, |path| self.tlog.get(path))?;
+        let edge = match read.filter(|it| it.tree() == tree) {
+            Some(edge) => edge,
+            None => self.dropped(segment.first, staged)?,
+        };
+        match edge.tree() == tree {
+            true => Ok(edge),
+            false => Err(self.damaged(&format!(
+                "what is published of the records before {} is not theirs",
+                segment.first
+            ))),
+        }
     }
 
     /// The checkpoint that stands there, if it is one of this log.
@@ -199,7 +246,12 @@ impl Publisher {
         Ok(edge)
     }
 
-    fn stage(&self, path: String, bytes: &[u8], staged: &mut Vec<String>) -> Result<(), AuditError> {
+    pub(super) fn stage(
+        &self,
+        path: String,
+        bytes: &[u8],
+        staged: &mut Vec<String>,
+    ) -> Result<(), AuditError> {
         if self.tlog.stage(&path, bytes)? {
             staged.push(path);
         }

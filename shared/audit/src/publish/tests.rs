@@ -7,6 +7,7 @@ use std::{
 use serde_json::json;
 
 mod attested;
+mod left;
 
 use super::*;
 use crate::{

@@ -195,6 +195,17 @@ proptest! {
     }
 
     #[test]
+    fn an_edge_is_found_in_the_files_of_a_larger_tree(
+        leaves in collection::vec(collection::vec(any::<u8>(), 0..20), 0..700),
+        at in 0usize..700,
+    ) {
+        let at = at % (leaves.len() + 1);
+        let ((shelf, _), (_, edge)) = (Shelf::of(&leaves), Shelf::of(&leaves[..at]));
+        let found = Edge::at(at as u64, leaves.len() as u64, |it| shelf.get(it)).unwrap().unwrap();
+        prop_assert_eq!((found.tree(), found.partials()), (edge.tree(), edge.partials()));
+    }
+
+    #[test]
     fn arbitrary_bytes_are_no_more_than_no_bundle(bytes in collection::vec(any::<u8>(), 0..400)) {
         let _ = entries(&bytes);
         let _ = payloads(&bytes);

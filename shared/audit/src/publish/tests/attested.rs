@@ -1,7 +1,7 @@
 //! How young is what a witness has cosigned? As young as the last moment at which that was the whole log.
 
 use super::*;
-use crate::{VerifyingKey, Witness, WitnessKey};
+use crate::{Refused, VerifyingKey, Witness, WitnessKey};
 
 /// A witness in this process.
 struct Near(Witness);
@@ -24,7 +24,8 @@ impl Ask for Near {
     fn add_checkpoint(&self, request: &str) -> Result<(u16, String), TargetError> {
         Ok(match self.0.add_checkpoint(request.as_bytes()) {
             Ok(lines) => (200, lines),
-            Err(refused) => (refused.status(), "7\n".to_owned()),
+            Err(Refused::Conflict { size }) => (409, format!("{size}\n")),
+            Err(refused) => (refused.status(), refused.to_string()),
         })
     }
 }
@@ -105,8 +106,8 @@ fn a_witness_that_saw_another_history_vouches_for_nothing() {
     // An older copy of the log, which went on otherwise and as far; what the witness said stands beside it.
     let cosigned = files(&folder(state.path()).join("cosigned"));
     restore(&folder(state.path()), &before);
-    restore(&folder(state.path()).join("cosigned"), &cosigned);
     write(state.path(), 30);
+    restore(&folder(state.path()).join("cosigned"), &cosigned);
     assert_eq!(publish(state.path()), size);
     let (asker, all) = asker(state.path(), &witness, size, &course);
     assert_eq!(refused(&all), None, "remembered");
