@@ -120,6 +120,9 @@ impl Journal {
             }
             other => other?,
         }
+        // What this one holds may have been written by a process before, which ended before it was synced, or cut after it: nothing
+        // stands behind what a loss of power takes away.
+        self.file.sync_all()?;
         // Whole before it has its name, and the name durable before a record stands behind it.
         fs::rename(&draft, next)?;
         File::open(folder)?.sync_all()?;
@@ -179,4 +182,20 @@ fn fill(file: &File, mut from: u64, to: u64) -> io::Result<()> {
         from += count as u64;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_that_cannot_be_synced_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        // A file that takes everything and syncs nothing.
+        let (path, next) = (PathBuf::from("/dev/null"), folder.path().join("journal-1"));
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        let mut journal = Journal::new(file, path, 0, Ahead { chunk: 1024, reserve: 0 }).unwrap();
+        assert!(journal.follow_with(&next, b"start").is_err());
+        assert!(!next.exists(), "nothing stands behind it");
+    }
 }

@@ -205,8 +205,16 @@ pub(crate) fn private_folder(path: &Path) -> Result<(), AuditError> {
     Ok(())
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Folders that were synced, so that a test sees it.
+    pub(crate) static SYNCED: std::cell::RefCell<Vec<PathBuf>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
 /// Makes the names in a folder durable.
 pub(crate) fn sync_folder(path: &Path) -> Result<(), AuditError> {
+    #[cfg(test)]
+    SYNCED.with_borrow_mut(|it| it.push(path.to_owned()));
     File::open(path).and_then(|it| it.sync_all()).at("sync", path)
 }
 

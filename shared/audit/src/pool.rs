@@ -102,7 +102,7 @@ pub(crate) fn places(state: &Path) -> Result<Vec<Place>, AuditError> {
     for server in names(&state.join("logs"))?.into_iter().filter(|it| is_word(it)) {
         let folder = state.join("logs").join(&server);
         for name in names(&folder)? {
-            let Ok(number) = name.parse() else { continue };
+            let Some(number) = name.parse().ok().filter(|it: &u32| it.to_string() == name) else { continue };
             found.push(Place { server: server.clone(), number, folder: folder.join(name) });
         }
     }

@@ -16,7 +16,7 @@ use crate::{
     journal::{Ahead, Use},
     keys::{Keys, sync_folder},
     note::Checkpoint,
-    open::{Start, open_at},
+    open::{Start, check, open_at},
     operator::OPERATOR,
     pool::{Place, RETIRED, places, take, try_lock},
     record::{Draft, Facts, Seen, Word},
@@ -54,8 +54,12 @@ pub fn rotate(state: &Path, operator: &Operator) -> Result<Rotated, AuditError> 
         })
     };
     let old = load()?;
-    // Before anything is made: a change that cannot begin should not keep others from starting.
-    hold(state)?;
+    // Before anything is made: a change that cannot begin should not keep others from starting, nor from accepting a loss.
+    let held = hold(state)?;
+    if !old.has_next()? {
+        held.iter().try_for_each(|(place, _)| check(state, place, &old))?;
+    }
+    drop(held);
     let next = old.next()?;
     let held = hold(state)?;
     let signed = |place: &Place, by: &Keys| -> Result<Option<Checkpoint>, AuditError> {

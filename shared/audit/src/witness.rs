@@ -155,19 +155,28 @@ pub(crate) fn with_line(note: &str, line: &str) -> Option<String> {
     Some(format!("{body}\n{}{line}", others.collect::<String>()))
 }
 
-/// The notes with cosignatures that stand beside a log.
+/// The notes with cosignatures that stand beside a log, and what is published of it.
 pub(crate) fn beside(folder: &Path) -> Result<Vec<Vec<u8>>, AuditError> {
-    let cosigned = folder.join(COSIGNED);
-    let mut notes = Vec::new();
-    let files = std::fs::read_dir(&cosigned).map(|it| it.flatten().map(|it| it.path()).collect::<Vec<_>>());
-    let files = files.unwrap_or_default().into_iter().take(WITNESSES_MAX);
-    for path in files.chain([folder.join("tlog/checkpoint"), folder.join("checkpoint")]) {
-        let Ok(file) = File::open(&path) else { continue };
-        let mut note = Vec::new();
-        file.take(NOTE_BYTES_MAX as u64 + 1).read_to_end(&mut note).at("read", &path)?;
-        notes.push(note);
+    let mut notes = cosigned(folder)?;
+    for path in [folder.join("tlog/checkpoint"), folder.join("checkpoint")] {
+        notes.extend(note(&path)?);
     }
     Ok(notes)
+}
+
+/// The heads that witnesses cosigned, as they were kept beside a log.
+pub(crate) fn cosigned(folder: &Path) -> Result<Vec<Vec<u8>>, AuditError> {
+    let files = std::fs::read_dir(folder.join(COSIGNED));
+    let files = files.map(|it| it.flatten().map(|it| it.path()).collect::<Vec<_>>()).unwrap_or_default();
+    let notes = files.iter().take(WITNESSES_MAX).map(|it| note(it));
+    notes.filter_map(Result::transpose).collect()
+}
+
+fn note(path: &Path) -> Result<Option<Vec<u8>>, AuditError> {
+    let Ok(file) = File::open(path) else { return Ok(None) };
+    let mut note = Vec::new();
+    file.take(NOTE_BYTES_MAX as u64 + 1).read_to_end(&mut note).at("read", path)?;
+    Ok(Some(note))
 }
 
 #[cfg(test)]

@@ -164,6 +164,51 @@ async fn a_refused_log_is_not_passed_over_for_another() {
 }
 
 #[tokio::test]
+async fn a_log_is_gone_on_with_only_in_its_own_place() {
+    let state = scratch();
+    killed(state.path()).await;
+    let (zero, one) = (state.path().join("logs/code/0"), state.path().join("logs/code/1"));
+    copy(&zero, &one);
+    let _held = fs::File::open(zero.join("lock")).inspect(|it| it.lock().unwrap()).unwrap();
+    let problem = damaged(try_open(state.path()));
+    assert!(problem.contains("does not belong there"), "{problem}");
+    assert_eq!(verify(state.path(), &[]).unwrap().exit_code(), 1);
+}
+
+#[tokio::test]
+async fn a_copy_in_another_place_shows_how_long_a_log_was() {
+    let (state, earlier) = (scratch(), scratch());
+    killed(state.path()).await;
+    let (zero, one) = (state.path().join("logs/code/0"), state.path().join("logs/code/1"));
+    copy(&zero, earlier.path());
+    let (log, _) = open_small(state.path());
+    log.close("end of test").await.unwrap();
+    fs::rename(&zero, &one).unwrap();
+    copy(earlier.path(), &zero);
+    let problem = damaged(try_open(state.path()));
+    assert!(problem.contains("a log beside it shows"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_head_that_a_witness_cosigned_is_not_gone_below() {
+    let (state, earlier) = (scratch(), scratch());
+    killed(state.path()).await;
+    let zero = state.path().join("logs/code/0");
+    copy(&zero, earlier.path());
+    let (log, _) = open_small(state.path());
+    log.close("end of test").await.unwrap();
+    let note = audit::heads(state.path()).unwrap().to_string();
+    let note = &note[note.find("bailiwick/code").unwrap()..];
+    fs::remove_dir_all(&zero).unwrap();
+    copy(earlier.path(), &zero);
+    fs::create_dir_all(zero.join("cosigned")).unwrap();
+    // Whatever the witness's line is worth: the log's own key has signed it.
+    fs::write(zero.join("cosigned/00ff00ff"), note).unwrap();
+    let problem = damaged(try_open(state.path()));
+    assert!(problem.contains("a witness cosigned shows"), "{problem}");
+}
+
+#[tokio::test]
 async fn a_log_without_its_head_is_read_as_a_whole() {
     let state = scratch();
     killed(state.path()).await;

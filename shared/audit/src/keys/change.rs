@@ -30,6 +30,11 @@ impl Keys {
         }
     }
 
+    /// Whether a change has begun.
+    pub(crate) fn has_next(&self) -> Result<bool, AuditError> {
+        Ok(find(&self.folder.join(NEXT))?.is_some())
+    }
+
     /// These keys with the next signing key, which is made durable if there is none.
     pub(crate) fn next(&self) -> Result<Keys, AuditError> {
         let signing = find_or_make(&self.folder.join(NEXT), || encode(&random()))?;
