@@ -2,6 +2,7 @@
 //! tlog-witness; and the way in which a log asks one.
 
 mod asked;
+mod listen;
 
 use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
@@ -12,6 +13,7 @@ use axum::{
     body::Bytes,
     extract::{DefaultBodyLimit, State},
     http::{StatusCode, header},
+    middleware::map_response,
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -21,6 +23,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use crate::{USAGE, say};
 
 pub(crate) use asked::Asked;
+use listen::Door;
 
 /// Cosign the checkpoints of logs that only grow, so that nobody can rewrite them unseen: C2SP tlog-witness
 #[derive(Args)]
@@ -50,8 +53,10 @@ pub(crate) struct Witness {
 
 /// Requests under way at once; each waits for the disk.
 const REQUESTS_MAX: usize = 64;
-/// Longest that a request may take to arrive and be answered.
+/// Longest that a request may take to arrive and be answered, its connection included.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest that it waits for the disk to be free.
+const WAIT: Duration = Duration::from_secs(5);
 
 /// What requests share.
 #[derive(Clone)]
@@ -90,14 +95,18 @@ async fn serve(witness: audit::Witness, listen: SocketAddr) -> anyhow::Result<()
     let routes = Router::new()
         .route("/add-checkpoint", post(add_checkpoint))
         .layer(DefaultBodyLimit::max(audit::Witness::REQUEST_BYTES_MAX))
+        // A connection has one request, so that its time is the request's.
+        .layer(map_response(|answer: Response| async { ([(header::CONNECTION, "close")], answer) }))
         .with_state(shared);
-    axum::serve(listener, routes).with_graceful_shutdown(crate::serve::asked_to_stop()).await?;
+    axum::serve(Door::new(listener, TIMEOUT), routes)
+        .with_graceful_shutdown(crate::serve::asked_to_stop())
+        .await?;
     Ok(())
 }
 
 /// The one call of the protocol.
 async fn add_checkpoint(State(shared): State<Shared>, request: Bytes) -> Response {
-    let Ok(slot) = tokio::time::timeout(TIMEOUT, shared.slots.clone().acquire_owned()).await else {
+    let Ok(slot) = tokio::time::timeout(WAIT, shared.slots.clone().acquire_owned()).await else {
         return (StatusCode::SERVICE_UNAVAILABLE, "busy\n").into_response();
     };
     let answer = tokio::task::spawn_blocking(move || {

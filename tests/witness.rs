@@ -5,8 +5,8 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
-    net::SocketAddr,
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Stdio},
 };
@@ -265,6 +265,31 @@ fn a_witness_listens_to_its_own_machine_unless_it_is_told_otherwise() {
     assert_eq!(answer.status, 404);
     let flood = "x".repeat(100_000);
     assert_eq!(witness.ask(&flood).map(|it| it.0), Some(413));
+}
+
+#[test]
+fn whoever_speaks_slowly_to_a_witness_is_left_in_the_end() {
+    let (home, _shop, key) = estate("");
+    let witness = Witness::start(&home, &key, "127.0.0.1:0");
+    let head = "POST /add-checkpoint HTTP/1.1\r\nHost: w\r\nContent-Length: 100\r\n";
+    let said = ["", head, &format!("{head}\r\nold 0\n")];
+    let mut slow = said.map(|it| {
+        let mut stream = TcpStream::connect(witness.address).expect("it listens");
+        stream.set_read_timeout(Some(DEADLINE)).expect("a socket");
+        stream.write_all(it.as_bytes()).expect("it takes what is said");
+        stream
+    });
+    assert_eq!(
+        witness.ask("nothing that is asked").map(|it| it.0),
+        Some(400),
+        "others are answered meanwhile"
+    );
+    for (stream, said) in slow.iter_mut().zip(said) {
+        // The end, or a reset: not that nothing came for long.
+        let ended = stream.read_to_end(&mut Vec::new());
+        let waited = ended.is_err_and(|it| matches!(it.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+        assert!(!waited, "left waiting after {said:?}");
+    }
 }
 
 /// Kills a process by itself, which can be done while others use what stands beside it.
