@@ -37,9 +37,33 @@ pub(super) fn event(value: &Value) -> Option<Event> {
         // A command in a container, and a connection to one, may be a `get`.
         changes: !reads || matches!(object("subresource"), Some("exec" | "attach" | "portforward" | "proxy")),
         done: value.pointer("/responseStatus/code").and_then(Value::as_u64).is_none_or(|it| it < 400)
-            && !uri.contains("dryRun=All"),
+            && !is_dry_run(uri),
         names: object("name").map(str::to_lowercase).into_iter().collect(),
         resource: if whole.is_empty() { uri.to_owned() } else { whole.join("/") },
         id: text(value, "/auditID").unwrap_or_default().to_owned(),
     })
+}
+
+/// Whether the server was asked to store nothing: a parameter of its own says so, and what others hold does not.
+fn is_dry_run(uri: &str) -> bool {
+    uri.split_once('?').is_some_and(|(_, query)| query.split('&').any(|it| it == "dryRun=All"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_parameter_of_its_own_makes_a_dry_run() {
+        let path = "/apis/apps/v1/namespaces/shop/deployments/checkout";
+        for query in ["?dryRun=All", "?fieldManager=kubectl&dryRun=All", "?dryRun=All&force=true"] {
+            assert!(is_dry_run(&format!("{path}{query}")), "{query}");
+        }
+        for query in
+            ["", "?fieldManager=dryRun=All", "?fieldManager=x%26dryRun=All", "?dryRun=AllButNot", "?dryRun="]
+        {
+            assert!(!is_dry_run(&format!("{path}{query}")), "{query}");
+        }
+        assert!(!is_dry_run("/api/v1/namespaces/dryRun=All/pods"));
+    }
 }
