@@ -20,7 +20,7 @@ use crate::{
     keys::{Keys, random, sync_folder},
     pool::{Place, named, places, try_lock},
     record::{Facts, Left, Seen, Word},
-    verify::{LOST_MAX, log::claims, log::heads_beside, signed},
+    verify::{LOST_MAX, claims::claims, deeds, log::heads_beside, signed},
 };
 pub(crate) use evidence::digest_of_folder;
 
@@ -102,6 +102,16 @@ struct Lost {
 }
 
 fn lost(state: &Path, place: &Place, anchors: &[Anchor]) -> Result<Lost, AuditError> {
+    let own = Keys::load(state)?.map(|it| vec![it.signing().verifying_key()]).unwrap_or_default();
+    // A log that was closed with its key is one of ours, too.
+    let (keys, deeds) = deeds(state, &own)?;
+    for anchor in anchors {
+        // What nobody signed would contradict any log, however whole it is.
+        if anchor.notes().any(|it| signed::open(it, &keys).is_err()) {
+            let problem = format!("anchor {}: a checkpoint that none of the keys signed", anchor.name());
+            return Err(AuditError::Malformed { problem });
+        }
+    }
     let verification = Verification { anchors: anchors.to_vec(), ..Verification::default() };
     let report = verification.run(state)?;
     let mut altered = report.logs.iter().filter(|it| it.log == place.name() && it.altered.is_some());
@@ -124,10 +134,10 @@ fn lost(state: &Path, place: &Place, anchors: &[Anchor]) -> Result<Lost, AuditEr
         }
     };
     let seen = |origin: String, size, root| Seen { origin, size, root: hex::encode(root) };
+    deeds.closed().for_each(|it| see(seen(it.origin.clone(), it.size, it.root)));
     for other in places(state)? {
-        claims(&other, |it| see(seen(it.origin, it.size, it.root)))?;
+        claims(&other, &keys, |it| see(seen(it.origin, it.size, it.root)))?;
     }
-    let keys = Keys::load(state)?.map(|it| vec![it.signing().verifying_key()]).unwrap_or_default();
     for it in heads_beside(place, &keys)? {
         see(seen(it.origin, it.size, it.root));
     }

@@ -16,9 +16,9 @@ use crate::{
     anchor::last_note,
     pool::{Place, places},
     verify::{
+        claims::leaves,
         key_beside,
         leaf::Leaf,
-        log::leaves,
         signed::{self, Signed},
         tree::{self, Ranges},
     },

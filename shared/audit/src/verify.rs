@@ -5,10 +5,12 @@
 //! `FORMAT.md` and the C2SP texts. A log is read once for what it says of others and once record by record, so the memory
 //! that a verification takes does not grow with the log.
 
+pub(crate) mod claims;
 mod frames;
 mod json;
 pub(crate) mod leaf;
 pub(crate) mod log;
+mod loss;
 mod operator;
 mod payload;
 mod place;
@@ -67,30 +69,30 @@ pub fn key_beside(state: &Path) -> Result<VerifyingKey, AuditError> {
     Ok(found.verifying())
 }
 
+/// What operators recorded, and which keys count: these, and those that they lead to.
+pub(crate) fn deeds(state: &Path, keys: &[PublicKey]) -> Result<(Vec<PublicKey>, Deeds), AuditError> {
+    let (with, none) = (Verification::default(), Deeds::default());
+    Deeds::read(state, &with.given(keys, None, &none))
+}
+
 impl Verification {
     /// Verifies every log of a state folder. Blocks on the disk.
     pub fn run(&self, state: &Path) -> Result<Report, AuditError> {
         let mut keys = self.keys(state)?;
         let public: Vec<PublicKey> = keys.iter().map(|it| *it.public()).collect();
-        let none = Deeds::default();
-        let (public, deeds) = Deeds::read(state, &self.given(&public, None, &none))?;
+        let (public, deeds) = deeds(state, &public)?;
         keys.extend(public.iter().skip(keys.len()).map(|it| VerifyingKey::new(NAME, *it)));
         let given = self.given(&public, Some(state), &deeds);
         let mut sightings = self.kept();
-        for it in deeds.closed() {
-            let source = Source::Sibling("operator".to_owned());
-            sightings.add(&it.origin, Sighting { size: it.size, what: What::Root(it.root), source });
-        }
+        let by = Source::Sibling("operator".to_owned());
+        deeds.closed().for_each(|it| sightings.add(&it.origin, it.seen_by(&by)));
         let mut witnessed = witnessed::of_anchors(&self.anchors, &self.witnesses);
         for place in places(state)? {
             witnessed.extend(witnessed::beside(&place.folder, &self.witnesses, &mut sightings)?);
         }
         for place in places(state)? {
             let by = Source::Sibling(place.name());
-            log::claims(&place, |it| {
-                let what = What::Root(it.root);
-                sightings.add(&it.origin, Sighting { size: it.size, what, source: by.clone() });
-            })?;
+            claims::claims(&place, &public, |it| sightings.add(&it.origin, it.seen_by(&by)))?;
         }
         let mut logs = Vec::new();
         // Listed anew: a log that began meanwhile may have been seen already.
@@ -112,8 +114,12 @@ impl Verification {
         let (deeds, mut sightings) = (Deeds::default(), self.kept());
         let given = self.given(&public, None, &deeds);
         let mut witnessed = witnessed::of_anchors(&self.anchors, &self.witnesses);
+        let folders = published::folders(prefix)?;
+        for folder in &folders {
+            self.published_sightings(folder, &public, &mut sightings)?;
+        }
         let mut logs = Vec::new();
-        for folder in published::folders(prefix)? {
+        for folder in folders {
             witnessed.extend(witnessed::beside(&folder, &self.witnesses, &mut sightings)?);
             logs.push(place::published(&folder, &given, &sightings)?);
         }
@@ -124,7 +130,25 @@ impl Verification {
             // The folder of one log says nothing of the others that an anchor may show, but for one that it replaced.
             sightings.retain(|origin| log_of(origin) == log_of(&only.origin));
         }
-        Ok(self.report(&self.keys, logs, &sightings, &given, witnessed))
+        let mut report = self.report(&self.keys, logs, &sightings, &given, witnessed);
+        report.miss_unpublished(|origin| sightings.is_anchored(origin));
+        Ok(report)
+    }
+
+    /// What a published log says of the others, and that it is there: it may be there twice.
+    fn published_sightings(
+        &self,
+        folder: &Path,
+        keys: &[PublicKey],
+        sightings: &mut Sightings,
+    ) -> Result<(), AuditError> {
+        let Some(published) = published::Published::read(folder)? else { return Ok(()) };
+        let by = Source::Sibling(folder.display().to_string());
+        if let Ok(signed::Signed { origin, size, root }) = signed::open(&published.note, keys) {
+            let what = What::Root(root);
+            sightings.add(&origin, Sighting { size, what, source: by.clone() });
+        }
+        claims::published_claims(&published, keys, |it| sightings.add(&it.origin, it.seen_by(&by)))
     }
 
     fn given<'a>(&'a self, keys: &'a [PublicKey], state: Option<&'a Path>, deeds: &'a Deeds) -> Given<'a> {
@@ -176,7 +200,8 @@ impl Verification {
             };
             let here = |origin: &str| logs.iter().any(|it| it.origin == origin) || nameless(origin);
             let gone = sightings.gone("", &here);
-            gone.map(|(origin, it)| place::gone(origin, &it, given.deeds.loss(origin), given.state)).collect()
+            let gone = gone.map(|(origin, it)| (place::gone(origin, &it), it)).collect();
+            loss::report(gone, given.deeds, given.state)
         };
         logs.extend(gone);
         if logs.is_empty() {
@@ -227,6 +252,10 @@ impl Verification {
                 .push(format!("no anchor: records {attacks}; keep what `audit checkpoint` prints elsewhere"));
         } else if later > 0 {
             not_seen.push(format!("{later} records are younger than the anchors: these {attacks}"));
+        }
+        for it in logs.iter().filter(|it| it.running) {
+            not_seen
+                .push(format!("where {} ends: a process holds it, which may write more at any time", it.log));
         }
         not_seen.extend(witnessed::not_seen(&self.witnesses, logs, witnessed));
         let closed: u64 = logs.iter().map(|it| it.payloads.without_keys).sum();

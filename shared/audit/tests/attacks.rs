@@ -5,11 +5,11 @@
 
 mod common;
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{fmt::Write as _, fs, path::Path, sync::Mutex};
 
 use audit::{
-    Anchor, Event, KeptReceipt, Operator, Options, Report, Verdict, Verification, VerifyingKey, heads,
-    rotate, verify,
+    Anchor, Event, KeptReceipt, Operator, Options, Report, Verdict, Verification, VerifyingKey, accept_loss,
+    heads, rotate, verify,
 };
 use common::{
     entry,
@@ -31,6 +31,8 @@ struct Victim {
     state: tempfile::TempDir,
     earlier: tempfile::TempDir,
     kept: Kept,
+    /// A lock that the attacker holds.
+    held: Mutex<Option<fs::File>>,
 }
 
 impl Victim {
@@ -54,7 +56,7 @@ impl Victim {
         let receipt = serde_json::to_string(&receipt).unwrap();
         let receipt = KeptReceipt::parse_all("kept", &receipt).unwrap();
         let kept = Kept { key: report.keys[0].parse().unwrap(), anchor, receipt };
-        Victim { state, earlier, kept }
+        Victim { state, earlier, kept, held: Mutex::default() }
     }
 
     fn log(&self) -> std::path::PathBuf {
@@ -133,7 +135,7 @@ type Attack = (&'static str, fn(&Victim));
 /// Alters no record, and keeps everybody from checking what lies beside them.
 const NO_SUBJECTS: &str = "take the keys of the payloads away";
 
-const ATTACKS: [Attack; 19] = [
+const ATTACKS: [Attack; 22] = [
     ("flip a bit of a record", |it| {
         it.edit(|all| {
             let at = leaves(all)[1];
@@ -165,6 +167,13 @@ const ATTACKS: [Attack; 19] = [
     ("cut the tail and its checkpoints, behind what others saw", |it| {
         it.edit(|all| cut(all, 5));
         it.cover_up();
+    }),
+    ("cut the tail and its checkpoints, behind what others saw, and hold the log's lock", |it| {
+        it.edit(|all| cut(all, 5));
+        it.cover_up();
+        let lock = fs::File::open(it.log().join("lock")).unwrap();
+        lock.lock().unwrap();
+        *it.held.lock().unwrap() = Some(lock);
     }),
     ("cut the tail, its checkpoints, and claim a crash", |it| {
         it.edit(|all| cut(all, 5));
@@ -204,8 +213,20 @@ const ATTACKS: [Attack; 19] = [
         it.cover_up();
     }),
     ("rebuild with a retired key that was stolen, and have it name a new key", succeed_a_retired_key),
+    ("put a copy of a log in another place, as one more", |it| {
+        fs::create_dir(it.state.path().join("logs/code/2")).unwrap();
+        copy(&it.log(), &it.state.path().join("logs/code/2"));
+    }),
     ("remove a log that another saw", |it| fs::remove_dir_all(it.log()).unwrap()),
     ("remove a log that nobody saw", |it| fs::remove_dir_all(it.state.path().join("logs/code/1")).unwrap()),
+    ("remove what was put aside of a lost log", |it| {
+        fs::write(it.log().join("journal"), "spoilt").unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let operator = operator();
+        let accepted = accept_loss(it.state.path(), "code/0", "a disk failed", &[], &operator);
+        let accepted = runtime.block_on(accepted).unwrap();
+        fs::remove_dir_all(accepted.kept.unwrap()).unwrap();
+    }),
     ("remove every log", |it| fs::remove_dir_all(it.state.path().join("logs")).unwrap()),
     ("put an older copy of the folder back", |it| {
         fs::remove_dir_all(it.state.path().join("logs")).unwrap();

@@ -112,10 +112,15 @@ fn every_file_of_a_dropped_segment_counts() {
     assert_eq!(altered(&tile).0, 1, "{tile}");
     let payload = LONG.after(|log| flip(&log.join("payloads/000"), 40));
     assert_eq!(altered(&payload).0, 1, "{payload}");
+    let more = LONG.after(|log| {
+        let path = log.join("payloads/000");
+        fs::write(&path, [fs::read(&path).unwrap(), vec![0]].concat()).unwrap();
+    });
+    assert_eq!(altered(&more).0, 255, "what readers refuse is not intact: {more}");
     let missing = LONG.after(|log| fs::remove_file(log.join("tlog/tile/entries/000")).unwrap());
     assert_eq!(altered(&missing).0, 0, "{missing}");
     let missing = LONG.after(|log| fs::remove_file(log.join("payloads/000")).unwrap());
-    assert_eq!(altered(&missing).0, 1, "{missing}");
+    assert_eq!(altered(&missing).0, 0, "{missing}");
     let missing = LONG.after(|log| fs::remove_dir_all(log.join("tlog")).unwrap());
     assert_eq!(altered(&missing).0, 0, "{missing}");
 }

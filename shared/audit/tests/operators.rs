@@ -12,7 +12,8 @@ use audit::{
 };
 use common::{
     entry,
-    frames::{frames, rebuild},
+    forge::sign_again,
+    frames::{self, frames, rebuild},
     intent, open, open_small, scratch,
 };
 use serde_json::{Value, json};
@@ -327,9 +328,72 @@ async fn an_accepted_loss_is_told_for_ever_and_lets_a_new_log_begin() {
     assert_eq!(report.exit_code(), 3, "{report}");
     let told = report.to_string();
     assert!(told.contains("the disk of the runner failed") && told.contains("unchanged"), "{told}");
-    fs::write(accepted.kept.unwrap().join("journal"), "something else").unwrap();
+    fs::write(accepted.kept.as_ref().unwrap().join("journal"), "something else").unwrap();
     let report = verify(state.path(), &[]).unwrap();
-    assert!(report.exit_code() == 3 && report.to_string().contains("WAS CHANGED"), "{report}");
+    assert!(report.exit_code() == 1 && report.to_string().contains("WAS CHANGED"), "{report}");
+    fs::remove_dir_all(accepted.kept.unwrap()).unwrap();
+    let report = verify(state.path(), &[]).unwrap();
+    assert!(report.exit_code() == 1 && report.to_string().contains("cannot be read any more"), "{report}");
+}
+
+#[tokio::test]
+async fn a_loss_that_nobody_shows_any_more_is_still_told() {
+    let state = scratch();
+    small(state.path()).await;
+    // Nothing that our key signed says how long it was.
+    fs::remove_dir_all(state.path().join("logs/code/0/tlog")).unwrap();
+    fs::remove_file(state.path().join("logs/code/0/head")).unwrap();
+    let journal = state.path().join("logs/code/0/journal");
+    let mut all = frames(&fs::read(&journal).unwrap());
+    sign_again(&mut all, &ed25519_dalek::SigningKey::from_bytes(&[9; 32]));
+    fs::write(&journal, rebuild(&all)).unwrap();
+    let accepted = accept(state.path(), "code/0").await.unwrap();
+    assert!(accepted.lost.is_empty(), "{accepted:?}");
+    let report = verify(state.path(), &[]).unwrap();
+    assert!(
+        report.exit_code() == 3 && report.to_string().contains("the disk of the runner failed"),
+        "{report}"
+    );
+    fs::remove_dir_all(accepted.kept.unwrap()).unwrap();
+    assert_eq!(verify(state.path(), &[]).unwrap().exit_code(), 1);
+}
+
+#[tokio::test]
+async fn a_loss_whose_moving_a_crash_prevented_is_accepted_once_more() {
+    let state = scratch();
+    cut(state.path()).await;
+    let first = accept(state.path(), "code/0").await.unwrap();
+    fs::rename(first.kept.unwrap(), state.path().join("logs/code/0")).unwrap();
+    assert_eq!(verify(state.path(), &[]).unwrap().exit_code(), 1, "not moved");
+    accept(state.path(), "code/0").await.unwrap();
+    let report = verify(state.path(), &[]).unwrap();
+    assert_eq!(report.exit_code(), 3, "{report}");
+}
+
+#[tokio::test]
+async fn what_nobody_signed_gives_no_log_up() {
+    let state = scratch();
+    small(state.path()).await;
+    let (other, _) = Log::open(state.path(), "observability", operator().options).unwrap();
+    other.close("end of test").await.unwrap();
+    let origin = verify(state.path(), &[]).unwrap().logs[0].origin.clone();
+    // An anchor of somebody else's, over more records than there are.
+    let text = heads(state.path()).unwrap().to_string().replace("\n5\n", "\n9\n");
+    let forged = Anchor::parse("forged", &text).unwrap();
+    let refused = accept_loss(state.path(), "code/0", "as it says", &[forged], &operator()).await;
+    assert!(matches!(refused, Err(AuditError::Malformed { .. })), "{refused:?}");
+    // A record that stands in no commit, behind those of another log.
+    let journal = state.path().join("logs/observability/0/journal");
+    let mut all = frames(&fs::read(&journal).unwrap());
+    let siblings = json!([{ "origin": origin, "root": "ab".repeat(32), "size": 9 }]);
+    let leaf =
+        json!({ "event": "start", "index": 3, "siblings": siblings, "time": "2026-01-01T00:00:00Z", "v": 1 });
+    all.push(frames::Frame { kind: 2, content: audit::canonical(&leaf).unwrap() });
+    fs::write(&journal, rebuild(&all)).unwrap();
+    let report = verify(state.path(), &[]).unwrap();
+    assert_eq!(report.exit_code(), 3, "bytes behind a commit, and no more: {report}");
+    let refused = accept(state.path(), "code/0").await;
+    assert!(matches!(refused, Err(AuditError::NoRecord { .. })), "{refused:?}");
 }
 
 #[tokio::test]

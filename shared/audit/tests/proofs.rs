@@ -28,14 +28,16 @@ struct Log {
 static LOG: LazyLock<Log> = LazyLock::new(|| {
     let state = scratch();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let kept = runtime.block_on(async {
+    let written = async {
         let (log, _) = open_small(state.path());
         write(&log, 5).await;
         let kept = heads(state.path()).unwrap().to_string();
         write(&log, 4).await;
         log.close("end of test").await.unwrap();
         kept
-    });
+    };
+    // A thread of its own: the first test to ask may have a runtime already.
+    let kept = std::thread::scope(|it| it.spawn(|| runtime.block_on(written)).join().unwrap());
     let key = verify(state.path(), &[]).unwrap().keys[0].parse().unwrap();
     let anchor = Anchor::parse("kept", &kept).unwrap();
     Log { state, key, kept, anchor }

@@ -11,8 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use audit::{Event, Filter, Folder, Log, Options, Publishing, Target, records};
-use common::{entry, scratch};
+use audit::{Event, Filter, Folder, Log, Options, Publishing, Target, Verification, key_beside, records};
+use common::{entry, forge::copy, open_small, scratch};
 use signed_note::{Note, StandardVerifier, VerifierList};
 use tlog_tiles::{Checkpoint, Hash, Tile, TileHashReader, TileReader, tlog};
 
@@ -162,4 +162,49 @@ async fn a_place_that_cannot_be_reached_holds_nothing_up() {
     log.record(entry(Event::Read)).await.unwrap();
     wait_until("the log to be published", || log.published()[0].size == 3);
     log.close("end of test").await.unwrap();
+}
+
+/// A log is gone on with by so many reads, and closed.
+async fn go_on(state: &Path, reads: usize) {
+    let (log, opened) = open_small(state);
+    assert_eq!(opened.log, "code/0");
+    for _ in 0..reads {
+        log.record(entry(Event::Read)).await.unwrap();
+    }
+    log.close("end of test").await.unwrap();
+}
+
+#[tokio::test]
+async fn published_logs_are_held_against_what_they_say_of_each_other() {
+    let (state, other) = (scratch(), scratch());
+    go_on(state.path(), 1).await;
+    copy(state.path(), other.path());
+    let earlier = scratch();
+    copy(&tlog_folder(state.path()), earlier.path());
+    let (zero, _) = open_small(state.path());
+    zero.record(entry(Event::Read)).await.unwrap();
+    let (one, _) = open_small(state.path());
+    zero.close("end of test").await.unwrap();
+    one.close("end of test").await.unwrap();
+    // The same key, and another history of the same name that is as long.
+    go_on(other.path(), 4).await;
+    let with = Verification { keys: vec![key_beside(state.path()).unwrap()], ..Verification::default() };
+    let exit = |zero: Option<&Path>| {
+        let published = scratch();
+        let one = state.path().join("logs/code/1/tlog");
+        for (name, from) in [("zero", zero), ("one", Some(one.as_path()))] {
+            let Some(from) = from else { continue };
+            fs::create_dir(published.path().join(name)).unwrap();
+            copy(from, &published.path().join(name));
+        }
+        let report = with.run_published(published.path()).unwrap();
+        (report.exit_code(), report.to_string())
+    };
+    assert_eq!(exit(Some(&tlog_folder(state.path()))).0, 0);
+    let (code, told) = exit(Some(&tlog_folder(other.path())));
+    assert!(code == 1 && told.contains("shows other records"), "{told}");
+    let (code, told) = exit(Some(earlier.path()));
+    assert!(code == 3 && told.contains("was not published yet, or was cut off"), "{told}");
+    let (code, told) = exit(None);
+    assert!(code == 3 && told.contains("is gone"), "{told}");
 }

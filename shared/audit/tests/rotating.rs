@@ -169,3 +169,41 @@ async fn a_second_successor_of_a_key_is_an_alteration_for_whoever_knows_the_key(
         assert_eq!(report.to_string().contains("more than one successor"), *key == it.old, "{report}");
     }
 }
+
+#[tokio::test]
+async fn a_damaged_log_is_found_before_a_change_begins_and_can_be_accepted_as_lost() {
+    let state = scratch();
+    open_small(state.path()).0.close("end of test").await.unwrap();
+    let journal = state.path().join("logs/code/0/journal");
+    let mut bytes = fs::read(&journal).unwrap();
+    bytes[60] ^= 1;
+    fs::write(&journal, bytes).unwrap();
+    let refused = rotate(state.path(), &operator());
+    assert!(matches!(refused, Err(AuditError::Damaged { .. })), "{refused:?}");
+    assert!(!state.path().join("keys/log.key.next").exists(), "nothing was begun");
+    audit::accept_loss(state.path(), "code/0", "a test spoilt it", &[], &operator()).await.unwrap();
+    let it = rotate(state.path(), &operator()).unwrap();
+    assert_eq!(exit(state.path(), &it.new), 3, "the loss is a finding");
+}
+
+#[tokio::test]
+async fn the_loss_of_a_log_that_was_closed_with_its_key_can_be_accepted() {
+    for gone in [false, true] {
+        let state = scratch();
+        let it = rotated(state.path()).await;
+        let folder = state.path().join("logs/code/0");
+        match gone {
+            true => fs::remove_dir_all(&folder).unwrap(),
+            false => fs::write(folder.join("journal"), "spoilt").unwrap(),
+        }
+        assert_eq!(exit(state.path(), &it.new), 1);
+        let why = "the disk failed";
+        let accepted = audit::accept_loss(state.path(), "code/0", why, &[], &operator()).await.unwrap();
+        assert_eq!(accepted.lost.len(), 1, "{accepted:?}");
+        for key in [&it.old, &it.new] {
+            assert_eq!(exit(state.path(), key), 3, "{gone}");
+        }
+        open_small(state.path()).0.close("end of test").await.unwrap();
+        assert_eq!(exit(state.path(), &it.new), 3);
+    }
+}

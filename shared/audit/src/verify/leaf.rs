@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use ed25519_dalek::VerifyingKey as PublicKey;
 use jiff::Timestamp;
 
-use super::json::{Value, parse};
+use super::{
+    json::{Value, parse},
+    seen::{Sighting, Source, What},
+};
 use crate::{Digest, VerifyingKey};
 
 /// Longest leaf.
@@ -43,6 +46,12 @@ pub(crate) struct Head {
     pub(crate) origin: String,
     pub(crate) size: u64,
     pub(crate) root: Digest,
+}
+
+impl Head {
+    pub(super) fn seen_by(&self, source: &Source) -> Sighting {
+        Sighting { size: self.size, what: What::Root(self.root), source: source.clone() }
+    }
 }
 
 const EVENTS: [&str; 12] = [

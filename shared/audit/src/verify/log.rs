@@ -12,7 +12,7 @@ use super::{
     frames::{self, Frames},
     operator::Deeds,
     place::contradicted,
-    published::{Bundles, Came, Comparison, KeptPayloads, Published},
+    published::{Bundles, Came, Comparison, Kept, KeptPayloads, Published},
     report::Alteration,
     seen::{Compared, Sighting, Sightings, Source, What},
     signed::{self, Signed},
@@ -36,9 +36,9 @@ pub(crate) struct Judgement {
 }
 
 /// One file of a journal.
-struct Segment {
-    first: u64,
-    path: PathBuf,
+pub(crate) struct Segment {
+    pub(crate) first: u64,
+    pub(crate) path: PathBuf,
 }
 
 /// What a segment begins with.
@@ -89,7 +89,7 @@ pub(crate) fn judge(
     let mut it = judging.end(walk)?;
     it.published = signed.map(|it| it.size);
     if it.altered.is_none() {
-        it.altered = given.deeds.misuse(&it.it);
+        it.altered = misplaced_log(place, &it.it).or_else(|| given.deeds.misuse(&it.it));
     }
     if head.spoilt && it.it.stopped && !place.is_held() {
         it.it.findings.add(|| "the head beside the journal is not what was written".to_owned());
@@ -147,14 +147,7 @@ impl Judging<'_> {
                 }),
                 Came::Leaf => match walk.leaf(leaves.leaf())? {
                     Some(wrong) => Some(wrong),
-                    None => {
-                        let sealed = payloads.next(index)?;
-                        match sealed.is_empty() {
-                            // What is missing is noticed at the next record.
-                            true => None,
-                            false => walk.payload(sealed)?,
-                        }
-                    }
+                    None => kept(walk, payloads.next(index)?, index)?,
                 },
             };
             if let Some(wrong) = wrong {
@@ -245,9 +238,30 @@ impl Judging<'_> {
     }
 }
 
+/// A log that stands where it never was: copied, it would be two histories under one name.
+fn misplaced_log(place: &Place, it: &Account) -> Option<Alteration> {
+    let origin = it.origin.as_ref().filter(|it| !it.starts_with(&place.origin_prefix()))?;
+    let problem = format!("this is log {origin}, which was never {}", place.name());
+    let likely = "a log was moved or copied here".to_owned();
+    Some(Alteration { index: 0, file: String::new(), offset: 0, problem, likely })
+}
+
 fn misplaced(index: u64) -> Wrong {
     let problem = "a frame where none of its kind belongs".to_owned();
     Wrong { index, problem, likely: "bytes were changed" }
+}
+
+/// The payload of a record whose segment was dropped.
+fn kept(walk: &mut Walk<'_>, kept: Kept<'_>, index: u64) -> Result<Option<Wrong>, AuditError> {
+    let wrong = |problem: &str, likely| Ok(Some(Wrong { index, problem: problem.to_owned(), likely }));
+    match kept {
+        Kept::Sealed([]) => Ok(None),
+        Kept::Sealed(sealed) => walk.payload(sealed),
+        Kept::Missing => {
+            wrong("the payload bundle of dropped records is gone or not whole", "a payload was taken away")
+        }
+        Kept::Surplus => wrong("a payload bundle goes on behind its records", "bytes were added"),
+    }
 }
 
 fn begin(walk: &mut Walk<'_>, segment: &Segment, content: &[u8]) -> Option<Wrong> {
@@ -284,7 +298,7 @@ fn header(content: &[u8]) -> Option<Header> {
 }
 
 /// The files of a journal, in the order of their records.
-fn segments(folder: &Path) -> Result<Vec<Segment>, AuditError> {
+pub(crate) fn segments(folder: &Path) -> Result<Vec<Segment>, AuditError> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.at("list", folder)?,
@@ -349,37 +363,4 @@ pub(crate) fn heads_beside(place: &Place, keys: &[PublicKey]) -> Result<Vec<Sign
 /// Paths of a journal's files, in the order of their records.
 pub(crate) fn segment_paths(folder: &Path) -> Result<Vec<PathBuf>, AuditError> {
     Ok(segments(folder)?.into_iter().map(|it| it.path).collect())
-}
-
-/// Every leaf of a log, as it is in its files: whether they are those that were signed is another question.
-pub(crate) fn leaves(folder: &Path, mut visit: impl FnMut(&[u8])) -> Result<(), AuditError> {
-    let segments = segments(folder)?;
-    if let Some(first) = segments.first().filter(|it| it.first > 0) {
-        let mut leaves = Bundles::new(&folder.join("tlog"), first.first);
-        while leaves.next()? == Came::Leaf {
-            visit(leaves.leaf());
-        }
-    }
-    for segment in &segments {
-        let mut frames = Frames::open(&segment.path)?;
-        while let Some(kind) = frames.next()? {
-            if kind == frames::LEAF {
-                visit(frames.content());
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Every head of another log that stands in the records of one.
-pub(crate) fn claims(place: &Place, mut found: impl FnMut(super::leaf::Head)) -> Result<(), AuditError> {
-    leaves(&place.folder, |bytes| {
-        // Only a start and what goes on with it hold heads, and no field of theirs comes before the event.
-        const BEGIN: &[u8] = b"{\"event\":\"s";
-        if bytes.starts_with(BEGIN)
-            && let Ok(leaf) = super::leaf::Leaf::read(bytes)
-        {
-            leaf.siblings.into_iter().for_each(&mut found);
-        }
-    })
 }

@@ -9,16 +9,17 @@ use ed25519_dalek::VerifyingKey as PublicKey;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    claims::leaves,
     leaf::{Head, Leaf},
-    log::{judge, leaves},
+    log::judge,
+    loss::Loss,
     report::Alteration,
-    seen::{Sighting, Sightings, What},
+    seen::Sightings,
     succession::{Book, Succession},
     walk::{Account, Given},
 };
 use crate::{
-    AuditError, Digest,
-    accept::digest_of_folder,
+    AuditError,
     operator::OPERATOR,
     pool::{Place, places},
 };
@@ -37,8 +38,8 @@ const OVERLAP: SignedDuration = SignedDuration::from_secs(2);
 pub(crate) struct Deeds {
     /// When the key of a subject was destroyed last, by pseudonym.
     erased: BTreeMap<String, Erasure>,
-    /// Accepted losses, by the origin of what was lost.
-    lost: BTreeMap<String, Loss>,
+    /// Accepted losses, one after the other.
+    pub(super) losses: Vec<Loss>,
     /// Keys that were retired, and the heads of the logs that were closed with them: one of each, unless somebody lies.
     retired: Vec<PublicKey>,
     closed: BTreeMap<String, BTreeSet<Head>>,
@@ -51,18 +52,6 @@ pub(crate) struct Deeds {
 struct Erasure {
     began: Timestamp,
     ended: Timestamp,
-}
-
-/// The loss of a log, accepted.
-#[derive(Clone, Debug)]
-pub(crate) struct Loss {
-    size: u64,
-    root: Digest,
-    record: String,
-    time: Timestamp,
-    reason: String,
-    /// Folder below `logs` with what is left, and its digest.
-    left: Option<(String, Digest)>,
 }
 
 impl Deeds {
@@ -123,7 +112,7 @@ impl Deeds {
     }
 
     fn add(&mut self, log: &str, leaf: &Leaf) {
-        if self.erased.len() + self.lost.len() >= DEEDS_MAX {
+        if self.erased.len() + self.losses.len() >= DEEDS_MAX {
             return;
         }
         if let Some(pseudonym) = &leaf.erased {
@@ -134,20 +123,7 @@ impl Deeds {
                 last.began = leaf.time.max(last.began);
             }
         }
-        for Head { origin, size, root } in &leaf.lost {
-            let loss = Loss {
-                size: *size,
-                root: *root,
-                record: format!("{log}:{}", leaf.index),
-                time: leaf.time,
-                reason: leaf.reason.clone().unwrap_or_default(),
-                left: leaf.left.clone(),
-            };
-            match self.lost.get(origin).is_some_and(|known| known.size > loss.size) {
-                true => {}
-                false => drop(self.lost.insert(origin.clone(), loss)),
-            }
-        }
+        self.losses.extend(Loss::of(log, leaf));
     }
 
     /// Whether the key that sealed a record of this moment may have been destroyed since, on record.
@@ -159,10 +135,6 @@ impl Deeds {
     /// Whether it must have been.
     pub(crate) fn must_be_erased(&self, subject: &str, time: Timestamp) -> bool {
         self.erased.get(subject).is_some_and(|it| time < it.began)
-    }
-
-    pub(crate) fn loss(&self, origin: &str) -> Option<&Loss> {
-        self.lost.get(origin)
     }
 }
 
@@ -180,35 +152,4 @@ fn candidates(places: &[Place], given: &[PublicKey]) -> Result<Vec<PublicKey>, A
         })?;
     }
     Ok(keys)
-}
-
-impl Loss {
-    /// Whether what was seen is no more than what was accepted.
-    pub(crate) fn covers(&self, seen: &Sighting) -> bool {
-        seen.size < self.size
-            || (seen.size == self.size && !matches!(seen.what, What::Root(root) if root != self.root))
-    }
-
-    /// Which record accepts it.
-    pub(crate) fn record(&self) -> &str {
-        &self.record
-    }
-
-    /// The loss in a sentence, and what became of what was left.
-    pub(crate) fn told(&self, state: Option<&Path>) -> String {
-        let Loss { size, record, time, reason, left, .. } = self;
-        let kept = match (left, state) {
-            (None, _) => "nothing of it was left".to_owned(),
-            (Some((folder, _)), None) => format!("what is left was put into logs/{folder}"),
-            (Some((folder, digest)), Some(state)) => {
-                let path = state.join("logs").join(folder);
-                match digest_of_folder(&path) {
-                    Ok(now) if now == *digest => format!("what is left stands in logs/{folder}, unchanged"),
-                    Ok(_) => format!("what is left stands in logs/{folder} and WAS CHANGED since"),
-                    Err(_) => format!("what was left in logs/{folder} cannot be read any more"),
-                }
-            }
-        };
-        format!("lost with {size} records; record {record} accepted that at {time}: \"{reason}\"; {kept}")
-    }
 }

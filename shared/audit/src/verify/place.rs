@@ -6,7 +6,6 @@ use super::{
     Place,
     log::{Judgement, judge},
     log_of,
-    operator::Loss,
     published::{Bundles, Came, Comparison, Published},
     report::{Alteration, LogReport},
     seen::{Compared, Contradiction, Sighting, Sightings},
@@ -117,11 +116,19 @@ pub(crate) fn published(
             (None, None) => None,
         };
     }
-    if let Some(it_is) = seen.end(account.size).filter(|_| it.altered.is_none()) {
-        it.altered = Some(contradicted(&it_is, account.size, account.recovered, given));
-    }
-    it.published = Some(account.size);
+    let size = account.size;
     it.it = account;
+    if let Some(it_is) = seen.end(size).filter(|_| it.altered.is_none()) {
+        match it_is.short && !it_is.sighting.source.is_kept_elsewhere() {
+            // Publishing may be behind what the journal had when another log looked.
+            true => it
+                .it
+                .findings
+                .add(|| format!("{}: the rest was not published yet, or was cut off", it_is.problem(size))),
+            false => it.altered = Some(contradicted(&it_is, size, it.it.recovered, given)),
+        }
+    }
+    it.published = Some(size);
     Ok(told(name, false, it))
 }
 
@@ -167,8 +174,8 @@ pub(crate) fn contradicted(
     }
 }
 
-/// A log that somebody saw and that is not here; and which loss of it was accepted.
-pub(crate) fn gone(origin: &str, seen: &Sighting, loss: Option<&Loss>, state: Option<&Path>) -> LogReport {
+/// A log that somebody saw and that is not here.
+pub(crate) fn gone(origin: &str, seen: &Sighting) -> LogReport {
     let mut it = Judgement::default();
     it.it.origin = Some(origin.to_owned());
     it.altered = Some(Alteration {
@@ -176,17 +183,9 @@ pub(crate) fn gone(origin: &str, seen: &Sighting, loss: Option<&Loss>, state: Op
         file: String::new(),
         offset: 0,
         problem: format!("log {origin} is gone; {} shows it with {} records", seen.source, seen.size),
-        likely: match loss {
-            None => "the whole log was removed, or another one was put in its place".to_owned(),
-            Some(loss) => format!("more was lost than record {} accepts", loss.record()),
-        },
+        likely: "the whole log was removed, or another one was put in its place".to_owned(),
     });
-    let mut report = LogReport { gone: true, ..told(log_of(origin).to_owned(), false, it) };
-    if let Some(loss) = loss.filter(|it| it.covers(seen)) {
-        report.altered = None;
-        report.findings = vec![loss.told(state)];
-    }
-    report
+    LogReport { gone: true, ..told(log_of(origin).to_owned(), false, it) }
 }
 
 fn told(log: String, running: bool, judgement: Judgement) -> LogReport {

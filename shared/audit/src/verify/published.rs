@@ -279,6 +279,16 @@ pub(crate) struct KeptPayloads {
     sealed: Vec<u8>,
 }
 
+/// What stands there of one record.
+pub(crate) enum Kept<'a> {
+    /// Its payload, empty where it has none.
+    Sealed(&'a [u8]),
+    /// The bundle does not exist, or ends before.
+    Missing,
+    /// It is the last one of its bundle, which goes on.
+    Surplus,
+}
+
 impl KeptPayloads {
     /// Longest sealed payload: that of the longest frame.
     const SEALED_MAX: usize = 320 * 1024;
@@ -287,8 +297,8 @@ impl KeptPayloads {
         KeptPayloads { folder: log.join("payloads"), bundle: None, sealed: Vec::new() }
     }
 
-    /// The payload of the next record, in order from the first; empty where it has none or the bundle is not there.
-    pub(crate) fn next(&mut self, index: u64) -> Result<&[u8], AuditError> {
+    /// The payload of the next record, in order from the first.
+    pub(crate) fn next(&mut self, index: u64) -> Result<Kept<'_>, AuditError> {
         if index.is_multiple_of(WIDTH) {
             let name = place("", index / WIDTH, WIDTH);
             let path = self.folder.join(name.strip_prefix("tile").unwrap_or(&name));
@@ -297,24 +307,23 @@ impl KeptPayloads {
                 other => Some(BufReader::new(other.at("open", &path)?)),
             };
         }
-        self.sealed.clear();
-        let Some(bundle) = &mut self.bundle else { return Ok(&[]) };
+        let Some(bundle) = &mut self.bundle else { return Ok(Kept::Missing) };
         let mut length = [0; 4];
-        let mut read = || {
+        let mut read = || -> io::Result<bool> {
             bundle.read_exact(&mut length)?;
             let length = u32::from_be_bytes(length) as usize;
             if length > KeptPayloads::SEALED_MAX {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             self.sealed.resize(length, 0);
-            bundle.read_exact(&mut self.sealed)
+            bundle.read_exact(&mut self.sealed)?;
+            let is_last = (index + 1).is_multiple_of(WIDTH);
+            Ok(is_last && bundle.read(&mut [0])? > 0)
         };
         match read() {
-            Ok(()) => Ok(&self.sealed),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                self.bundle = None;
-                Ok(&[])
-            }
+            Ok(false) => Ok(Kept::Sealed(&self.sealed)),
+            Ok(true) => Ok(Kept::Surplus),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Kept::Missing),
             Err(error) => Err(error).at("read", &self.folder),
         }
     }

@@ -40,7 +40,7 @@ pub enum Verdict {
 }
 
 /// What was found in one log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LogReport {
     /// `<server>/<n>`.
     pub log: String,
@@ -154,6 +154,14 @@ impl Report {
             self.findings.push(format!("{closed} payloads were not looked at: `keys` is not here"));
             self.verdict = self.judge();
         }
+    }
+
+    /// Logs that are not among those that were published, and that nobody has kept an anchor of: they may never have been.
+    pub(crate) fn miss_unpublished(&mut self, is_anchored: impl Fn(&str) -> bool) {
+        for log in self.logs.iter_mut().filter(|it| it.gone && !is_anchored(&it.origin)) {
+            log.findings.extend(log.altered.take().map(|it| it.problem));
+        }
+        self.verdict = self.judge();
     }
 
     pub(crate) fn judge(&self) -> Verdict {

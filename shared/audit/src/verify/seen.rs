@@ -95,6 +95,11 @@ impl Sightings {
         self.by_origin.retain(|origin, _| asked(origin));
     }
 
+    /// Whether anybody has kept elsewhere what a log was.
+    pub(crate) fn is_anchored(&self, origin: &str) -> bool {
+        self.by_origin.get(origin).is_some_and(|it| it.values().any(Source::is_kept_elsewhere))
+    }
+
     /// Sightings of a log, by size.
     pub(crate) fn of(&self, origin: &str) -> Vec<Sighting> {
         let of_log = self.by_origin.get(origin).into_iter().flatten();
@@ -180,8 +185,12 @@ impl Compared {
         {
             return Some(Contradiction { index: self.agreed, sighting: it.clone(), short: false });
         }
-        let longest = self.sightings.into_iter().rev().find(|it| it.size > size)?;
-        Some(Contradiction { index: size, sighting: longest, short: true })
+        let mut longer = self.sightings.into_iter().rev().filter(|it| it.size > size);
+        let longest = longer.next()?;
+        // What was kept elsewhere says more than what another log saw, however much that was.
+        let is_seen = matches!(longest.source, Source::Sibling(_));
+        let kept = longer.find(|it| is_seen && it.source.is_kept_elsewhere());
+        Some(Contradiction { index: size, sighting: kept.unwrap_or(longest), short: true })
     }
 }
 
