@@ -119,17 +119,22 @@ pub(crate) fn published(
     let size = account.size;
     it.it = account;
     if let Some(it_is) = seen.end(size).filter(|_| it.altered.is_none()) {
-        match it_is.short && !it_is.sighting.source.is_kept_elsewhere() {
-            // Publishing may be behind what the journal had when another log looked.
-            true => it
-                .it
-                .findings
-                .add(|| format!("{}: the rest was not published yet, or was cut off", it_is.problem(size))),
-            false => it.altered = Some(contradicted(&it_is, size, it.it.recovered, given)),
-        }
+        hold_against(&mut it, &it_is, given);
     }
     it.published = Some(size);
     Ok(told(name, false, it))
+}
+
+/// What is published may be behind what the journal had when another log looked; nothing else may differ.
+fn hold_against(it: &mut Judgement, seen: &Contradiction, given: &Given<'_>) {
+    let (size, recovered) = (it.it.size, it.it.recovered);
+    match seen.short && !seen.sighting.source.is_kept_elsewhere() {
+        true => it
+            .it
+            .findings
+            .add(|| format!("{}: the rest was not published yet, or was cut off", seen.problem(size))),
+        false => it.altered = Some(contradicted(seen, size, recovered, given)),
+    }
 }
 
 /// Reads every published entry.
