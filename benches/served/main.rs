@@ -23,6 +23,10 @@ use std::path::PathBuf;
 
 use table::Table;
 
+/// As the real binary has it; the bare server has it too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What this program was started as.
 const BARE: &str = "serve-bare";
 const GATED: &str = "serve-gated";

@@ -50,9 +50,9 @@ pub fn upper_bound(text: &str) -> u64 {
     (price::TEXT + hundredths(text)).div_ceil(100)
 }
 
-/// At least [`upper_bound`], from the length alone.
-pub(crate) fn ceiling(text: &str) -> u64 {
-    (price::TEXT + price::MOST * text.len() as u64).div_ceil(100)
+/// At least [`upper_bound`] of any text of so many bytes.
+pub(crate) fn ceiling(bytes: usize) -> u64 {
+    (price::TEXT + price::MOST * bytes as u64).div_ceil(100)
 }
 
 /// The price of a text as a part of another.

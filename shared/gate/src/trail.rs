@@ -69,14 +69,18 @@ impl Trail {
 
     /// Binds everything decided from here on to exactly this call.
     pub(crate) fn resolved(&mut self) -> Result<(), Refusal> {
-        let call = json!({
+        let mut call = json!({
             "server": self.server,
             "tool": self.tool_name(),
-            "arguments": self.input,
+            "arguments": std::mem::take(&mut self.input),
             "targets": self.targets,
             "caller": self.request.caller,
         });
-        let bytes = audit::canonical(&call).map_err(|error| {
+        let bytes = audit::canonical(&call);
+        if let Value::Object(input) = call["arguments"].take() {
+            self.input = input;
+        }
+        let bytes = bytes.map_err(|error| {
             Refusal::Arguments(tool::ArgumentError {
                 argument: self.tool_name().to_owned(),
                 problem: error.to_string(),

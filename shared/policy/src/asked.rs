@@ -122,13 +122,11 @@ pub(crate) fn fits(action: &Action, input: Option<&Map<String, Value>>) -> Resul
 pub(crate) fn context(
     action: &Action,
     input: Option<&Map<String, Value>>,
-    circumstances: &Circumstances,
+    moment: &Moment,
     agreement: Agreement,
-    clock: Clock<'_>,
-    assurance: &str,
 ) -> Result<Context, String> {
     let fields = action.input().ok_or("it is no tool")?;
-    let mut pairs = circumstance_pairs(circumstances, clock, assurance);
+    let mut pairs = circumstance_pairs(moment);
     if let Some(input) = input {
         pairs.push(("input".to_owned(), record(fields, input)?));
     }
@@ -145,25 +143,42 @@ pub(crate) struct Clock<'a> {
     pub(crate) now: bool,
 }
 
+/// What a context says of the circumstances, but for agreement. Equal moments make equal contexts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    assurance: &'static str,
+    channel: &'static str,
+    weekday: &'static str,
+    minute_of_day: i64,
+    now: Option<jiff::Timestamp>,
+}
+
+impl Moment {
+    pub(crate) fn of(circumstances: &Circumstances, clock: Clock<'_>, assurance: &'static str) -> Moment {
+        // Named one by one, so that what is added to them is not left out here.
+        let Circumstances { channel, now, approvals: _, confirmed: _ } = *circumstances;
+        let local = now.to_zoned(clock.zone.clone());
+        Moment {
+            assurance,
+            channel: channel.word(),
+            weekday: WEEKDAYS[usize::from(local.weekday().to_monday_zero_offset().unsigned_abs())],
+            minute_of_day: i64::from(local.hour()) * 60 + i64::from(local.minute()),
+            now: clock.now.then_some(now),
+        }
+    }
+}
+
 /// The part of a context that is the same for calls and for revealing.
-pub(crate) fn circumstance_pairs(
-    circumstances: &Circumstances,
-    clock: Clock<'_>,
-    assurance: &str,
-) -> Vec<(String, RestrictedExpression)> {
-    let local = circumstances.now.to_zoned(clock.zone.clone());
-    let weekday = WEEKDAYS[usize::from(local.weekday().to_monday_zero_offset().unsigned_abs())];
-    let minute = i64::from(local.hour()) * 60 + i64::from(local.minute());
+pub(crate) fn circumstance_pairs(moment: &Moment) -> Vec<(String, RestrictedExpression)> {
     let text = |it: &str| RestrictedExpression::new_string(it.to_owned());
     let mut pairs = vec![
-        ("assurance".to_owned(), text(assurance)),
-        ("channel".to_owned(), text(circumstances.channel.word())),
-        ("weekday".to_owned(), text(weekday)),
-        ("minute_of_day".to_owned(), RestrictedExpression::new_long(minute)),
+        ("assurance".to_owned(), text(moment.assurance)),
+        ("channel".to_owned(), text(moment.channel)),
+        ("weekday".to_owned(), text(moment.weekday)),
+        ("minute_of_day".to_owned(), RestrictedExpression::new_long(moment.minute_of_day)),
     ];
-    if clock.now {
-        let now = RestrictedExpression::new_datetime(instant(circumstances.now));
-        pairs.push(("now".to_owned(), now));
+    if let Some(now) = moment.now {
+        pairs.push(("now".to_owned(), RestrictedExpression::new_datetime(instant(now))));
     }
     pairs
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Caller, Circumstances, Denial, NeedsApproval, Permit, Policy, Question, Refusal, Target,
-    asked::{self, Agreement, Clock},
+    asked::{self, Agreement, Moment},
     family::Action,
     rule::{Entity, Rule},
     slice::{Failed, Slice, holds},
@@ -21,7 +21,7 @@ pub(crate) struct Asked<'a> {
     tool: &'a Action,
     /// None where the arguments are not known yet; then only rules that do not look at them may be evaluated.
     input: Option<&'a Map<String, Value>>,
-    circumstances: &'a Circumstances,
+    moment: Moment,
     principal: EntityUid,
     action: EntityUid,
     agreement: Agreement,
@@ -118,31 +118,29 @@ impl<'a> Asked<'a> {
         let agreement = Agreement::of(circumstances);
         let principal = asked::uid(&asked::principal(caller)).map_err(denied)?;
         let action = asked::uid(&Entity::new("Action", name)).map_err(denied)?;
+        let moment = Moment::of(circumstances, policy.clock(), caller.assurance.word());
         let context = OnceCell::new();
-        Ok(Asked { policy, caller, name, tool, input, circumstances, principal, action, agreement, context })
+        Ok(Asked { policy, caller, name, tool, input, moment, principal, action, agreement, context })
     }
 
     /// The same question, were there more agreement.
     pub(crate) fn agreed(&self, agreement: Agreement) -> Asked<'a> {
-        let (principal, action) = (self.principal.clone(), self.action.clone());
-        Asked { principal, action, agreement, context: OnceCell::new(), ..*self }
+        let (moment, principal, action) = (self.moment.clone(), self.principal.clone(), self.action.clone());
+        Asked { moment, principal, action, agreement, context: OnceCell::new(), ..*self }
     }
 
     fn context(&self) -> Result<Context, String> {
-        let make = || {
-            let clock = Clock { zone: &self.policy.zone, now: self.policy.now };
-            let assurance = self.caller.assurance.word();
-            asked::context(self.tool, self.input, self.circumstances, self.agreement, clock, assurance)
-        };
+        let make = || asked::context(self.tool, self.input, &self.moment, self.agreement);
         self.context.get_or_init(make).clone()
     }
 
     /// What the rules of a slice say of a target.
     fn finding(&self, slice: &Slice, target: &Target) -> Result<Finding, Refusal> {
-        match slice.settled() {
-            Some(finding) => Ok(finding),
-            None => Ok(Scene::new(self, slice, target)?.finding()),
+        if let Some(finding) = slice.settled() {
+            return Ok(finding);
         }
+        let find = || Ok(Scene::new(self, slice, target)?.finding());
+        slice.found((target, &self.moment, self.agreement), find)
     }
 
     pub(crate) fn slice(&self, target: &Target) -> Result<Arc<Slice>, Refusal> {

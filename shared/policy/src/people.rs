@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use cedar_policy::{Context, Entities, EntityUid, PrincipalConstraint, Request, RestrictedExpression};
 
 use crate::{
-    Approver, Caller, Circumstances, Denial, Policy, Question, Target, asked,
-    asked::Clock,
+    Approver, Assurance, Caller, Circumstances, Denial, Policy, Question, Target,
+    asked::{self, Moment},
     decide::{Finding, nobody},
     rule::{Entity, Rule},
     slice,
@@ -32,7 +32,7 @@ impl Policy {
             return Err(unasked(format!("`{class}` is always masked")));
         };
         let asked = || -> Result<(Request, Entities), String> {
-            let pairs = asked::circumstance_pairs(circumstances, self.clock(), caller.assurance.word());
+            let pairs = asked::circumstance_pairs(&self.moment(circumstances, caller.assurance));
             let context = Context::from_pairs(pairs).map_err(|it| it.to_string())?;
             let uids =
                 [asked::principal(caller), Entity::new("Action", "reveal"), Entity::new("DataClass", class)];
@@ -79,8 +79,8 @@ impl Policy {
         question: &Question<'_>,
         effect: &str,
     ) -> Result<Context, String> {
-        let assurance = approver.assurance.word();
-        let mut pairs = asked::circumstance_pairs(&question.circumstances, self.clock(), assurance);
+        let moment = self.moment(&question.circumstances, approver.assurance);
+        let mut pairs = asked::circumstance_pairs(&moment);
         let text = |it: &str| RestrictedExpression::new_string(it.to_owned());
         let entity = |it: &Entity| asked::uid(it).map(RestrictedExpression::new_entity_uid);
         pairs.push(("tool".to_owned(), text(question.tool)));
@@ -92,8 +92,8 @@ impl Policy {
         Context::from_pairs(pairs).map_err(|it| it.to_string())
     }
 
-    fn clock(&self) -> Clock<'_> {
-        Clock { zone: &self.zone, now: self.now }
+    fn moment(&self, circumstances: &Circumstances, assurance: Assurance) -> Moment {
+        Moment::of(circumstances, self.clock(), assurance.word())
     }
 
     /// Rules on revealing whose scope covers a caller and a class.

@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Caller, Digest, LoadErrors, RuleLine, Scope, Setup, Source, Target, asked,
+    Caller, Digest, LoadErrors, RuleLine, Scope, Setup, Source, Target,
+    asked::{self, Clock},
     family::{Action, Family},
     index::Index,
     load,
@@ -63,6 +64,11 @@ impl Policy {
     /// The schema that the rules were checked against: the family's, and what the configuration adds.
     pub fn schema_text(&self) -> &str {
         &self.schema_text
+    }
+
+    /// How its rules look at the time.
+    pub(crate) fn clock(&self) -> Clock<'_> {
+        Clock { zone: &self.zone, now: self.now }
     }
 
     /// The tool of a name, if the family has it.

@@ -1,13 +1,18 @@
 //! What is left to decide once the scopes have matched? Conditions only, merged so that one evaluation answers for many.
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use cedar_policy::{Entities, EvalResult, Expression, Request, eval_expression};
 
-use crate::{Target, asked, decide::Finding, rule::Rule};
+use crate::{
+    Target,
+    asked::{self, Agreement, Moment},
+    decide::Finding,
+    rule::Rule,
+};
 
 /// Conditions in one expression: enough to save most of the cost, few enough not to nest deep.
 const MERGED: usize = 32;
@@ -31,16 +36,29 @@ pub(crate) struct Slice {
     pub(crate) permits: Chain,
     /// Whether a condition that is left looks at the target.
     pub(crate) resource: bool,
+    /// Whether a condition that is left looks at the arguments.
+    input: bool,
     /// Whether a permit asks for agreement.
     pub(crate) consenting: bool,
     /// The caller and the action, with all that they are in.
     pub(crate) entities: Arc<Entities>,
     /// The same with targets that were asked about lately: a slice is of one place, so the id tells them apart.
     lately: Mutex<Vec<(String, Arc<Entities>)>>,
+    /// What the conditions came to lately, where they do not look at the arguments.
+    found: Mutex<VecDeque<(Situation, Finding)>>,
 }
 
-/// Targets of a slice that are kept ready: most callers ask about the same few.
+/// Targets of a slice that are kept ready, and answers: most callers ask about the same few.
 const KEPT: usize = 8;
+
+/// All that conditions can look at beside the arguments.
+#[derive(Debug)]
+struct Situation {
+    /// None where no condition looks at the target.
+    target: Option<Target>,
+    moment: Moment,
+    agreement: Agreement,
+}
 
 /// Conditions, of which the first that holds is found.
 #[derive(Debug, Default)]
@@ -96,6 +114,7 @@ impl Slice {
             forbid: first(true),
             permit: first(false),
             resource: left.iter().any(|it| rules[*it].uses.resource),
+            input: left.iter().any(|it| rules[*it].uses.input),
             consenting: permits.iter().any(|it| rules[*it].uses.agreement),
             hard: Chain::new(rules, pick(true, Some(false))),
             soft: Chain::new(rules, pick(true, Some(true))),
@@ -103,6 +122,7 @@ impl Slice {
             rules: covering,
             entities,
             lately: Mutex::default(),
+            found: Mutex::default(),
         }
     }
 
@@ -128,6 +148,32 @@ impl Slice {
         }
         lately.push((target.id.clone(), entities.clone()));
         Ok(entities)
+    }
+}
+
+impl Slice {
+    /// What the conditions come to in a situation: from memory where that was asked lately and no argument counts.
+    pub(crate) fn found<E>(
+        &self,
+        (target, moment, agreement): (&Target, &Moment, Agreement),
+        find: impl FnOnce() -> Result<Finding, E>,
+    ) -> Result<Finding, E> {
+        if self.input {
+            return find();
+        }
+        let target = self.resource.then_some(target);
+        let same = |it: &Situation| {
+            it.target.as_ref() == target && it.moment == *moment && it.agreement == agreement
+        };
+        let lock = || self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = lock().iter().find(|(it, _)| same(it)) {
+            return Ok(*known);
+        }
+        let finding = find()?;
+        let mut found = lock();
+        found.truncate(KEPT - 1);
+        found.push_front((Situation { target: target.cloned(), moment: moment.clone(), agreement }, finding));
+        Ok(finding)
     }
 }
 

@@ -29,13 +29,13 @@ impl Draft<'_> {
     /// The fullest page within the budget. Rows matter more than long facts: when the first row does not fit, facts make
     /// room.
     pub(super) fn page(mut self, outlet: &mut Outlet) -> Page {
-        let whole = (self.facts.clone(), self.not_looked_at.clone());
         let Some(mut listing) = self.listing.take() else {
             let notes = self.fit_head(self.room() * 4 / 5);
             let next = self.next.take().filter(|it| self.is_sendable(it, outlet));
             let omitted = sentence(notes.into_iter().chain(cleaned(outlet.cleaned)));
             return Page { next, head: self.head(None), omitted, hidden: self.hidden, ..Page::default() };
         };
+        let whole = (self.facts.clone(), self.not_looked_at.clone());
         let mut part = 2;
         loop {
             (self.facts, self.not_looked_at) = whole.clone();
@@ -167,6 +167,9 @@ impl Draft<'_> {
     /// Shortens facts that take more than the room, then leaves out the last of them; says what it did.
     fn fit_head(&mut self, room: u64) -> Vec<String> {
         let fits = |draft: &Draft| Page { head: draft.head(Some((0, 0))), ..Page::default() }.fits(room);
+        if fits(self) {
+            return Vec::new();
+        }
         let whole = (self.facts.clone(), self.not_looked_at.clone());
         let (mut shortened, mut dropped) = (0, 0);
         let mut cap = self.max_tokens / 2;

@@ -86,16 +86,49 @@ impl Page {
         self.body.as_ref().map_or(0, |it| it.rows.len())
     }
 
-    /// Whether both fit. No text takes more tokens than [`ceiling`] says, and most are far below.
+    /// Whether both fit. No text takes more tokens than [`ceiling`] says, and most are far below: they are not even made.
     pub(super) fn fits(&self, room: u64) -> bool {
-        let fits = |text: &str| ceiling(text) <= room || upper_bound(text) <= room;
-        fits(&self.text()) && fits(&Value::Object(self.structured()).to_string())
+        let fits = |text: &str| ceiling(text.len()) <= room || upper_bound(text) <= room;
+        let small = self.body.is_none() && ceiling(self.bytes_max()) <= room;
+        small || fits(&self.text()) && fits(&Value::Object(self.structured()).to_string())
+    }
+
+    /// No form of a page without body has more bytes.
+    fn bytes_max(&self) -> usize {
+        let head = self.head_lines().map(|(name, value)| field(name, &value)).sum::<usize>();
+        head + self.next.as_ref().map_or(0, |it| field("next", it)) + "{}".len()
     }
 
     /// Tokens of the larger of the two.
     pub(super) fn cost(&self) -> u64 {
         upper_bound(&self.text()).max(upper_bound(&Value::Object(self.structured()).to_string()))
     }
+}
+
+/// As much as `"name":value,` takes, or `name: value` on a line.
+fn field(name: &str, value: &Value) -> usize {
+    quoted(name) + json_bytes_max(value) + 2
+}
+
+fn json_bytes_max(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => "false".len(),
+        // The longest float has 24.
+        Value::Number(_) => 32,
+        Value::String(text) => quoted(text),
+        Value::Array(items) => items.iter().map(|it| json_bytes_max(it) + 1).sum::<usize>() + 2,
+        Value::Object(fields) => fields.iter().map(|(name, it)| field(name, it)).sum::<usize>() + 2,
+    }
+}
+
+/// With its quotes and escapes.
+fn quoted(text: &str) -> usize {
+    let bytes = text.bytes().map(|it| match it {
+        b'"' | b'\\' => 2,
+        it if it.is_ascii_control() => 6,
+        _ => 1,
+    });
+    bytes.sum::<usize>() + 2
 }
 
 impl Shown {
@@ -139,5 +172,42 @@ fn plain(value: &Value) -> String {
         Value::String(text) if text.contains('\n') => text.replace('\n', "\\n"),
         Value::String(text) => text.clone(),
         value => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((any::<String>(), inner), 0..4)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_form_of_a_page_is_longer_than_was_said_without_making_it(
+            head in prop::collection::vec(("[a-z_]{1,12}", any_value()), 0..5),
+            (hidden, omitted, next) in (0..2_u64, any::<String>(), prop::option::of(any_value())),
+        ) {
+            let page = Page { head, hidden, omitted, next, ..Page::default() };
+            let most = page.bytes_max();
+            prop_assert!(page.text().len() <= most);
+            prop_assert!(Value::Object(page.structured()).to_string().len() <= most);
+        }
     }
 }

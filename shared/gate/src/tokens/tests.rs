@@ -137,7 +137,7 @@ proptest! {
     fn no_tokenizer_makes_more_tokens_than_the_bound(text in alphabet(), bytes in prop::collection::vec(any::<u8>(), 0..1500)) {
         for text in [text, String::from_utf8_lossy(&bytes).into_owned()] {
             prop_assert!(upper_bound(&text) >= tokens(&text), "{} < {}", upper_bound(&text), tokens(&text));
-            prop_assert!(ceiling(&text) >= upper_bound(&text));
+            prop_assert!(ceiling(text.len()) >= upper_bound(&text));
         }
     }
 

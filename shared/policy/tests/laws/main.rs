@@ -9,7 +9,7 @@ mod sight;
 
 use draw::{Drawn, arguments, call, entries, file, place, rule};
 use oracle::oracle;
-use policy::{Circumstances, ListEntry, Lists, Permit, Refusal, Scope, Standing, Target};
+use policy::{Assurance, Channel, Circumstances, ListEntry, Lists, Permit, Refusal, Scope, Standing, Target};
 use proptest::prelude::*;
 
 /// How far an answer is from a permit: fewer is more permissive.
@@ -39,6 +39,28 @@ proptest! {
             for (target, expected) in drawn.targets.iter().zip(each) {
                 prop_assert_eq!(viewer.shows(target), expected);
             }
+        }
+    }
+
+    #[test]
+    fn what_was_asked_before_never_changes_an_answer(
+        rules in prop::collection::vec(rule(), 1..12), calls in prop::collection::vec((call(), 0..3_usize), 8),
+    ) {
+        let text = file(&rules);
+        let used = common::cedar(&text);
+        for (mut drawn, nth) in calls {
+            let (assurance, channel, now) = [
+                (Assurance::Declared, Channel::Stdio, "2026-11-22T01:30:00Z"),
+                (Assurance::Token, Channel::Stdio, "2026-11-22T12:30:00Z"),
+                (Assurance::Declared, Channel::Cli, "2026-11-23T01:31:30Z"),
+            ][nth];
+            drawn.caller.assurance = assurance;
+            drawn.circumstances.channel = channel;
+            drawn.circumstances.now = now.parse().expect("a time");
+            let (first, again) = (used.decide(&drawn.question()), used.decide(&drawn.question()));
+            let fresh = common::cedar(&text).decide(&drawn.question());
+            prop_assert_eq!(format!("{first:?}"), format!("{fresh:?}"));
+            prop_assert_eq!(format!("{again:?}"), format!("{fresh:?}"));
         }
     }
 
