@@ -53,7 +53,7 @@ pub(crate) fn run(call: Call, config: Option<&Path>) -> anyhow::Result<ExitCode>
     let arguments = match arguments(&call) {
         Ok(arguments) => arguments,
         Err(problem) => {
-            eprintln!("bailiwick: {problem:#}");
+            say::note(&format!("bailiwick: {problem:#}"));
             return Ok(ExitCode::from(USAGE));
         }
     };
@@ -102,12 +102,12 @@ fn print(reply: &Reply) -> anyhow::Result<()> {
         whole["image"] = json!({ "mime": image.mime, "bytes": image.bytes.len() });
     }
     say::json(&whole)?;
-    eprintln!("{}", reply.shaped.text);
+    say::note(&reply.shaped.text);
     if let Some(warning) = &reply.warning {
-        eprintln!("warning: {warning}");
+        say::note(&format!("warning: {warning}"));
     }
     if let Some(receipt) = &reply.receipt {
-        eprintln!("receipt: {} #{}", receipt.log(), receipt.index());
+        say::note(&format!("receipt: {} #{}", receipt.log(), receipt.index()));
     }
     Ok(())
 }
@@ -118,12 +118,16 @@ fn image(reply: &Reply, path: Option<&Path>) -> anyhow::Result<()> {
         (Some(image), Some(path)) => {
             fs::write(path, &image.bytes)
                 .with_context(|| format!("the image could not be written to {}", path.display()))?;
-            eprintln!("image: {}", say::clean(&path.display().to_string()));
+            say::note(&format!("image: {}", say::clean(&path.display().to_string())));
         }
         (Some(image), None) => {
-            eprintln!("image: {} bytes of {}; --image PATH writes it", image.bytes.len(), image.mime);
+            say::note(&format!(
+                "image: {} bytes of {}; --image PATH writes it",
+                image.bytes.len(),
+                image.mime
+            ));
         }
-        (None, Some(_)) => eprintln!("image: none, so nothing was written"),
+        (None, Some(_)) => say::note("image: none, so nothing was written"),
         (None, None) => {}
     }
     Ok(())

@@ -120,7 +120,7 @@ fn explain(call: &Call, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let (input, targets) = match parsed {
         Ok(parsed) => parsed,
         Err(problem) => {
-            eprintln!("bailiwick: {problem:#}");
+            say::note(&format!("bailiwick: {problem:#}"));
             return Ok(ExitCode::from(USAGE));
         }
     };

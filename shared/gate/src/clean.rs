@@ -51,13 +51,14 @@ pub(crate) fn clean_value(value: &mut Value) -> u64 {
 }
 
 fn clean_fields(fields: &mut Map<String, Value>) -> u64 {
-    let mut removed = fields.values_mut().map(clean_value).sum();
+    let mut removed: u64 = fields.values_mut().map(clean_value).sum();
     if fields.keys().any(|it| matches!(clean(it), (Cow::Owned(_), _))) {
-        for (name, value) in std::mem::take(fields) {
+        let renamed = std::mem::take(fields).into_iter().map(|(name, value)| {
             let (cleaned, count) = clean(&name);
             removed += count;
-            crate::redact::insert(fields, cleaned.into_owned(), value);
-        }
+            (cleaned.into_owned(), value)
+        });
+        *fields = crate::redact::distinct(renamed);
     }
     removed
 }
