@@ -4,10 +4,11 @@ use std::{borrow::Cow, time::Duration};
 
 use audit::{AuditError, Receipt};
 use policy::{Denial, NeedsApproval};
+use redact::abridged;
 use serde_json::{Map, Value, json};
 use tool::{ArgumentError, Profile, ToolError};
 
-use crate::{redact::abridged, shape::RefusalText};
+use crate::shape::RefusalText;
 
 /// Why a call has no result. The message says what to change; the log says what broke.
 #[derive(Debug, thiserror::Error)]

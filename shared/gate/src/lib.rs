@@ -12,9 +12,7 @@
 
 mod authority;
 mod call;
-mod clean;
 mod ending;
-mod redact;
 mod reply;
 mod shape;
 mod tokens;

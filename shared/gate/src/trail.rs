@@ -3,14 +3,11 @@
 use audit::{Admission, Digest, Entry, Event, Receipt};
 use jiff::Timestamp;
 use policy::{Caller, Channel, Circumstances, Effect, Permit, Question, Target};
+use redact::{Masked, redact, redact_value};
 use serde_json::{Map, Value, json};
 use tool::{Call, Definition};
 
-use crate::{
-    Masked, Refusal, Request,
-    redact::{redact, redact_value},
-    shape::Shaped,
-};
+use crate::{Refusal, Request, shape::Shaped};
 
 /// Grows as the steps of a call succeed.
 pub(crate) struct Trail {

@@ -99,7 +99,7 @@ fn is_name_end(bytes: &[u8], word: &Range<usize>) -> bool {
 const PASS: &[u8] = b"pass";
 
 /// Whether [`NAMES`] could find anything in a name: most have none of its words, and searching is dearer than looking.
-fn has_stem(name: &str) -> bool {
+pub(super) fn has_stem(name: &str) -> bool {
     let name = name.as_bytes();
     NAME_STEMS.iter().any(|stem| name.windows(stem.len()).any(|it| it.eq_ignore_ascii_case(stem.as_bytes())))
 }

@@ -1,12 +1,19 @@
 //! Which secrets and personal details does a text hold, and what stands in their place? Every string that leaves, in a
-//! result, an error or the log, passes here.
+//! result, an error or the log, passes here on its way out of the gate.
 //!
 //! A text is searched as it stands, without the characters that hide, and with percent, JSON and backslash escapes taken
 //! back, so that a secret broken up or encoded is found too; what is masked is the stretch of the original. Keywords are
 //! looked for first and a pattern is compiled only when its keyword occurs: nothing is paid for what does not occur.
+//!
+//! * **Invariant:** masking twice changes nothing.
+//! * **Invariant:** the work grows as the text does, whoever wrote it.
+//! * **Invariant:** a text is masked before it is cut: [`short`], [`excerpt`] and [`abridged`] are the ways to cut one that
+//!   the gate has not been over. Half a secret, or a value without its name, is known by nothing.
 
 mod assigned;
 mod block;
+mod clean;
+mod cut;
 mod personal;
 mod rules;
 mod view;
@@ -20,6 +27,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use block::KeyBlock;
+pub use clean::{clean, clean_value, hides};
+pub use cut::{abridged, excerpt, short};
 use view::View;
 
 /// How much was masked, by kind: `github token`, `email`. The kinds are a closed list.
@@ -41,20 +50,6 @@ pub fn redact_value(value: &mut Value, reveal_pii: bool, masked: &mut Masked) {
     masked.merge(&redactor.masked);
 }
 
-/// Beginning and end of a text that is too long, masked while it was whole: half a secret is known by nothing.
-pub(crate) fn abridged(text: String, most: usize) -> String {
-    if text.len() <= most {
-        return text;
-    }
-    let masked = redact(&text, false).0;
-    let (start, end) = (masked.floor_char_boundary(most / 2), masked.len().saturating_sub(most / 2));
-    let end = masked.ceil_char_boundary(end.max(start));
-    match &masked[start..end] {
-        "" => masked.into_owned(),
-        gone => format!("{}…[{} bytes left out]…{}", &masked[..start], gone.len(), &masked[end..]),
-    }
-}
-
 /// A stretch of a text to be masked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
@@ -65,11 +60,11 @@ struct Span {
 
 /// Masks texts that follow one another: a private key may begin in one and end in another.
 #[derive(Clone, Debug)]
-pub(crate) struct Redactor {
+pub struct Redactor {
     reveal_pii: bool,
     block: KeyBlock,
     /// What was masked so far.
-    pub(crate) masked: Masked,
+    pub masked: Masked,
 }
 
 /// Masking may bring together what was apart; it is repeated until nothing changes, and so often at most.
@@ -78,17 +73,18 @@ const PASSES_MAX: usize = 8;
 const DEPTH_MAX: usize = 3;
 
 impl Redactor {
-    pub(crate) fn new(reveal_pii: bool) -> Redactor {
+    /// For texts of their own; secrets are masked always, personal details unless they are revealed.
+    pub fn new(reveal_pii: bool) -> Redactor {
         Redactor { reveal_pii, block: KeyBlock::default(), masked: Masked::default() }
     }
 
     /// For texts that may begin inside of a private key.
-    pub(crate) fn continuing(reveal_pii: bool) -> Redactor {
+    pub fn continuing(reveal_pii: bool) -> Redactor {
         Redactor { block: KeyBlock::continuing(), ..Redactor::new(reveal_pii) }
     }
 
     /// Masks one text.
-    pub(crate) fn text<'a>(&mut self, text: &'a str) -> Cow<'a, str> {
+    pub fn text<'a>(&mut self, text: &'a str) -> Cow<'a, str> {
         let spans = self.spans(text);
         if spans.is_empty() {
             return Cow::Borrowed(text);
@@ -106,7 +102,7 @@ impl Redactor {
     }
 
     /// Masks every string of a value, keys included.
-    pub(crate) fn value(&mut self, value: &mut Value) {
+    pub fn value(&mut self, value: &mut Value) {
         match value {
             Value::String(text) => {
                 if let Cow::Owned(masked) = self.text(text) {
@@ -120,13 +116,16 @@ impl Redactor {
     }
 
     /// Masks what stands under a name that says it is secret, and what else is to be masked.
-    pub(crate) fn named(&mut self, name: &str, value: &mut Value) {
+    pub fn named(&mut self, name: &str, value: &mut Value) {
         self.under(name, value);
         self.value(value);
     }
 
     /// Masks what a name says is secret, also in lists. What is within objects has names of its own.
     fn under(&mut self, name: &str, value: &mut Value) {
+        if !assigned::has_stem(name) {
+            return;
+        }
         let secret = match value {
             Value::String(text) => assigned::holds_secret(name, text),
             Value::Number(number) => assigned::holds_secret(name, &number.to_string()),
