@@ -25,7 +25,7 @@ use crate::{
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
                         bailiwick policy check\n  \
-                        bailiwick policy check policies/on-call.cedar\n  \
+                        bailiwick policy check policies/on-call.cedar --config examples/bailiwick.toml\n  \
                         bailiwick policy test team.cases.toml\n  \
                         bailiwick policy suggest --since 7d\n  \
                         bailiwick policy explain observability silence_alert --json '{…}'\n  \
