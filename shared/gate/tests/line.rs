@@ -83,6 +83,22 @@ async fn no_text_that_a_caller_makes_up_keeps_a_call_out_of_the_log() {
 }
 
 #[tokio::test]
+async fn a_secret_is_masked_in_a_record_before_what_holds_it_is_cut() {
+    let world = World::open();
+    let secret = format!("ghp_{}", "aB3dE5gH7jK9mN1pQ2sT4vW6yZ8bC0fL3hR5");
+    for before in (3_980..4_100).step_by(8) {
+        let long = format!("{} {secret} {}", "a".repeat(before), "b ".repeat(3_000));
+        let reply = world.call("show_thing", json!({ "mood": "grumpy", "note": long })).await;
+        let named = world.call(&long[3_800..], json!({ "password": "b ".repeat(3_000) })).await;
+        for reply in [reply, named] {
+            let payload = world.payload(reply.receipt.expect("recorded").index()).to_string();
+            assert!(!payload.contains("ghp_"), "{before}: {payload}");
+            assert!(!reply.shaped.text.contains("ghp_"), "{}", reply.shaped.text);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_read_past_its_deadline_stops_and_says_so() {
     let world = World::with_deadline(Duration::from_millis(50));
     let reply = world.call("show_thing", json!({ "mood": "stuck" })).await;
