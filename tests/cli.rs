@@ -270,8 +270,7 @@ fn what_a_caller_or_a_repository_wrote_cannot_move_a_terminal() {
     assert!(line.stdout.contains("\\u009b31m\\u202e") && !line.stdout.contains(hidden), "{:?}", line.stdout);
 
     let forbid = r#"@id("a") forbid (principal, action == Action::"\u{1b}]0;x\u{7}\u{202e}", resource);"#;
-    home.file("freeze.cedar", forbid);
-    let path = home.config_path().with_file_name("freeze.cedar");
+    let path = home.file(".bailiwick/freeze.cedar", forbid);
     let ended = home.run(["trust", path.to_str().expect("UTF-8")]).expect(5);
     assert!(
         ended.stderr.contains("no tool or group") && !ended.stderr.contains(hidden),
