@@ -99,6 +99,6 @@ fn wait<T>(it: impl Future<Output = T>) -> anyhow::Result<T> {
 }
 
 fn usage(problem: &str) -> ExitCode {
-    eprintln!("bailiwick: {problem}");
+    crate::say::note(&format!("bailiwick: {problem}"));
     ExitCode::from(USAGE)
 }

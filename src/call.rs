@@ -1,7 +1,8 @@
 //! `bailiwick call`: one call through the same gate, for scripts and CI jobs.
 
 use std::{
-    fs,
+    fs::{self, File, OpenOptions},
+    io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -53,7 +54,15 @@ pub(crate) fn run(call: Call, config: Option<&Path>) -> anyhow::Result<ExitCode>
     let arguments = match arguments(&call) {
         Ok(arguments) => arguments,
         Err(problem) => {
-            eprintln!("bailiwick: {problem:#}");
+            say::note(&format!("bailiwick: {problem:#}"));
+            return Ok(ExitCode::from(USAGE));
+        }
+    };
+    // Opened before anything runs: what was done is never told as a failure to write down what it drew.
+    let mut image = match call.image.as_deref().map(Image::open).transpose() {
+        Ok(image) => image,
+        Err(problem) => {
+            say::note(&format!("bailiwick: --image: {}", say::clean(&format!("{problem:#}"))));
             return Ok(ExitCode::from(USAGE));
         }
     };
@@ -75,9 +84,15 @@ pub(crate) fn run(call: Call, config: Option<&Path>) -> anyhow::Result<ExitCode>
         anyhow::Ok((reply, code))
     })?;
     runtime.shutdown_background();
-    print(&reply)?;
-    image(&reply, call.image.as_deref())?;
-    Ok(ExitCode::from(code))
+    let told = print(&reply).and_then(|()| draw(&reply, image.as_mut()));
+    // The call ended as it ended; who only reads the exit code learns that some of the answer is missing.
+    Ok(ExitCode::from(told.map_or_else(
+        |problem| {
+            say::note(&format!("bailiwick: {}", say::clean(&format!("{problem:#}"))));
+            code.max(1)
+        },
+        |()| code,
+    )))
 }
 
 fn exit_code(reply: &Reply) -> u8 {
@@ -85,7 +100,9 @@ fn exit_code(reply: &Reply) -> u8 {
         None => 0,
         Some(Refusal::UnknownTool { .. } | Refusal::Arguments(_)) => USAGE,
         Some(
-            Refusal::Unresolved(ToolError::Invalid { .. } | ToolError::Unnamed { .. })
+            Refusal::Unresolved(
+                ToolError::NotFound { .. } | ToolError::Invalid { .. } | ToolError::Unnamed { .. },
+            )
             | Refusal::Failed(ToolError::Invalid { .. }),
         ) => USAGE,
         Some(Refusal::Denied(_)) => 3,
@@ -102,28 +119,67 @@ fn print(reply: &Reply) -> anyhow::Result<()> {
         whole["image"] = json!({ "mime": image.mime, "bytes": image.bytes.len() });
     }
     say::json(&whole)?;
-    eprintln!("{}", reply.shaped.text);
+    say::note(&reply.shaped.text);
     if let Some(warning) = &reply.warning {
-        eprintln!("warning: {warning}");
+        say::note(&format!("warning: {warning}"));
     }
     if let Some(receipt) = &reply.receipt {
-        eprintln!("receipt: {} #{}", receipt.log(), receipt.index());
+        say::note(&format!("receipt: {} #{}", receipt.log(), receipt.index()));
     }
     Ok(())
 }
 
+/// The file that `--image` names.
+struct Image {
+    file: File,
+    path: PathBuf,
+    /// Whether the file is made for this call, and goes again when there is nothing to put into it.
+    is_new: bool,
+    is_written: bool,
+}
+
+impl Image {
+    /// Opens the file and leaves what is in it alone.
+    fn open(path: &Path) -> anyhow::Result<Image> {
+        let is_new = !path.exists();
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        let file = file.with_context(|| path.display().to_string())?;
+        Ok(Image { file, path: path.to_owned(), is_new, is_written: false })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        let mut written = || {
+            if self.file.metadata()?.is_file() {
+                self.file.set_len(0)?;
+            }
+            self.file.write_all(bytes)
+        };
+        written().with_context(|| format!("the image could not be written to {}", self.path.display()))?;
+        self.is_written = true;
+        Ok(())
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        if self.is_new && !self.is_written {
+            let _stays_empty = fs::remove_file(&self.path);
+        }
+    }
+}
+
 /// Writes the image where the call says; a person hears of one that was not asked for.
-fn image(reply: &Reply, path: Option<&Path>) -> anyhow::Result<()> {
-    match (&reply.shaped.image, path) {
-        (Some(image), Some(path)) => {
-            fs::write(path, &image.bytes)
-                .with_context(|| format!("the image could not be written to {}", path.display()))?;
-            eprintln!("image: {}", say::clean(&path.display().to_string()));
+fn draw(reply: &Reply, file: Option<&mut Image>) -> anyhow::Result<()> {
+    match (&reply.shaped.image, file) {
+        (Some(image), Some(file)) => {
+            file.write(&image.bytes)?;
+            say::note(&format!("image: {}", say::clean(&file.path.display().to_string())));
         }
         (Some(image), None) => {
-            eprintln!("image: {} bytes of {}; --image PATH writes it", image.bytes.len(), image.mime);
+            let (size, mime) = (image.bytes.len(), image.mime);
+            say::note(&format!("image: {size} bytes of {mime}; --image PATH writes it"));
         }
-        (None, Some(_)) => eprintln!("image: none, so nothing was written"),
+        (None, Some(_)) => say::note("image: none, so nothing was written"),
         (None, None) => {}
     }
     Ok(())

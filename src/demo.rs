@@ -90,7 +90,7 @@ pub(crate) fn run(demo: &Demo) -> anyhow::Result<ExitCode> {
         Ok(None) => Plan::drawn(demo.seed),
         Ok(Some(fault)) => Plan::with(demo.seed, fault),
         Err(error) => {
-            eprintln!("bailiwick: --fault: {error}");
+            say::note(&format!("bailiwick: --fault: {error}"));
             return Ok(ExitCode::from(USAGE));
         }
     };
@@ -103,7 +103,7 @@ pub(crate) fn run(demo: &Demo) -> anyhow::Result<ExitCode> {
     });
     runtime.shutdown_background();
     if let Err(problem) = ended {
-        eprintln!("bailiwick demo: not as told: {}", say::clean(&format!("{problem:#}")));
+        say::note(&format!("bailiwick demo: not as told: {}", say::clean(&format!("{problem:#}"))));
         return Ok(ExitCode::from(NOT_AS_TOLD));
     }
     Ok(ExitCode::SUCCESS)

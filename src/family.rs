@@ -126,7 +126,8 @@ pub(crate) fn offer(
         |(server, tool): &(String, Bound)| (server.clone(), tool.definition.name, tool.definition.effect);
     let offered = tools.iter().filter(|(_, it)| profile.offers(it.definition.profile));
     let shown = offered.map(of).collect();
-    let authority = Authority { policy: policy.clone(), channel, places, tools: shown };
+    let vocabulary = config.vocabulary.clone();
+    let authority = Authority { policy: policy.clone(), channel, places, tools: shown, vocabulary };
     tools.push((FAMILY.to_owned(), define::<ShowAuthority>().bind(Arc::new(authority))));
     Ok(tools)
 }

@@ -5,6 +5,7 @@ mod audit_command;
 mod bucket;
 mod call;
 mod config_command;
+mod crash;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
@@ -78,6 +79,7 @@ const OURS: [&str; 10] =
     ["audit", "bailiwick", "code", "config", "gate", "mcp", "observability", "outbound", "policy", "tool"];
 
 fn main() -> ExitCode {
+    crash::listen();
     let arguments = Arguments::parse();
     listen();
     let config = arguments.config.as_deref();
@@ -96,7 +98,7 @@ fn main() -> ExitCode {
         Command::Demo(it) => demo::run(&it),
     };
     ended.unwrap_or_else(|error| {
-        eprintln!("bailiwick: {}", say::clean(&format!("{error:#}")));
+        say::note(&format!("bailiwick: {}", say::clean(&format!("{error:#}"))));
         ExitCode::from(UNUSABLE)
     })
 }

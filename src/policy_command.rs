@@ -25,7 +25,7 @@ use crate::{
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
                         bailiwick policy check\n  \
-                        bailiwick policy check policies/on-call.cedar\n  \
+                        bailiwick policy check policies/on-call.cedar --config examples/bailiwick.toml\n  \
                         bailiwick policy test team.cases.toml\n  \
                         bailiwick policy suggest --since 7d\n  \
                         bailiwick policy explain observability silence_alert --json '{…}'\n  \
@@ -120,7 +120,7 @@ fn explain(call: &Call, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let (input, targets) = match parsed {
         Ok(parsed) => parsed,
         Err(problem) => {
-            eprintln!("bailiwick: {problem:#}");
+            say::note(&format!("bailiwick: {problem:#}"));
             return Ok(ExitCode::from(USAGE));
         }
     };

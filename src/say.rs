@@ -1,4 +1,4 @@
-//! Standard output, for programs and people alike.
+//! How is something said to whoever started us? Data on standard output, words for people on standard error.
 
 use std::io::{self, Write};
 
@@ -9,6 +9,12 @@ pub(crate) fn line(text: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
+}
+
+/// Writes a text and a line end to standard error. Nobody there to read it is no failure: what was done stays done.
+pub(crate) fn note(text: &str) {
+    let mut out = io::stderr().lock();
+    let _nobody_reads = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
 /// Writes a value as indented JSON.

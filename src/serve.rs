@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tool::Profile;
 
 use crate::{
+    UNUSABLE,
     family::{self, Server},
     open,
 };
@@ -39,19 +40,25 @@ const HEARTBEAT: Duration = Duration::from_secs(300);
 
 pub(crate) fn run(arguments: &Serve, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(serve(arguments.servers.clone(), arguments.profile, config.map(Path::to_owned)))?;
+    let servers = each_once(&arguments.servers);
+    let opened = runtime.block_on(serve(servers, arguments.profile, config.map(Path::to_owned)))?;
     // A blocking read of standard input may still be waiting; nothing else is.
     runtime.shutdown_background();
-    Ok(ExitCode::SUCCESS)
+    Ok(if opened { ExitCode::SUCCESS } else { ExitCode::from(UNUSABLE) })
 }
 
+/// The servers in the order given, each once.
+fn each_once(servers: &[Server]) -> Vec<Server> {
+    let is_first = |(at, it): &(usize, &Server)| !servers[..*at].contains(it);
+    servers.iter().enumerate().filter(is_first).map(|(_, it)| *it).collect()
+}
+
+/// Says whether there was anything behind the handshake: configuration, policy and log.
 async fn serve(
     servers: Vec<Server>,
     profile: Profile,
     config: Option<std::path::PathBuf>,
-) -> anyhow::Result<()> {
-    let mut servers = servers;
-    servers.dedup();
+) -> anyhow::Result<bool> {
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
     let opening: Opening = Arc::new(SetOnce::new());
@@ -63,14 +70,17 @@ async fn serve(
         if let Err(error) = &opened {
             tracing::error!("{error}");
         }
+        let is_open = opened.is_ok();
         slot.set(opened.map_err(|error| head(&error))).ok();
+        is_open
     });
     let name = servers.iter().map(|it| it.word()).collect::<Vec<_>>().join("_");
     let tools = family::definitions(&servers, profile).iter().map(mcp::describe).collect();
     let server = mcp::Server::new(format!("bailiwick-{name}"), instructions(&servers), tools, opening);
     let served = mcp::serve_stdio(server, stop).await;
-    loading.await?;
-    Ok(served?)
+    let is_open = loading.await?;
+    served?;
+    Ok(is_open)
 }
 
 /// Reads `--profile`.
@@ -146,6 +156,13 @@ mod tests {
     /// What the shortest of the clients shows of the instructions.
     fn head(servers: &[Server]) -> String {
         instructions(servers).chars().take(250).collect()
+    }
+
+    #[test]
+    fn a_server_named_twice_is_offered_once_in_its_first_place() {
+        let [code, observability] = [Server::Code, Server::Observability];
+        assert_eq!(each_once(&[code, observability, code, observability]), [code, observability]);
+        assert_eq!(each_once(&[observability, code]), [observability, code]);
     }
 
     #[test]

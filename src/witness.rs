@@ -67,14 +67,17 @@ struct Shared {
 
 pub(crate) fn run(arguments: Witness) -> anyhow::Result<ExitCode> {
     if !arguments.listen.ip().is_loopback() && !arguments.public {
-        eprintln!("bailiwick: {} is not of this machine; say --public if that is meant", arguments.listen);
+        say::note(&format!(
+            "bailiwick: {} is not of this machine; say --public if that is meant",
+            arguments.listen
+        ));
         return Ok(ExitCode::from(USAGE));
     }
     let logs: Result<Vec<VerifyingKey>, _> = arguments.logs.iter().map(|it| it.parse()).collect();
     let logs = match logs {
         Ok(logs) => logs,
         Err(error) => {
-            eprintln!("bailiwick: --log: {}", say::clean(&error.to_string()));
+            say::note(&format!("bailiwick: --log: {}", say::clean(&error.to_string())));
             return Ok(ExitCode::from(USAGE));
         }
     };

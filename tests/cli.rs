@@ -64,6 +64,63 @@ fn a_denied_call_exits_with_3_and_names_the_rule_and_the_way_forward() {
 }
 
 #[test]
+fn what_cannot_be_called_exits_with_2_and_names_what_can() {
+    let (home, _shop) =
+        home("[vocabulary]\nenvironments = [\"production\", \"staging\"]\nteams = [\"shop\"]");
+    for (arguments, kind, near) in [
+        (vec!["read_file", "path=README.md", "connection=shpo"], "connection", "shop"),
+        (vec!["show_authority", "connection=shpo"], "connection", "shop"),
+        (vec!["show_authority", "environment=prodution"], "environment", "production"),
+        (vec!["show_authority", "team=shp"], "team", "shop"),
+    ] {
+        let ended = home.run(["call", "code"].iter().chain(&arguments)).expect(2);
+        let error = &ended.json()["error"];
+        assert!(error["message"].as_str().is_some_and(|it| it.contains(kind)), "{error}");
+        assert_eq!(error["suggestions"][0], near, "{error}");
+    }
+    for word in ["production", "unknown"] {
+        home.run(["call", "code", "show_authority", &format!("environment={word}")]).expect(0);
+    }
+}
+
+#[test]
+fn where_a_call_is_is_never_said_by_an_argument() {
+    let config = "[policy]\nallow = [\"list_*\", \"show_authority environment:production\"]\n[vocabulary]\nenvironments = [\"production\"]";
+    let (home, _shop) = home(config);
+    home.run(["call", "code", "show_authority", "environment=production"]).expect(3);
+}
+
+#[test]
+fn a_picture_that_cannot_be_written_stops_the_call_before_it_runs() {
+    let (home, _shop) = home("");
+    let nowhere = home.path().join("no/such/folder/up.png");
+    let call = ["call", "code", "show_authority", "--image", nowhere.to_str().expect("UTF-8")];
+    let ended = home.run(call).expect(2);
+    assert!(ended.stderr.contains("--image") && ended.stdout.is_empty(), "{ended:#?}");
+    assert!(!home.state().join("logs").exists(), "nothing ran");
+}
+
+#[test]
+fn nobody_to_read_what_is_said_is_no_failure() {
+    let (home, _shop) = home("");
+    for (arguments, right) in [(["call", "code", "show_authority"], 0), (["call", "code", "list_comits"], 2)]
+    {
+        let mut command = home.command(arguments);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        drop((child.stdout.take(), child.stderr.take()));
+        assert_eq!(child.wait().expect("it ends").code(), Some(right), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_server_that_never_opened_says_so_when_it_ends() {
+    let (home, _shop) = home("[policy]\nallow = [\"quary_metrics\"]");
+    let ended = home.run(["serve", "code"]).expect(5);
+    assert!(ended.stderr.contains("query_metrics"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_call_that_needs_approval_exits_with_4_and_says_who_may() {
     let (home, _shop) =
         home("[policy]\nallow = [\"read_file\"]\napprove = [\"read_file\"]\nfiles = [\"who.cedar\"]");
@@ -213,8 +270,7 @@ fn what_a_caller_or_a_repository_wrote_cannot_move_a_terminal() {
     assert!(line.stdout.contains("\\u009b31m\\u202e") && !line.stdout.contains(hidden), "{:?}", line.stdout);
 
     let forbid = r#"@id("a") forbid (principal, action == Action::"\u{1b}]0;x\u{7}\u{202e}", resource);"#;
-    home.file("freeze.cedar", forbid);
-    let path = home.config_path().with_file_name("freeze.cedar");
+    let path = home.file(".bailiwick/freeze.cedar", forbid);
     let ended = home.run(["trust", path.to_str().expect("UTF-8")]).expect(5);
     assert!(
         ended.stderr.contains("no tool or group") && !ended.stderr.contains(hidden),

@@ -76,6 +76,34 @@ fn every_shipped_policy_passes_the_check_it_recommends() {
     }
 }
 
+#[test]
+fn every_command_that_a_file_or_a_help_recommends_for_a_policy_runs() {
+    let files = testkit::files(&repository().join("policies"));
+    let texts = files.iter().map(|it| fs::read_to_string(it).expect("it ships"));
+    let help = home().run(["policy", "--help"]).expect(0).stdout;
+    let lines: Vec<String> =
+        texts.chain([help]).flat_map(|it| it.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let commands =
+        lines.iter().filter_map(|it| it.trim_start_matches(['#', '/', ' ']).strip_prefix("bailiwick "));
+    let shipped: Vec<&str> = commands.filter(|it| it.contains("policies/")).collect();
+    assert_eq!(shipped.len(), 4, "{shipped:?}");
+    for command in shipped {
+        home().stand_in(repository()).run(command.split_whitespace()).expect(0);
+    }
+}
+
+#[test]
+fn the_example_lets_files_be_read_where_it_says_so() {
+    let explain = |arguments: &[&str]| {
+        let words = ["policy", "explain", "code", "read_file", "path=README.md", "--config"];
+        home()
+            .run(words.iter().copied().chain([example().as_str()]).chain(arguments.iter().copied()))
+            .expect(0)
+            .json()
+    };
+    assert_eq!(explain(&[])["explanation"]["answer"]["answer"], "permitted", "{}", explain(&[]));
+}
+
 /// Runs `init` in a repository where somebody else's server is set up.
 fn init(shop: &GitRepository, arguments: &[&str]) -> Ended {
     let home = home().stand_in(shop.path()).variable("PROMETHEUS_URL", "http://127.0.0.1:9090");

@@ -9,20 +9,21 @@ use std::{
 use toml::{Table, Value};
 
 /// Which crate of ours uses which, exactly: a new arrow is a decision, so it is a change here too.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("audit", &[]),
     (
         "bailiwick",
         &["audit", "code", "config", "gate", "mcp", "observability", "outbound", "policy", "sandbox", "tool"],
     ),
-    ("code", &["config", "policy", "tool"]),
+    ("code", &["config", "policy", "redact", "tool"]),
     ("config", &["policy"]),
-    ("gate", &["audit", "plot", "policy", "tool"]),
+    ("gate", &["audit", "plot", "policy", "redact", "tool"]),
     ("mcp", &["audit", "gate", "policy", "tool"]),
-    ("observability", &["config", "outbound", "policy", "tool"]),
-    ("outbound", &["config", "tool"]),
+    ("observability", &["config", "outbound", "policy", "redact", "tool"]),
+    ("outbound", &["config", "redact", "tool"]),
     ("plot", &[]),
     ("policy", &[]),
+    ("redact", &[]),
     ("sandbox", &[]),
     ("testkit", &["audit", "gate", "plot", "policy", "tool"]),
     ("tool", &["audit", "policy"]),

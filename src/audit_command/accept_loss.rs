@@ -34,7 +34,7 @@ pub(super) fn run(config: &Config, it: &AcceptLoss) -> anyhow::Result<ExitCode> 
     match wait(audit::accept_loss(&config.state, &it.log, &it.reason, &anchors, &operator))? {
         Ok(accepted) => {
             say::json(&accepted)?;
-            eprintln!("From now on `audit verify` reports this loss and its reason, and exits with 3.");
+            say::note("From now on `audit verify` reports this loss and its reason, and exits with 3.");
             Ok(ExitCode::SUCCESS)
         }
         Err(error @ (AuditError::NoRecord { .. } | AuditError::Malformed { .. })) => {

@@ -23,16 +23,16 @@ pub(super) fn run(config: &Config, erase: &Erase) -> anyhow::Result<ExitCode> {
     match erased {
         Ok(receipt) => {
             say::json(&serde_json::json!({ "erased": erase.subject, "receipt": receipt }))?;
-            eprintln!(
+            say::note(&format!(
                 "What was recorded for it here can be read no more, and `audit verify` says that it was erased.\n\
                  Not erased: copies and backups of {}, exports made before, and what other systems recorded.\n\
                  What is published never held it: pseudonyms and commitments only.",
                 config.state.join("keys").display()
-            );
+            ));
             Ok(ExitCode::SUCCESS)
         }
         Err(error @ AuditError::Held { .. }) => {
-            eprintln!("bailiwick: {}", say::clean(&error.to_string()));
+            say::note(&format!("bailiwick: {}", say::clean(&error.to_string())));
             Ok(ExitCode::from(3))
         }
         Err(error @ (AuditError::NoRecord { .. } | AuditError::Malformed { .. })) => {

@@ -50,7 +50,7 @@ pub(super) fn run(state: &Path, export: &Export) -> anyhow::Result<ExitCode> {
         }
         Err(error @ AuditError::NoRecord { .. }) => Ok(usage(&error.to_string())),
         Err(error @ AuditError::Damaged { .. }) => {
-            eprintln!("bailiwick: the export is not whole: {}", say::clean(&error.to_string()));
+            say::note(&format!("bailiwick: the export is not whole: {}", say::clean(&error.to_string())));
             Ok(ExitCode::FAILURE)
         }
         Err(error) => Err(error.into()),

@@ -10,9 +10,9 @@ use crate::say;
 pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let rotated = audit::rotate(&config.state, &operator(config)?)?;
     say::json(&rotated)?;
-    eprintln!(
+    say::note(
         "Keep the new verifier key where the old one is kept, and keep that too: proofs, anchors and published folders of\n\
-         before are checked with it. Whoever has either key can verify all logs here."
+         before are checked with it. Whoever has either key can verify all logs here.",
     );
     Ok(ExitCode::SUCCESS)
 }

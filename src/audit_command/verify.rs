@@ -149,7 +149,7 @@ fn prove(state: &Path, path: &Path, with: Verification, json: bool) -> anyhow::R
         Ok(proven) => proven,
         Err(error) => {
             let exit = if matches!(error, BadProof::Malformed(_)) { crate::USAGE } else { 1 };
-            eprintln!("bailiwick: {}: {}", path.display(), say::clean(&error.to_string()));
+            say::note(&format!("bailiwick: {}: {}", path.display(), say::clean(&error.to_string())));
             return Ok(ExitCode::from(exit));
         }
     };

@@ -131,7 +131,7 @@ pub(super) fn run(test: &Test, config: Option<&Path>) -> anyhow::Result<ExitCode
         match world.read(path) {
             Ok(read) => cases.extend(read),
             Err(problem) => {
-                eprintln!("bailiwick: {}", say::clean(&format!("{problem:#}")));
+                say::note(&format!("bailiwick: {}", say::clean(&format!("{problem:#}"))));
                 return Ok(ExitCode::from(USAGE));
             }
         }

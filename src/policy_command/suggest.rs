@@ -95,7 +95,7 @@ pub(super) fn run(arguments: &Suggest, config: Option<&Path>) -> anyhow::Result<
     let since = match since {
         Ok(span) => span.from,
         Err(problem) => {
-            eprintln!("bailiwick: --since: {problem}");
+            say::note(&format!("bailiwick: --since: {problem}"));
             return Ok(ExitCode::from(USAGE));
         }
     };

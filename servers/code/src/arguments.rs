@@ -127,7 +127,8 @@ from_text!(RevisionRange);
 
 /// A bad argument as an error may repeat it: short and on one line.
 fn shown(text: &str) -> String {
-    text.chars().take(80).map(|it| if it.is_control() { '?' } else { it }).collect()
+    let line: String = text.chars().map(|it| if it.is_control() { '?' } else { it }).collect();
+    redact::short(&line, 80)
 }
 
 #[cfg(test)]

@@ -272,7 +272,8 @@ fn problem(text: &str, error: &str) -> String {
 }
 
 fn shortened(text: &str) -> String {
-    text.chars().take(120).map(|it| if it.is_control() { ' ' } else { it }).collect()
+    let line: String = text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
+    redact::short(&line, 120)
 }
 
 #[cfg(test)]

@@ -43,12 +43,9 @@ fn passed(skip: Option<Skip>) -> u64 {
     skip.map_or(0, Skip::get)
 }
 
-/// The first characters, with a mark when there are more.
+/// The first characters, with a mark when there are more: masked before they are cut.
 fn clip(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+    redact::short(text, most)
 }
 
 #[cfg(test)]

@@ -39,12 +39,9 @@ pub(crate) fn text(labels: &Labels, except: &Labels) -> String {
     text
 }
 
-/// At most `most` characters of a text, with a sign that there was more.
+/// At most `most` characters of a text, with a sign that there was more: masked before it is cut.
 pub(crate) fn short(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+    redact::short(text, most)
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub(crate) struct Narrowing {
     pub sources: Vec<Source>,
 }
 
+/// Folder of a repository with files beside its `bailiwick.toml`.
+const FOLDER: &str = ".bailiwick";
 /// Most files that are looked at below one `.bailiwick` folder.
 const MAX_FILES: usize = 64;
 
@@ -105,6 +107,18 @@ fn check(document: &Document<'_>) -> Result<(), ConfigError> {
     }
 }
 
+/// Whether a file could ever be looked at: by its own place, or by a link to it from the current folder up.
+pub(crate) fn is_candidate(path: &Path, surroundings: &Surroundings) -> bool {
+    let Some(parent) = path.parent() else { return false };
+    let in_folder = |it: &Path| it.file_name().is_some_and(|it| it == FOLDER);
+    let is_ours = path.file_name().is_some_and(|it| it == Config::FILE)
+        || (is(path, "toml") || is(path, "cedar"))
+            && (in_folder(parent) || parent.canonicalize().is_ok_and(|it| in_folder(&it)));
+    let same =
+        |it: PathBuf| path.canonicalize().is_ok_and(|path| it.canonicalize().is_ok_and(|it| it == path));
+    is_ours || candidates(surroundings, &mut Vec::new()).into_iter().any(same)
+}
+
 /// Files that claim to configure us, nearest first.
 fn candidates(surroundings: &Surroundings, notes: &mut Vec<String>) -> Vec<PathBuf> {
     let current = surroundings.current_folder.as_path();
@@ -112,7 +126,7 @@ fn candidates(surroundings: &Surroundings, notes: &mut Vec<String>) -> Vec<PathB
     let mut paths = Vec::new();
     for folder in current.ancestors().take_while(|it| it.starts_with(root)) {
         paths.extend([folder.join(Config::FILE)].into_iter().filter(|it| it.exists()));
-        let mut below: Vec<_> = fs::read_dir(folder.join(".bailiwick"))
+        let mut below: Vec<_> = fs::read_dir(folder.join(FOLDER))
             .into_iter()
             .flatten()
             .filter_map(|entry| Some(entry.ok()?.path()))
@@ -120,7 +134,7 @@ fn candidates(surroundings: &Surroundings, notes: &mut Vec<String>) -> Vec<PathB
             .take(MAX_FILES + 1)
             .collect();
         if below.len() > MAX_FILES {
-            let folder = words::path(&folder.join(".bailiwick"));
+            let folder = words::path(&folder.join(FOLDER));
             notes.push(format!("{folder} is ignored: it holds more than {MAX_FILES} files"));
             continue;
         }

@@ -9,7 +9,13 @@ use policy::{Lists, Source};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::{ConfigError, PolicySettings, Surroundings, document::Document, file, narrow::Narrowing, words};
+use crate::{
+    ConfigError, PolicySettings, Surroundings,
+    document::Document,
+    file,
+    narrow::{Narrowing, is_candidate},
+    words,
+};
 
 /// A file in a repository as it is now, ready to be trusted.
 #[derive(Debug)]
@@ -52,7 +58,8 @@ impl Pin {
             path: words::path(&canonical),
             problem: problem.to_owned(),
         };
-        if !canonical.extension().is_some_and(|it| it == "toml" || it == "cedar") {
+        // What is never looked at would narrow nothing, whoever trusts it.
+        if !is_candidate(&path, surroundings) {
             return Err(untrustable(
                 "expected a bailiwick.toml, or a .toml or .cedar file in a .bailiwick folder",
             ));

@@ -262,6 +262,27 @@ fn a_trusted_cedar_file_may_only_narrow() {
 }
 
 #[test]
+fn what_is_never_looked_at_cannot_be_trusted() {
+    let mut it = estate();
+    it.stand_in("work/Web Shop");
+    let text = "forbid (principal, action, resource);";
+    for name in ["policies/freeze.cedar", "freeze.cedar", ".bailiwick/deeper/freeze.cedar", "team.toml"] {
+        let path = it.write(&format!("work/Web Shop/{name}"), text);
+        let error = Pin::of(&path, &it.surroundings).unwrap_err().to_string();
+        assert!(error.contains("cannot be trusted: expected a bailiwick.toml"), "{name}: {error}");
+    }
+    // A link makes a candidate of it, by either name.
+    fs::create_dir_all(it.path("work/Web Shop/.bailiwick")).unwrap();
+    let link = it.path("work/Web Shop/.bailiwick/freeze.cedar");
+    std::os::unix::fs::symlink(it.path("work/Web Shop/policies/freeze.cedar"), &link).unwrap();
+    for path in [link, it.path("work/Web Shop/policies/freeze.cedar")] {
+        Pin::of(&path, &it.surroundings).unwrap().record(&it.surroundings).unwrap();
+        let sources = it.load().unwrap().policy.sources;
+        assert_eq!(sources.iter().map(|it| it.text.as_str()).collect::<Vec<_>>(), [text]);
+    }
+}
+
+#[test]
 fn two_trusted_files_that_say_the_same_are_one_rule() {
     let mut it = estate();
     it.stand_in("work/Web Shop");

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use policy::{Circumstances, Denial, Effect, NeedsApproval, Policy, Standing, Target, UNKNOWN};
+use policy::{Circumstances, Denial, Effect, NeedsApproval, Policy, Standing, Target, UNKNOWN, Vocabulary};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,6 +21,8 @@ pub struct Authority {
     pub places: Vec<Place>,
     /// Every tool of this process: server, name, effect.
     pub tools: Vec<(String, &'static str, Effect)>,
+    /// Environments and teams that there are: about others nothing true could be said.
+    pub vocabulary: Vocabulary,
 }
 
 /// One connection and the server whose tools reach it.
@@ -84,16 +86,9 @@ impl Tool for ShowAuthority {
 
     fn targets(&self, authority: &Authority) -> Result<Vec<Target>, ToolError> {
         self.places(authority)?;
-        let known = |word: &Option<Text<1, 63>>| word.as_deref().unwrap_or(UNKNOWN).to_owned();
-        Ok(vec![Target {
-            kind: "authority",
-            id: "bailiwick".to_owned(),
-            connection: "bailiwick".to_owned(),
-            environment: known(&self.environment),
-            region: UNKNOWN.to_owned(),
-            team: known(&self.team),
-            tier: UNKNOWN.to_owned(),
-        }])
+        known("environment", self.environment.as_deref(), &authority.vocabulary.environments)?;
+        known("team", self.team.as_deref(), &authority.vocabulary.teams)?;
+        Ok(vec![own()])
     }
 
     fn max_tokens(&self) -> u64 {
@@ -136,6 +131,38 @@ impl Tool for ShowAuthority {
 
 /// Server word of tools that belong to every server.
 pub(crate) const FAMILY: &str = "bailiwick";
+
+/// What asking touches, whatever is asked about: an argument never says where a call is.
+fn own() -> Target {
+    let unknown = || UNKNOWN.to_owned();
+    Target {
+        kind: "authority",
+        id: FAMILY.to_owned(),
+        connection: FAMILY.to_owned(),
+        environment: unknown(),
+        region: unknown(),
+        team: unknown(),
+        tier: unknown(),
+    }
+}
+
+/// Refuses a word that no target has, naming the nearest that some have.
+fn known(kind: &'static str, word: Option<&str>, words: &BTreeSet<String>) -> Result<(), ToolError> {
+    let Some(name) = word.filter(|it| *it != UNKNOWN && !words.contains(*it)) else { return Ok(()) };
+    let mut near: Vec<&str> = words.iter().map(String::as_str).chain([UNKNOWN]).collect();
+    near.sort_by(|a, b| strsim::jaro_winkler(b, name).total_cmp(&strsim::jaro_winkler(a, name)));
+    // Policy hides the name of what it hides.
+    let with = |word: &str| match kind {
+        "team" => Target { team: word.to_owned(), ..own() },
+        _ => Target { environment: word.to_owned(), ..own() },
+    };
+    let suggest = |it: &&str| Suggestion { text: (*it).to_owned(), target: Some(with(it)) };
+    let suggestions = near.iter().take(NEAR_MAX).map(suggest).collect();
+    Err(ToolError::NotFound { kind, name: name.to_owned(), suggestions })
+}
+
+/// Most words that are named in place of one that is not known.
+const NEAR_MAX: usize = 5;
 
 impl ShowAuthority {
     fn places<'a>(&self, authority: &'a Authority) -> Result<Vec<&'a Place>, ToolError> {

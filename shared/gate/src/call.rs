@@ -1,6 +1,11 @@
 //! The straight line.
 
-use std::{cell::OnceCell, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    cell::OnceCell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use audit::{Admission, Log, Receipt, Standing};
 use futures::FutureExt;
@@ -16,6 +21,7 @@ use tracing::Instrument;
 
 use crate::{
     ending::Refusal,
+    reply::Reply,
     shape::{Frame, Shaped, refuse, shape},
     trail::{NAME_BYTES_MAX, Trail, bounded, listable},
 };
@@ -46,21 +52,6 @@ pub struct Request {
     pub arguments: Map<String, Value>,
     /// Fires when the client gives up.
     pub cancelled: CancellationToken,
-}
-
-/// How the call ended, as the caller may hear it.
-#[derive(Debug)]
-pub struct Reply {
-    /// Facts and rows, or the error: both as data and as text.
-    pub shaped: Shaped,
-    /// Why there is no result; none when there is one.
-    pub refusal: Option<Refusal>,
-    /// Proof of the record; none when the log failed.
-    pub receipt: Option<Receipt>,
-    /// Whether the receipt is that of an effect.
-    pub effect: bool,
-    /// What a person should look at soon: the log takes no effects any more.
-    pub warning: Option<String>,
 }
 
 /// What the steps before the decision found out.
@@ -128,15 +119,16 @@ impl Gate {
         let line = self.clone().line(request, intent, stop.clone(), deadline).instrument(span);
         let mut line = self.tasks.spawn(line);
         tokio::select! {
-            reply = &mut line => return reply.unwrap_or_else(|_| Reply::crashed()),
+            reply = &mut line => return reply.unwrap_or_else(|_| Reply::crashed(begun.borrow().clone())),
             () = give_up.cancelled() => {}
             () = tokio::time::sleep_until(deadline) => {}
         }
         stop.cancel();
+        let known = begun.clone();
         tokio::select! {
             // What is known is told before what is not.
             biased;
-            reply = line => reply.unwrap_or_else(|_| Reply::crashed()),
+            reply = line => reply.unwrap_or_else(|_| Reply::crashed(known.borrow().clone())),
             Ok(intent) = begun.wait_for(Option::is_some) => {
                 let intent = intent.clone().expect("waited for it");
                 Reply::not_waited_for(intent)
@@ -183,22 +175,31 @@ impl Gate {
             // Its turn did not come: what follows sees that it was given up.
             () = stop.cancelled() => None,
         };
-        let ended = match self.prepare(&mut trail, &stop, deadline).await {
-            Ok(ready) if trail.acts() && stop.is_cancelled() => {
-                // Its caller left while the intent was being written: it has not begun, and does not begin.
-                trail.admitted(&ready.admission);
-                Err(self.gave_up(deadline))
-            }
-            Ok(ready) => {
-                intent.send_replace(ready.admission.intent().cloned());
-                self.perform(ready, &mut trail, &stop, deadline).await
-            }
-            Err(refusal) => Err(refusal),
-        };
-        let shaped = self.shape(ended, &mut trail);
+        let attempt = AssertUnwindSafe(self.attempt(&mut trail, &intent, &stop, deadline)).catch_unwind();
+        let ended = attempt.await.unwrap_or_else(|_| Err(trail.crashed()));
+        let shaped = self.shape(ended, &trail);
         let reply = self.record(shaped, trail).await;
         tracing::Span::current().record("ended", reply.refusal.as_ref().map_or("ok", Refusal::code));
         reply
+    }
+
+    /// Everything up to the tool's end. Whatever panics in here, of ours or of a tool's, is a refusal like any other: told
+    /// and recorded.
+    async fn attempt(
+        &self,
+        trail: &mut Trail,
+        intent: &watch::Sender<Option<Receipt>>,
+        stop: &CancellationToken,
+        deadline: Instant,
+    ) -> Result<RawAnswer, Refusal> {
+        let ready = self.prepare(trail, stop, deadline).await?;
+        trail.admitted(&ready.admission);
+        if trail.acts() && stop.is_cancelled() {
+            // Its caller left while the intent was being written: it has not begun, and does not begin.
+            return Err(self.gave_up(deadline));
+        }
+        intent.send_replace(trail.intent.clone());
+        self.perform(ready, trail, stop, deadline).await
     }
 
     /// Everything that must hold before a tool runs, in order. Each step may refuse.
@@ -225,7 +226,7 @@ impl Gate {
         let name = &trail.request.tool;
         let (server, tool) = self.find(name).ok_or_else(|| self.unknown_tool(name))?;
         trail.found(server, &tool.definition);
-        let call = tool.parse(trail.request.arguments.clone()).map_err(Refusal::Arguments)?;
+        let call = tool.parse(trail.request.arguments.clone()).map_err(Refusal::arguments)?;
         trail.parsed(&*call);
         Ok(call)
     }
@@ -239,8 +240,7 @@ impl Gate {
 
     /// Narrows the targets by asking a backend, where a tool cannot know them otherwise. Read-only.
     async fn resolve(&self, call: &dyn Call, trail: &mut Trail) -> Result<(), Refusal> {
-        let resolving = AssertUnwindSafe(call.resolve()).catch_unwind();
-        let resolved = resolving.await.map_err(|_| Refusal::Crashed)?.map_err(Refusal::Unresolved)?;
+        let resolved = call.resolve().await.map_err(Refusal::Unresolved)?;
         // A call that turns out to touch nothing touches what the screen was asked about.
         if let Some(targets) = resolved.filter(|it| !it.is_empty()) {
             trail.targets = listable(targets);
@@ -274,16 +274,15 @@ impl Gate {
     async fn perform(
         &self,
         ready: Ready,
-        trail: &mut Trail,
+        trail: &Trail,
         stop: &CancellationToken,
         deadline: Instant,
     ) -> Result<RawAnswer, Refusal> {
         let Ready { call, permit, admission } = ready;
-        trail.admitted(&admission);
         let caller = trail.request.caller.clone();
         let context = Context::new(caller, permit, admission, deadline, stop.clone(), trail.now)
             .map_err(|_| Refusal::Crashed)?;
-        let run = AssertUnwindSafe(call.run(&context)).catch_unwind();
+        let run = call.run(&context);
         let ran = match trail.acts() {
             true => run.await,
             false => tokio::select! {
@@ -291,11 +290,17 @@ impl Gate {
                 () = stop.cancelled() => return Err(self.gave_up(deadline)),
             },
         };
-        ran.map_err(|_| Refusal::Crashed)?.map_err(Refusal::Failed)
+        ran.map_err(Refusal::Failed)
+    }
+
+    /// What of it may be told. An answer that breaks this is not told at all.
+    fn shape(&self, ended: Result<RawAnswer, Refusal>, trail: &Trail) -> (Shaped, Option<Refusal>) {
+        let shaping = AssertUnwindSafe(|| self.shaped(ended, trail));
+        catch_unwind(shaping).unwrap_or_else(|_| Reply::told(trail.crashed()))
     }
 
     /// Rows that policy hides dropped, secrets masked, text cleaned, the rest bounded and counted. Nothing is cut silently.
-    fn shape(&self, ended: Result<RawAnswer, Refusal>, trail: &mut Trail) -> (Shaped, Option<Refusal>) {
+    fn shaped(&self, ended: Result<RawAnswer, Refusal>, trail: &Trail) -> (Shaped, Option<Refusal>) {
         let question = trail.asked.then(|| trail.question());
         // Most answers have no row with a target of its own: the first that has one pays.
         let viewer = OnceCell::new();
@@ -320,7 +325,16 @@ impl Gate {
     /// The outcome, durable before the caller hears of it.
     async fn record(&self, (shaped, refusal): (Shaped, Option<Refusal>), trail: Trail) -> Reply {
         let effect = trail.intent.is_some();
-        match self.log.record(trail.outcome(&shaped, refusal.as_ref())).await {
+        let entry = catch_unwind(AssertUnwindSafe(|| trail.outcome(&shaped, refusal.as_ref())));
+        let (entry, shaped, refusal) = match entry {
+            Ok(entry) => (entry, shaped, refusal),
+            // Nobody hears of what the log does not know.
+            Err(_) => {
+                let (shaped, refusal) = Reply::told(trail.crashed());
+                (trail.bare(refusal.as_ref()), shaped, refusal)
+            }
+        };
+        match self.log.record(entry).await {
             Ok(receipt) => {
                 let warning = self.warning();
                 Reply { shaped, refusal, receipt: Some(receipt), effect, warning }
@@ -363,34 +377,5 @@ impl Gate {
             true => Refusal::TimedOut(self.deadline),
             false => Refusal::Cancelled,
         }
-    }
-}
-
-impl Reply {
-    fn of(refusal: Refusal, receipt: Option<Receipt>, effect: bool) -> Reply {
-        let frame = Frame { tool: "", max_tokens: 2000, shows: &|_| false, reveal_pii: false };
-        Reply {
-            shaped: refuse(refusal.text(), &frame),
-            refusal: Some(refusal),
-            receipt,
-            effect,
-            warning: None,
-        }
-    }
-
-    fn crashed() -> Reply {
-        Reply::of(Refusal::Crashed, None, false)
-    }
-
-    fn not_waited_for(intent: Receipt) -> Reply {
-        Reply::of(Refusal::OutcomeUnknown { intent: intent.index() }, Some(intent), true)
-    }
-
-    fn unrecorded(error: audit::AuditError, intent: Option<Receipt>) -> Reply {
-        let refusal = match intent {
-            Some(intent) => Refusal::OutcomeUnrecorded { intent: intent.index(), error },
-            None => Refusal::Unrecorded(error),
-        };
-        Reply::of(refusal, None, false)
     }
 }

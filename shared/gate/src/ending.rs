@@ -2,8 +2,9 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use audit::AuditError;
+use audit::{AuditError, Receipt};
 use policy::{Denial, NeedsApproval};
+use redact::abridged;
 use serde_json::{Map, Value, json};
 use tool::{ArgumentError, Profile, ToolError};
 
@@ -40,9 +41,17 @@ pub enum Refusal {
     /// The tool ran and failed.
     #[error("{0}")]
     Failed(ToolError),
-    /// The tool broke.
+    /// Something broke before an effect began.
     #[error("the tool crashed; this is a fault in bailiwick, not in the arguments")]
     Crashed,
+    /// Something broke after an effect had begun.
+    #[error(
+        "outcome unknown: bailiwick crashed after the effect was started, so it may have happened (intent {intent}). Look at the system before you repeat it"
+    )]
+    EffectCrashed {
+        /// Index of the intent in the log.
+        intent: u64,
+    },
     /// It took too long.
     #[error("no result within {} s; ask for less", .0.as_secs())]
     TimedOut(Duration),
@@ -80,6 +89,20 @@ impl From<policy::Refusal> for Refusal {
 }
 
 impl Refusal {
+    /// What is told of an argument that is wrong: no more than a person reads, however much of it the problem quotes.
+    pub(crate) fn arguments(error: ArgumentError) -> Refusal {
+        let ArgumentError { argument, problem } = error;
+        Refusal::Arguments(ArgumentError {
+            argument: abridged(argument, PROBLEM_BYTES_MAX),
+            problem: abridged(problem, PROBLEM_BYTES_MAX),
+        })
+    }
+
+    /// What is told of a call that broke.
+    pub(crate) fn crashed(intent: Option<&Receipt>) -> Refusal {
+        intent.map_or(Refusal::Crashed, |it| Refusal::EffectCrashed { intent: it.index() })
+    }
+
     /// Stable word for clients, logs and tests.
     pub fn code(&self) -> &'static str {
         match self {
@@ -92,7 +115,7 @@ impl Refusal {
             Refusal::Crashed => "crashed",
             Refusal::TimedOut(_) => "timed_out",
             Refusal::Cancelled => "cancelled",
-            Refusal::OutcomeUnknown { .. } => "outcome_unknown",
+            Refusal::OutcomeUnknown { .. } | Refusal::EffectCrashed { .. } => "outcome_unknown",
             Refusal::OutcomeUnrecorded { .. } => "outcome_unrecorded",
         }
     }
@@ -117,7 +140,9 @@ impl Refusal {
                 }
                 _ => {}
             },
-            Refusal::OutcomeUnknown { intent } | Refusal::OutcomeUnrecorded { intent, .. } => {
+            Refusal::OutcomeUnknown { intent }
+            | Refusal::OutcomeUnrecorded { intent, .. }
+            | Refusal::EffectCrashed { intent } => {
                 fields.insert("intent".to_owned(), (*intent).into());
             }
             _ => {}
@@ -157,6 +182,9 @@ fn approval(needed: &NeedsApproval) -> Map<String, Value> {
     }
     fields
 }
+
+/// Most bytes of a problem with an argument, and of its name.
+const PROBLEM_BYTES_MAX: usize = 400;
 
 /// Where a tool is found that the served profile does not offer.
 fn offered(profile: Profile) -> String {

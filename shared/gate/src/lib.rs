@@ -2,6 +2,8 @@
 //!
 //! * **Invariant:** every request leaves a record; an effect leaves two, and the first is durable before it starts.
 //! * **Invariant:** no record, no effect: when the log fails, effects are refused and results do not leave.
+//! * **Invariant:** whatever panics while a call is worked on, the call is recorded and answered; an effect that had begun is
+//!   told as one that may have happened.
 //! * **Invariant:** [`tool::Call::run`] is called in one place, `perform`.
 //! * **Invariant:** everything that leaves passes `shape`: rows that policy hides are dropped, secrets are masked, text from
 //!   outside is cleaned and marked, and what does not fit the budget is counted.
@@ -10,16 +12,16 @@
 
 mod authority;
 mod call;
-mod clean;
 mod ending;
-mod redact;
+mod reply;
 mod shape;
 mod tokens;
 mod trail;
 
 pub use authority::{Authority, Place, ShowAuthority};
-pub use call::{Gate, Reply, Request};
+pub use call::{Gate, Request};
 pub use ending::Refusal;
 pub use redact::{Masked, redact, redact_value};
+pub use reply::Reply;
 pub use shape::{Image, Shaped};
 pub use tokens::upper_bound;

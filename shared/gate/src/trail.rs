@@ -3,10 +3,11 @@
 use audit::{Admission, Digest, Entry, Event, Receipt};
 use jiff::Timestamp;
 use policy::{Caller, Channel, Circumstances, Effect, Permit, Question, Target};
+use redact::{Masked, redact, redact_value};
 use serde_json::{Map, Value, json};
 use tool::{Call, Definition};
 
-use crate::{Masked, Refusal, Request, redact::redact_value, shape::Shaped};
+use crate::{Refusal, Request, shape::Shaped};
 
 /// Grows as the steps of a call succeed.
 pub(crate) struct Trail {
@@ -157,13 +158,29 @@ impl Trail {
             payload.insert("refusal".to_owned(), facts);
         }
         let (verdict, outcome) = words(refusal, self.permitted_by.is_empty());
-        let event = match (&self.intent, verdict) {
+        self.entry(self.last(verdict), verdict, outcome, payload)
+    }
+
+    /// The last record of a call whose payload breaks what makes it fit to keep: its closed fields alone.
+    pub(crate) fn bare(&self, refusal: Option<&Refusal>) -> Entry {
+        let (verdict, outcome) = words(refusal, self.permitted_by.is_empty());
+        let payload = json!({ "left_out": "it could not be made fit to keep; this is a fault in bailiwick" });
+        self.sealed(self.last(verdict), verdict, outcome, payload)
+    }
+
+    /// Which event ends a call.
+    fn last(&self, verdict: &'static str) -> Event {
+        match (&self.intent, verdict) {
             (Some(intent), _) => Event::Outcome { intent: intent.index() },
             (None, "permitted") => Event::Read,
             (None, "invalid" | "unknown_tool") => Event::Rejected,
             (None, _) => Event::Refused,
-        };
-        self.entry(event, verdict, outcome, payload)
+        }
+    }
+
+    /// What is told of a call that broke here.
+    pub(crate) fn crashed(&self) -> Refusal {
+        Refusal::crashed(self.intent.as_ref())
     }
 
     /// The record of something that was not a call at all.
@@ -202,7 +219,10 @@ impl Trail {
     }
 
     fn raw(&self) -> String {
-        bounded(&Value::Object(self.request.arguments.clone()).to_string(), RAW_BYTES_MAX)
+        let mut arguments = Value::Object(self.request.arguments.clone());
+        // Names tell which values are secret, as long as they are names.
+        redact_value(&mut arguments, false, &mut Masked::default());
+        bounded(&arguments.to_string(), RAW_BYTES_MAX)
     }
 
     fn entry(
@@ -215,6 +235,17 @@ impl Trail {
         let mut payload = Value::Object(payload);
         let mut masked = Masked::default();
         redact_value(&mut payload, false, &mut masked);
+        self.sealed(event, verdict, outcome, payload)
+    }
+
+    /// A record of a payload that is fit to keep.
+    fn sealed(
+        &self,
+        event: Event,
+        verdict: &'static str,
+        outcome: Option<&'static str>,
+        payload: Value,
+    ) -> Entry {
         let caller = &self.request.caller;
         let person = caller.on_behalf_of.as_deref().map(|it| format!(" person:{it}")).unwrap_or_default();
         Entry {
@@ -234,12 +265,17 @@ impl Trail {
     }
 }
 
-/// The start of a text that is too long, and how much is left out.
+/// The start of a text that is too long, and how much is left out. It is masked while it is whole: half a secret is known by
+/// nothing.
 pub(crate) fn bounded(text: &str, most: usize) -> String {
-    let end = text.floor_char_boundary(most);
-    match &text[end..] {
-        "" => text.to_owned(),
-        rest => format!("{}…[{} of {} bytes left out]", &text[..end], rest.len(), text.len()),
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let masked = redact(text, false).0;
+    let end = masked.floor_char_boundary(most);
+    match &masked[end..] {
+        "" => masked.into_owned(),
+        rest => format!("{}…[{} of {} bytes left out]", &masked[..end], rest.len(), masked.len()),
     }
 }
 
@@ -274,7 +310,7 @@ fn words(refusal: Option<&Refusal>, undecided: bool) -> (&'static str, Option<&'
         Refusal::Crashed if undecided => ("unresolved", Some("crashed")),
         Refusal::TimedOut(_) if undecided => ("unresolved", Some("timed_out")),
         Refusal::Cancelled if undecided => ("unresolved", Some("cancelled")),
-        Refusal::Crashed => ("permitted", Some("crashed")),
+        Refusal::Crashed | Refusal::EffectCrashed { .. } => ("permitted", Some("crashed")),
         Refusal::TimedOut(_) => ("permitted", Some("timed_out")),
         Refusal::Cancelled => ("permitted", Some("cancelled")),
         Refusal::OutcomeUnknown { .. } | Refusal::OutcomeUnrecorded { .. } => ("permitted", Some("unknown")),

@@ -32,18 +32,70 @@ async fn a_dry_run_gets_no_leave_and_one_record() {
 }
 
 #[tokio::test]
-async fn a_tool_that_panics_is_answered_and_recorded() {
+async fn whatever_panics_in_a_call_is_answered_and_recorded() {
     let world = World::open();
-    for (step, arguments) in
-        [("resolve", json!({ "mood": "panic_in_resolve" })), ("run", json!({ "mood": "panic" }))]
-    {
-        for tool in ["show_thing", "restart_thing"] {
-            let reply = world.call(tool, arguments.clone()).await;
-            assert_eq!(code(&reply), "crashed", "{tool} in {step}");
-            assert!(reply.receipt.is_some(), "{tool} in {step}");
-        }
+    for mood in ["panic_in_parse", "panic_in_targets", "panic_in_resolve", "panic", "panic_in_answer"] {
+        let reply = world.call("show_thing", json!({ "mood": mood })).await;
+        assert_eq!(code(&reply), "crashed", "{mood}");
+        let payload = world.payload(reply.receipt.expect("recorded").index());
+        assert_eq!(payload["refusal"]["code"], "crashed", "{mood}: {payload}");
+    }
+    for mood in ["panic_in_parse", "panic_in_targets", "panic_in_resolve"] {
+        let reply = world.call("restart_thing", json!({ "mood": mood })).await;
+        assert_eq!(code(&reply), "crashed", "{mood}");
+        assert!(reply.receipt.is_some() && !reply.effect, "{mood}");
     }
     assert_eq!(world.restarts(), 0);
+}
+
+#[tokio::test]
+async fn a_panic_after_an_effect_began_says_that_it_may_have_happened() {
+    let world = World::open();
+    for (mood, restarts) in [("panic", 0), ("panic_in_answer", 1)] {
+        let reply = world.call("restart_thing", json!({ "mood": mood })).await;
+        let Some(Refusal::EffectCrashed { intent }) = reply.refusal else { panic!("{:?}", reply.refusal) };
+        assert_eq!(world.payload(intent)["arguments"]["mood"], mood);
+        assert!(reply.shaped.text.contains("may have happened"), "{}", reply.shaped.text);
+        assert!(reply.receipt.is_some_and(|it| it.index() == intent + 1) && reply.effect);
+        assert_eq!(world.restarts(), restarts);
+    }
+    world.gate.drain(Duration::from_secs(10)).await;
+    world.assert_verifies_without_open_intents();
+}
+
+#[tokio::test]
+async fn no_text_that_a_caller_makes_up_keeps_a_call_out_of_the_log() {
+    let world = World::open();
+    let long = format!("a@b.{}", "é".repeat(130));
+    for (tool, arguments, expected) in [
+        (long.as_str(), json!({}), "unknown_tool"),
+        ("show_thing", json!({ "mood": long }), "invalid_arguments"),
+        ("show_thing", json!({ long.clone(): 1 }), "invalid_arguments"),
+        ("show_thing", json!({ "mood": "sk-".repeat(40_000) }), "invalid_arguments"),
+        ("show_thing", json!({ "mood": { "sk-": "token : a ".repeat(90_000) } }), "invalid_arguments"),
+        ("restart_thing", json!({ "mood": "fine", "environment": "漢".repeat(20) }), "ok"),
+    ] {
+        let reply = world.call(tool, arguments).await;
+        assert_eq!(code(&reply), expected);
+        assert!(reply.receipt.is_some());
+        assert!(reply.shaped.text.len() < 1500, "{}", reply.shaped.text.len());
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_masked_in_a_record_before_what_holds_it_is_cut() {
+    let world = World::open();
+    let secret = format!("ghp_{}", "aB3dE5gH7jK9mN1pQ2sT4vW6yZ8bC0fL3hR5");
+    for before in (3_980..4_100).step_by(8) {
+        let long = format!("{} {secret} {}", "a".repeat(before), "b ".repeat(3_000));
+        let reply = world.call("show_thing", json!({ "mood": "grumpy", "note": long })).await;
+        let named = world.call(&long[3_800..], json!({ "password": "b ".repeat(3_000) })).await;
+        for reply in [reply, named] {
+            let payload = world.payload(reply.receipt.expect("recorded").index()).to_string();
+            assert!(!payload.contains("ghp_"), "{before}: {payload}");
+            assert!(!reply.shaped.text.contains("ghp_"), "{}", reply.shaped.text);
+        }
+    }
 }
 
 #[tokio::test]

@@ -132,15 +132,8 @@ fn words(kind: &Kind, body: &[u8]) -> Option<String> {
 
 /// One line of at most [`WORDS_MAX`] characters.
 fn bounded(text: &str) -> String {
-    let mut line = String::new();
-    for (at, letter) in text.chars().enumerate() {
-        if at == WORDS_MAX {
-            line.push('…');
-            break;
-        }
-        line.push(if letter.is_control() { ' ' } else { letter });
-    }
-    line.trim().to_owned()
+    let line: String = text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
+    redact::short(line.trim(), WORDS_MAX)
 }
 
 #[cfg(test)]
@@ -152,6 +145,16 @@ mod tests {
         let long = bounded(&format!("a\nb\u{7}{}", "x".repeat(1000)));
         assert_eq!(long.chars().count(), WORDS_MAX + 1);
         assert!(long.starts_with("a b x") && long.ends_with('…'));
+    }
+
+    #[test]
+    fn a_secret_in_the_words_of_a_system_is_masked_before_they_are_cut() {
+        let text = format!(
+            "{} cannot reach postgres://shop:hunter2-{}@db",
+            "a ".repeat(130),
+            "very-long-".repeat(9)
+        );
+        assert!(!bounded(&text).contains("hunter2"), "{}", bounded(&text));
     }
 
     #[test]

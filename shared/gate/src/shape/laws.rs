@@ -1,10 +1,11 @@
 //! What holds for every answer.
 
 use proptest::prelude::*;
+use redact::{hides, redact_value};
 use tool::{Body, Column, Lines, Row, Table};
 
 use super::*;
-use crate::{clean::hides, redact::redact_value, tokens::real::tokens};
+use crate::tokens::real::tokens;
 
 const COLUMNS: [Column; 4] =
     [Column::new("id"), Column::untrusted("message"), Column::new("value"), Column::untrusted("labels")];

@@ -1,11 +1,11 @@
 //! Which rows or lines may be told? Those that policy shows, made fit to leave one by one as far as the budget reaches.
 
 use policy::Target;
+use redact::Redactor;
 use serde_json::Value;
 use tool::{Body, Next};
 
 use super::outlet::{Outlet, Traces, cleanse};
-use crate::redact::Redactor;
 
 /// Rows or lines that policy shows, most important first.
 pub(super) struct Listing {

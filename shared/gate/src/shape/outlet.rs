@@ -3,13 +3,8 @@
 
 use std::borrow::Cow;
 
+use redact::{Masked, Redactor, clean, clean_value};
 use serde_json::{Map, Value};
-
-use crate::{
-    Masked,
-    clean::{clean, clean_value},
-    redact::Redactor,
-};
 
 /// Cleans and masks strings, and counts.
 pub(super) struct Outlet {

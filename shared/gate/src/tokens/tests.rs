@@ -5,8 +5,8 @@ use proptest::{prelude::*, string::string_regex};
 use super::*;
 use crate::tokens::real::tokens;
 
-const PROSE: &str = include_str!("../clean.rs");
-const CODE: &str = include_str!("../redact/rules.rs");
+const PROSE: &str = include_str!("../../../redact/src/clean.rs");
+const CODE: &str = include_str!("../../../redact/src/rules.rs");
 const PROMQL: &str = r#"sum by (service) (rate(http_requests_total{code=~"5..",namespace="checkout"}[5m])) / sum by (service) (rate(http_requests_total{namespace="checkout"}[5m]))
 histogram_quantile(0.99, sum by (le, job) (rate(http_request_duration_seconds_bucket{job="api",route!~"/healthz|/metrics"}[5m]))) > 0.25
 topk(10, count by (__name__) ({__name__=~".+"})) or label_replace(up, "host", "$1", "instance", "(.*):.*")"#;

@@ -14,11 +14,11 @@ use policy::{
     Assurance, Caller, Channel, Effect, ListEntry, Lists, Policy, Setup, Target, ToolShape, Vocabulary,
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tool::{Answer, Context, Tool, ToolError, Undo, args::Text, define};
+use tool::{Answer, Column, Context, Next, Row, Table, Tool, ToolError, Undo, args::Text, define};
 
 /// What the tools leave behind.
 #[derive(Default)]
@@ -35,7 +35,10 @@ pub(crate) struct Things {
 enum Mood {
     Fine,
     Panic,
+    PanicInParse,
+    PanicInTargets,
     PanicInResolve,
+    PanicInAnswer,
     Stuck,
     Fails,
 }
@@ -45,6 +48,7 @@ enum Mood {
 #[serde(deny_unknown_fields)]
 struct ShowThing {
     /// How it behaves.
+    #[serde(deserialize_with = "parsed")]
     mood: Mood,
 }
 
@@ -53,6 +57,7 @@ struct ShowThing {
 #[serde(deny_unknown_fields)]
 struct RestartThing {
     /// How it behaves.
+    #[serde(deserialize_with = "parsed")]
     mood: Mood,
     /// Where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,7 +95,29 @@ impl Drop for Dropped<'_> {
     }
 }
 
+fn parsed<'de, D: Deserializer<'de>>(input: D) -> Result<Mood, D::Error> {
+    let mood = Mood::deserialize(input)?;
+    assert!(mood != Mood::PanicInParse, "told to");
+    Ok(mood)
+}
+
 impl Mood {
+    fn target(self, environment: &str) -> Vec<Target> {
+        assert!(self != Mood::PanicInTargets, "told to");
+        vec![target(environment)]
+    }
+
+    /// An answer that cannot be shaped, if that is its mood.
+    fn answer(self, acted: bool) -> Answer<Happened> {
+        let facts = Happened { acted };
+        if self != Mood::PanicInAnswer {
+            return Answer::facts(facts);
+        }
+        let rows = vec![Row { cells: vec![json!(1)], target: None }];
+        let next: Option<Next> = Some(Box::new(|_| panic!("told to")));
+        Answer::table(facts, Table { columns: vec![Column::new("n")], rows, seen: 9, noun: "rows", next })
+    }
+
     async fn resolve(self) -> Result<Option<Vec<Target>>, ToolError> {
         assert!(self != Mood::PanicInResolve, "told to");
         Ok(None)
@@ -108,7 +135,7 @@ impl Mood {
                 things.go_on.notified().await;
                 Ok(())
             }
-            Mood::Fine | Mood::PanicInResolve => Ok(()),
+            _ => Ok(()),
         }
     }
 }
@@ -120,7 +147,7 @@ impl Tool for ShowThing {
     type Facts = Happened;
 
     fn targets(&self, _: &Things) -> Result<Vec<Target>, ToolError> {
-        Ok(vec![target("open")])
+        Ok(self.mood.target("open"))
     }
 
     async fn resolve(&self, _: &Things) -> Result<Option<Vec<Target>>, ToolError> {
@@ -135,7 +162,7 @@ impl Tool for ShowThing {
         assert!(context.leave().is_none(), "a read has no leave");
         things.reads.fetch_add(1, Ordering::SeqCst);
         self.mood.act(things).await?;
-        Ok(Answer::facts(Happened { acted: false }))
+        Ok(self.mood.answer(false))
     }
 }
 
@@ -147,7 +174,7 @@ impl Tool for RestartThing {
     type Facts = Happened;
 
     fn targets(&self, _: &Things) -> Result<Vec<Target>, ToolError> {
-        Ok(vec![target(self.environment.as_deref().unwrap_or("open"))])
+        Ok(self.mood.target(self.environment.as_deref().unwrap_or("open")))
     }
 
     async fn resolve(&self, _: &Things) -> Result<Option<Vec<Target>>, ToolError> {
@@ -167,7 +194,7 @@ impl Tool for RestartThing {
         assert_eq!(acted, !self.dry_run, "leave to act is what a dry run lacks");
         self.mood.act(things).await?;
         things.restarts.fetch_add(u64::from(acted), Ordering::SeqCst);
-        Ok(Answer::facts(Happened { acted }))
+        Ok(self.mood.answer(acted))
     }
 }
 

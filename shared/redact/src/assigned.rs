@@ -3,15 +3,15 @@
 //! Names alone would mask half of every source file, so a value must also look like one: not a placeholder, a type, a call
 //! or a variable.
 
-use std::sync::LazyLock;
+use std::{ops::Range, sync::LazyLock};
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::{Span, is_marked};
+use super::{Span, is_marked, worked};
 
 /// A name that ends in such a word, and what may stand between it and its value.
 static NAMES: LazyLock<Regex> = LazyLock::new(|| {
-    let pattern = r#"(?i)(passw(?:or)?d|pwd|passphrase|passcode|secret|token|(?:api|access|auth|private|secret|signing|encryption|account|storage|master|license|shared)[_.-]?key|client-key-data|credentials?)[0-9]{0,2}(?:["'\]\\]{0,3}([ \t]{0,8}(?:=>|:=|={1,2}|:|>)[ \t]{0,8})|([ \t]{1,4}))"#;
+    let pattern = r#"(?i)(passw(?:or)?d|pass|pwd|passphrase|passcode|secret|token|(?:api|access|auth|private|secret|signing|encryption|account|storage|master|license|shared)[_.-]?key|client-key-data|credentials?)[0-9]{0,2}(?:["'\]\\]{0,3}([ \t]{0,8}(?:=>|:=|={1,2}|:|>)[ \t]{0,8})|([ \t]{1,4}))"#;
     RegexBuilder::new(pattern).unicode(false).build().expect("the pattern is compiled by every test")
 });
 
@@ -31,16 +31,22 @@ enum Written {
 /// One of them is in every name that [`NAMES`] finds.
 pub(super) const NAME_STEMS: [&str; 6] = ["pass", "pwd", "secret", "token", "key", "credential"];
 
+/// Most bytes of a value that are looked at to judge it: what a secret is shows by its beginning.
+const JUDGED_MAX: usize = 256;
+
 /// Finds values under names that say they are secret; for texts that have one of [`NAME_STEMS`].
 pub(super) fn scan(text: &str, spans: &mut Vec<Span>) {
     let bytes = text.as_bytes();
     let mut from = 0;
+    let mut values = Values { bytes, line: Line::default(), run: 0..0 };
     while let Some(found) = NAMES.captures_at(bytes, from) {
         let (whole, word) =
-            (found.get(0).map_or(0..0, |it| it.range()), found.get(1).map_or(0, |it| it.start()));
+            (found.get(0).map_or(0..0, |it| it.range()), found.get(1).map_or(0..0, |it| it.range()));
+        worked(whole.end - from);
         from = whole.end;
-        let named = word - bytes[..word].iter().rev().take(64).take_while(|it| is_name(**it)).count();
-        let name = &bytes[named..whole.start + found.get(1).map_or(0, |it| it.len())];
+        let named =
+            word.start - bytes[..word.start].iter().rev().take(64).take_while(|it| is_name(**it)).count();
+        let name = &bytes[named..word.end];
         let separator = found.get(2).map(|it| it.as_bytes());
         let allowed = match separator {
             None => name.starts_with(b"--"),
@@ -48,18 +54,21 @@ pub(super) fn scan(text: &str, spans: &mut Vec<Span>) {
             // `Token::Bearer` is a path of names.
             Some(it) => !(it.ends_with(b":") && bytes.get(whole.end) == Some(&b':')),
         };
-        let name = String::from_utf8_lossy(name);
-        if let (true, Some((start, end, written))) = (allowed, value(bytes, named, whole.end, separator)) {
-            let secret = String::from_utf8_lossy(&bytes[start..end]);
-            if let Some(kind) = judged(&name, &secret, written) {
-                spans.push(Span { start, end, kind });
-                from = end;
-            }
+        if !allowed || !is_name_end(bytes, &word) {
+            continue;
+        }
+        let (start, end, written) = values.at(named, whole.end, separator);
+        let secret = String::from_utf8_lossy(&bytes[start..end.min(start + JUDGED_MAX)]);
+        worked(secret.len());
+        if let Some(kind) = judged(&String::from_utf8_lossy(name), &secret, written) {
+            spans.push(Span { start, end, kind });
+            from = end;
         }
         if from >= bytes.len() {
-            break;
+            return;
         }
     }
+    worked(bytes.len() - from);
 }
 
 /// The kind of secret that a value is that stands alone under a name.
@@ -69,12 +78,28 @@ pub(super) fn holds_secret(name: &str, value: &str) -> Option<&'static str> {
     }
     let stem = name.trim_end_matches(|it: char| it.is_ascii_digit());
     let with_value = format!("{stem}=");
-    let found = NAMES.find(with_value.as_bytes()).filter(|it| it.end() == with_value.len());
-    found.and_then(|_| judged(stem, value.trim(), Written::Apart))
+    let found = NAMES.captures(with_value.as_bytes())?;
+    let word = found.get(1).map_or(0..0, |it| it.range());
+    let ends = found.get(0).is_some_and(|it| it.end() == with_value.len());
+    (ends && is_name_end(with_value.as_bytes(), &word))
+        .then(|| judged(stem, value.trim(), Written::Apart))
+        .flatten()
 }
 
+/// Whether a word that was found ends a name: `pass` alone is one only as a word of its own, `DB_PASS` and `smtpPass`, and
+/// not in `compass`.
+fn is_name_end(bytes: &[u8], word: &Range<usize>) -> bool {
+    let before = word.start.checked_sub(1).map_or(b'_', |it| bytes[it]);
+    word.len() != PASS.len()
+        || !bytes[word.clone()].eq_ignore_ascii_case(PASS)
+        || !before.is_ascii_alphanumeric()
+        || bytes[word.clone()].starts_with(b"Pa")
+}
+
+const PASS: &[u8] = b"pass";
+
 /// Whether [`NAMES`] could find anything in a name: most have none of its words, and searching is dearer than looking.
-fn has_stem(name: &str) -> bool {
+pub(super) fn has_stem(name: &str) -> bool {
     let name = name.as_bytes();
     NAME_STEMS.iter().any(|stem| name.windows(stem.len()).any(|it| it.eq_ignore_ascii_case(stem.as_bytes())))
 }
@@ -90,17 +115,15 @@ pub(super) fn is_placeholder(value: &str) -> bool {
         value.trim_matches(|it: char| it.is_ascii_punctuation() && !matches!(it, '$' | '{' | '<' | '%'));
     let first = bare.chars().next();
     let repeated = |it: &str| first.is_some_and(|first| it.chars().all(|other| other == first));
-    let variable = |it: &str| {
-        let name = it.trim_start_matches('$').trim_start_matches(['{', '(']).trim_end_matches(['}', ')']);
-        it.starts_with('$') && name.chars().all(|it| it.is_ascii_alphanumeric() || "_.-:/ ".contains(it))
-    };
     let lower = bare.to_ascii_lowercase();
+    // `your-token` and `xxx-xxx`, and not what merely begins so.
+    let alone = |rest: &str| !rest.starts_with(|it: char| it.is_ascii_alphanumeric());
     bare.is_empty()
         || PLACEHOLDERS.split_ascii_whitespace().any(|it| it == lower)
         || repeated(bare)
-        || variable(bare)
-        || lower.starts_with("your")
-        || lower.starts_with("xxx")
+        || is_variable(bare)
+        || lower.strip_prefix("your").is_some_and(alone)
+        || lower.strip_prefix("xxx").is_some_and(|it| alone(it.trim_start_matches('x')))
         || bare.starts_with('<')
         || bare.starts_with("{{")
         || bare.starts_with('%') && bare.len() <= 3
@@ -108,36 +131,83 @@ pub(super) fn is_placeholder(value: &str) -> bool {
         || value.chars().all(|it| it.is_ascii_punctuation() || it == '•' || it == '…')
 }
 
-/// Where the value stands that follows a name, and how it is written.
-fn value(
-    bytes: &[u8],
-    named: usize,
-    mut start: usize,
-    separator: Option<&[u8]>,
-) -> Option<(usize, usize, Written)> {
-    let quote = bytes.get(start).copied().filter(|it| matches!(it, b'"' | b'\'' | b'`'));
-    if let Some(quote) = quote {
-        start += 1;
-        let mut end = start;
-        while let Some(it) = bytes.get(end).filter(|it| **it != quote && **it != b'\n') {
-            end += if *it == b'\\' && bytes.get(end + 1).is_some_and(|it| *it != b'\n') { 2 } else { 1 };
-        }
-        return Some((start, end.min(bytes.len()), Written::Apart));
+/// `$NAME`, `$name`, `$1`, `${…}` and `$(…)`; `$ecretPass99` only begins like one.
+fn is_variable(value: &str) -> bool {
+    let Some(name) = value.strip_prefix('$') else { return false };
+    let plain = |it: char| it.is_ascii_alphanumeric() || "_.-:/ ".contains(it);
+    if name.starts_with(['{', '(']) {
+        return name.trim_start_matches(['{', '(']).trim_end_matches(['}', ')']).chars().all(plain);
     }
-    let stop = |it: &u8| it.is_ascii_whitespace() || b"\"'`,;&<>)}]|".contains(it);
-    let end = start + bytes[start..].iter().take_while(|it| !stop(it)).count();
-    let alone = || {
-        let line = bytes[..named].iter().rposition(|it| *it == b'\n').map_or(0, |it| it + 1);
-        let rest = bytes[end..].iter().position(|it| *it == b'\n').map_or(bytes.len(), |it| end + it);
-        let before = &bytes[line..named];
-        before.iter().all(|it| b" \t-+\"'".contains(it)) && bytes[end..rest].trim_ascii().is_empty()
-    };
-    let written = match separator {
-        Some(it) if !it.contains(&b' ') && !it.contains(&b'\t') => Written::Tight,
-        _ if alone() => Written::OwnLine,
-        _ => Written::Loose,
-    };
-    Some((start, end, written))
+    let all = |class: fn(u8) -> bool| name.bytes().all(|it| class(it) || it == b'_');
+    let starts = name.bytes().next().is_some_and(|it| !it.is_ascii_digit());
+    starts && (all(|it| it.is_ascii_uppercase() || it.is_ascii_digit()) || all(|it| it.is_ascii_lowercase()))
+        || (1..=2).contains(&name.len()) && name.bytes().all(|it| it.is_ascii_digit())
+}
+
+/// Finds where values stand. Asked from left to right, it looks at each byte a bounded number of times.
+struct Values<'a> {
+    bytes: &'a [u8],
+    line: Line,
+    /// The last value that was not in quotes: the next may be the rest of it.
+    run: Range<usize>,
+}
+
+/// A line, and what of it is neither white space nor the marks of a list or a difference.
+#[derive(Default)]
+struct Line {
+    start: usize,
+    end: usize,
+    indent: usize,
+    content: usize,
+}
+
+impl Values<'_> {
+    /// Where the value stands that follows a name, and how it is written.
+    fn at(&mut self, named: usize, mut start: usize, separator: Option<&[u8]>) -> (usize, usize, Written) {
+        let bytes = self.bytes;
+        let quote = bytes.get(start).copied().filter(|it| matches!(it, b'"' | b'\'' | b'`'));
+        if let Some(quote) = quote {
+            start += 1;
+            let mut end = start;
+            while let Some(it) = bytes.get(end).filter(|it| **it != quote && **it != b'\n') {
+                end += if *it == b'\\' && bytes.get(end + 1).is_some_and(|it| *it != b'\n') { 2 } else { 1 };
+            }
+            worked(end - start);
+            return (start, end.min(bytes.len()), Written::Apart);
+        }
+        if !self.run.contains(&start) {
+            let stop = |it: &u8| it.is_ascii_whitespace() || b"\"'`,;&<>)}]|".contains(it);
+            let length = bytes[start..].iter().take_while(|it| !stop(it)).count();
+            worked(length);
+            self.run = start..start + length;
+        }
+        let end = self.run.end;
+        let written = match separator {
+            Some(it) if !it.contains(&b' ') && !it.contains(&b'\t') => Written::Tight,
+            _ if self.is_alone(named, end) => Written::OwnLine,
+            _ => Written::Loose,
+        };
+        (start, end, written)
+    }
+
+    /// Whether a name and its value are all there is on their line.
+    fn is_alone(&mut self, named: usize, end: usize) -> bool {
+        if !(self.line.start..=self.line.end).contains(&named) || self.line.end == 0 {
+            self.line = Line::around(self.bytes, named);
+        }
+        named <= self.line.indent && end >= self.line.content
+    }
+}
+
+impl Line {
+    fn around(bytes: &[u8], at: usize) -> Line {
+        let start = bytes[..at].iter().rposition(|it| *it == b'\n').map_or(0, |it| it + 1);
+        let end = bytes[at..].iter().position(|it| *it == b'\n').map_or(bytes.len(), |it| at + it);
+        let line = &bytes[start..end];
+        let indent = start + line.iter().take_while(|it| b" \t-+\"'".contains(it)).count();
+        worked(end - start);
+        Line { start, end, indent, content: start + line.trim_ascii_end().len() }
+    }
 }
 
 /// The kind of secret that a value is, given its name and how it is written.
@@ -159,7 +229,10 @@ fn judged(name: &str, value: &str, written: Written) -> Option<&'static str> {
     if is_placeholder(value) || value.len() < 3 || written != Written::Apart && is_code(value) {
         return None;
     }
+    let bare_pass = name == "pass" && !mixed && value.len() < 8;
     let secret = match (kind, written) {
+        // `pass=12`, `pass: 99.5%`, `"pass": "inline"`: what passed, and the passes of a compiler.
+        ("password", _) if name.ends_with("pass") && (bare_pass || is_count(value)) => false,
         // Names of secrets and marks of pages are not secrets: `secret="grafana-tls"`, `page_token=…`.
         ("token", _) if is_position(&name) => false,
         ("secret" | "token" | "key", _) if is_label(value) => false,
@@ -171,6 +244,12 @@ fn judged(name: &str, value: &str, written: Written) -> Option<&'static str> {
         (_, Written::Loose) => value.len() >= 8 && digit && letter,
     };
     secret.then_some(kind)
+}
+
+/// A number as it stands in a summary.
+fn is_count(value: &str) -> bool {
+    value.bytes().all(|it| it.is_ascii_digit() || b".,:/%".contains(&it))
+        && value.bytes().filter(u8::is_ascii_digit).count() < 6
 }
 
 /// `page_token`, `continue-token`, `cancellation_token`: where one is, not who one is.

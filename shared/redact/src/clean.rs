@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 const SEQUENCE_MAX: usize = 256;
 
 /// The text without what hides in it, and how many characters were removed.
-pub(crate) fn clean(text: &str) -> (Cow<'_, str>, u64) {
+pub fn clean(text: &str) -> (Cow<'_, str>, u64) {
     let harmless = |it: u8| (b' '..=b'~').contains(&it) || matches!(it, b'\n' | b'\t');
     if text.bytes().all(harmless) || !text.chars().any(|it| hides(it) || breaks(it)) {
         return (Cow::Borrowed(text), 0);
@@ -35,7 +35,7 @@ pub(crate) fn clean(text: &str) -> (Cow<'_, str>, u64) {
 }
 
 /// Cleans every string of a value, keys included, and says how many characters were removed.
-pub(crate) fn clean_value(value: &mut Value) -> u64 {
+pub fn clean_value(value: &mut Value) -> u64 {
     match value {
         Value::String(text) => {
             let (cleaned, removed) = clean(text);
@@ -51,19 +51,20 @@ pub(crate) fn clean_value(value: &mut Value) -> u64 {
 }
 
 fn clean_fields(fields: &mut Map<String, Value>) -> u64 {
-    let mut removed = fields.values_mut().map(clean_value).sum();
+    let mut removed: u64 = fields.values_mut().map(clean_value).sum();
     if fields.keys().any(|it| matches!(clean(it), (Cow::Owned(_), _))) {
-        for (name, value) in std::mem::take(fields) {
+        let renamed = std::mem::take(fields).into_iter().map(|(name, value)| {
             let (cleaned, count) = clean(&name);
             removed += count;
-            crate::redact::insert(fields, cleaned.into_owned(), value);
-        }
+            (cleaned.into_owned(), value)
+        });
+        *fields = crate::distinct(renamed);
     }
     removed
 }
 
 /// Whether a character is not seen, or changes how others are seen. Line feed and tab stay.
-pub(crate) fn hides(it: char) -> bool {
+pub fn hides(it: char) -> bool {
     match u32::from(it) {
         0x09 | 0x0A => false,
         0x00..=0x1F | 0x7F..=0x9F => true, // control

@@ -1,22 +1,34 @@
 //! Which secrets and personal details does a text hold, and what stands in their place? Every string that leaves, in a
-//! result, an error or the log, passes here.
+//! result, an error or the log, passes here on its way out of the gate.
 //!
 //! A text is searched as it stands, without the characters that hide, and with percent, JSON and backslash escapes taken
 //! back, so that a secret broken up or encoded is found too; what is masked is the stretch of the original. Keywords are
 //! looked for first and a pattern is compiled only when its keyword occurs: nothing is paid for what does not occur.
+//!
+//! * **Invariant:** masking twice changes nothing.
+//! * **Invariant:** the work grows as the text does, whoever wrote it.
+//! * **Invariant:** a text is masked before it is cut: [`short`], [`excerpt`] and [`abridged`] are the ways to cut one that
+//!   the gate has not been over. Half a secret, or a value without its name, is known by nothing.
 
 mod assigned;
 mod block;
+mod clean;
+mod cut;
 mod personal;
 mod rules;
 mod view;
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use block::KeyBlock;
+pub use clean::{clean, clean_value, hides};
+pub use cut::{abridged, excerpt, short};
 use view::View;
 
 /// How much was masked, by kind: `github token`, `email`. The kinds are a closed list.
@@ -48,11 +60,11 @@ struct Span {
 
 /// Masks texts that follow one another: a private key may begin in one and end in another.
 #[derive(Clone, Debug)]
-pub(crate) struct Redactor {
+pub struct Redactor {
     reveal_pii: bool,
     block: KeyBlock,
     /// What was masked so far.
-    pub(crate) masked: Masked,
+    pub masked: Masked,
 }
 
 /// Masking may bring together what was apart; it is repeated until nothing changes, and so often at most.
@@ -61,17 +73,18 @@ const PASSES_MAX: usize = 8;
 const DEPTH_MAX: usize = 3;
 
 impl Redactor {
-    pub(crate) fn new(reveal_pii: bool) -> Redactor {
+    /// For texts of their own; secrets are masked always, personal details unless they are revealed.
+    pub fn new(reveal_pii: bool) -> Redactor {
         Redactor { reveal_pii, block: KeyBlock::default(), masked: Masked::default() }
     }
 
     /// For texts that may begin inside of a private key.
-    pub(crate) fn continuing(reveal_pii: bool) -> Redactor {
+    pub fn continuing(reveal_pii: bool) -> Redactor {
         Redactor { block: KeyBlock::continuing(), ..Redactor::new(reveal_pii) }
     }
 
     /// Masks one text.
-    pub(crate) fn text<'a>(&mut self, text: &'a str) -> Cow<'a, str> {
+    pub fn text<'a>(&mut self, text: &'a str) -> Cow<'a, str> {
         let spans = self.spans(text);
         if spans.is_empty() {
             return Cow::Borrowed(text);
@@ -89,7 +102,7 @@ impl Redactor {
     }
 
     /// Masks every string of a value, keys included.
-    pub(crate) fn value(&mut self, value: &mut Value) {
+    pub fn value(&mut self, value: &mut Value) {
         match value {
             Value::String(text) => {
                 if let Cow::Owned(masked) = self.text(text) {
@@ -102,23 +115,29 @@ impl Redactor {
         }
     }
 
-    /// Masks what stands under a name that says it is secret.
-    pub(crate) fn named(&mut self, name: &str, value: &mut Value) {
+    /// Masks what stands under a name that says it is secret, and what else is to be masked.
+    pub fn named(&mut self, name: &str, value: &mut Value) {
+        self.under(name, value);
+        self.value(value);
+    }
+
+    /// Masks what a name says is secret, also in lists. What is within objects has names of its own.
+    fn under(&mut self, name: &str, value: &mut Value) {
+        if !assigned::has_stem(name) {
+            return;
+        }
         let secret = match value {
             Value::String(text) => assigned::holds_secret(name, text),
             Value::Number(number) => assigned::holds_secret(name, &number.to_string()),
             Value::Array(values) => {
-                values.iter_mut().for_each(|it| self.named(name, it));
+                values.iter_mut().for_each(|it| self.under(name, it));
                 return;
             }
             _ => None,
         };
-        match secret {
-            Some(kind) => {
-                self.masked.add(kind, 1);
-                *value = Value::String(mark(kind));
-            }
-            None => self.value(value),
+        if let Some(kind) = secret {
+            self.masked.add(kind, 1);
+            *value = Value::String(mark(kind));
         }
     }
 
@@ -128,7 +147,7 @@ impl Redactor {
         if let Some(name) = said.map(str::to_owned) {
             for holder in ["value", "Value"] {
                 if let Some(value) = fields.get_mut(holder) {
-                    self.named(&name, value);
+                    self.under(&name, value);
                 }
             }
         }
@@ -136,10 +155,8 @@ impl Redactor {
             self.named(name, value);
         }
         if fields.keys().any(|it| !Redactor::new(self.reveal_pii).spans(it).is_empty()) {
-            for (name, value) in std::mem::take(fields) {
-                let name = self.text(&name).into_owned();
-                insert(fields, name, value);
-            }
+            let renamed = std::mem::take(fields).into_iter();
+            *fields = distinct(renamed.map(|(name, value)| (self.text(&name).into_owned(), value)));
         }
     }
 
@@ -219,13 +236,25 @@ impl Masked {
     }
 }
 
-/// Puts a field under its name, or under the name and a number when masking or cleaning made two names one.
-pub(crate) fn insert(fields: &mut Map<String, Value>, name: String, value: Value) {
-    let free = |it: &String| !fields.contains_key(it);
-    let numbered = (2..).map(|number| format!("{name} ({number})"));
-    if let Some(name) = std::iter::once(name.clone()).chain(numbered).find(free) {
-        fields.insert(name, value);
+/// Fields under their names, or under the name and a number where masking or cleaning made two names one.
+pub(crate) fn distinct(fields: impl Iterator<Item = (String, Value)>) -> Map<String, Value> {
+    let mut result = Map::new();
+    let mut taken: HashMap<String, u64> = HashMap::new();
+    for (name, value) in fields {
+        let mut free = name.clone();
+        while result.contains_key(&free) {
+            let number = taken.entry(name.clone()).and_modify(|it| *it += 1).or_insert(2);
+            free = format!("{name} ({number})");
+        }
+        result.insert(free, value);
     }
+    result
+}
+
+/// Notes how many bytes a step looked at, so that a test can hold the sum to the length of the text.
+fn worked(_bytes: usize) {
+    #[cfg(test)]
+    laws::WORKED.with(|it| it.set(it.get() + _bytes as u64));
 }
 
 /// What stands in place of a secret or a personal detail.
@@ -263,5 +292,7 @@ fn apart(text: &str, mut spans: Vec<Span>) -> Vec<Span> {
     result
 }
 
+#[cfg(test)]
+mod laws;
 #[cfg(test)]
 mod tests;

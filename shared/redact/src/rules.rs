@@ -1,6 +1,9 @@
 //! Which forms of secrets are known? One line each; a pattern is compiled when its keyword first occurs.
 
-use std::sync::{LazyLock, OnceLock};
+use std::{
+    ops::Range,
+    sync::{LazyLock, OnceLock},
+};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::bytes::{Regex, RegexBuilder};
@@ -8,7 +11,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::{
     Span,
     assigned::{NAME_STEMS, is_placeholder},
-    is_marked,
+    is_marked, worked,
 };
 
 /// One form of a secret.
@@ -93,10 +96,10 @@ static RULES: [Rule; 49] = [
     rule("signature", Limit::None, &["sig="], r"(?i)[?&]sig=([a-z0-9%+/=_-]{30,})"),
     rule("private key", Limit::None, &["ls0tls1crudjti"], r"LS0tLS1CRUdJTi(?:BSU0Eg|BQUklW|BFQy|BPUEVO|BFTkNS|BEU0Eg|BQR1Ag)[A-Za-z0-9+/=]{16,}"),
     rule("private key", Limit::None, &["private-lines:"], r"(?i)private-lines:[ \t]*[0-9]+\r?\n([a-z0-9+/=\r\n]{20,})"),
-    rule("authorization", Limit::Real, &["authorization"], r#"(?i)authorization["'\]\\]{0,3}[ \t]*[:=,][ \t"'\\\[]*(?:(?:bearer|basic|token|apikey|negotiate|digest|bot|splunk|genie-?key|aws4-hmac-sha256)[ \t]+)([^ \t\r\n"'\\,;<>\])]{4,})"#),
-    rule("authorization", Limit::Random, &["authorization"], r#"(?i)authorization["'\]\\]{0,3}[ \t]*[:=][ \t"'\\\[]*([^ \t\r\n"'\\,;<>\])\[(:]{16,})"#),
-    rule("authorization", Limit::Random, &["bearer"], r"(?i)bearer[ \t]+([a-z0-9._~+/=-]{16,})"),
-    rule("cookie", Limit::Real, &["cookie"], r#"(?i)(?:set-)?cookie["'\]\\]{0,3}[ \t]*[:=][ \t"'\\\[]*([^ \t\r\n"'\\;<>\]=]{1,64}=[^\r\n"'\\<>\]]{6,})"#),
+    rule("authorization", Limit::Real, &["authorization"], r#"(?i)authorization["'\]\\]{0,3}[ \t]{0,32}[:=,][ \t"'\\\[]{0,32}(?:(?:bearer|basic|token|apikey|negotiate|digest|bot|splunk|genie-?key|aws4-hmac-sha256)[ \t]{1,32})([^ \t\r\n"'\\,;<>\])]{4,})"#),
+    rule("authorization", Limit::Random, &["authorization"], r#"(?i)authorization["'\]\\]{0,3}[ \t]{0,32}[:=][ \t"'\\\[]{0,32}([^ \t\r\n"'\\,;<>\])\[(:]{16,})"#),
+    rule("authorization", Limit::Random, &["bearer"], r"(?i)bearer[ \t]{1,32}([a-z0-9._~+/=-]{16,})"),
+    rule("cookie", Limit::None, &["cookie"], r#"(?i)(?:set-)?cookie["'\]\\]{0,3}[ \t]{0,32}[:=][ \t"'\\\[]{0,32}([^ \t\r\n"'\\;<>\]=]{1,64}=[^\r\n"'\\<>\]]{6,})"#),
     rule("password", Limit::Real, &["://"], r#"(?i)[a-z][a-z0-9+.-]*://[^ \t\r\n/?#"'<>@:\[\]]*:([^ \t\r\n/?#"'<>]+)@"#),
     rule("token", Limit::Random, &["://"], r#"(?i)https?://([a-z0-9_-]{20,})@"#),
 ];
@@ -125,32 +128,67 @@ pub(super) fn scan(text: &str, spans: &mut Vec<Span>) -> bool {
     wanted & (1 << RULES.len()) != 0
 }
 
+/// Longest stretch between the start of a match and the secret in it, in bytes.
+const PREFIX_MAX: usize = 128;
+
 impl Rule {
+    /// Each byte is looked at a bounded number of times, whatever the text: see [`Rule::after`].
     fn scan(&self, text: &str, spans: &mut Vec<Span>) {
-        let pattern = self.compiled.get_or_init(|| {
-            let builder = RegexBuilder::new(self.pattern).unicode(false).build();
-            builder.expect("every pattern is compiled by a test")
-        });
+        let pattern = self.compiled.get_or_init(|| self.compile());
         let bytes = text.as_bytes();
         let mut from = 0;
         while let Some(found) = pattern.captures_at(bytes, from) {
             let whole = found.get(0).map_or(from..bytes.len(), |it| it.range());
             let secret = found.get(1).map_or(whole.clone(), |it| it.range());
+            worked(whole.end - from);
             let holds = self.limit.holds(bytes, &secret);
             if holds && !is_marked(&String::from_utf8_lossy(&bytes[secret.clone()])) {
                 spans.push(Span { start: secret.start, end: secret.end, kind: self.kind });
             }
-            // A match that does not hold may hide one that starts within it.
-            from = if holds { whole.end.max(from + 1) } else { whole.start + 1 };
+            from = if holds { whole.end.max(from + 1) } else { self.after(&whole, &secret) };
             if from >= bytes.len() {
-                break;
+                return;
             }
         }
+        worked(bytes.len() - from);
+    }
+
+    /// Where to go on after a match that does not hold: it may hide one that starts within it. A short match is looked at
+    /// again from its second byte. A long secret ends where its run of characters ends, and so does every other that starts
+    /// in the run: those hold no more than it does, unless the run ends within what stands before a secret.
+    fn after(&self, whole: &Range<usize>, secret: &Range<usize>) -> usize {
+        match (self.is_bounded(), self.has_group()) {
+            (true, _) => whole.start + 1,
+            (false, false) => whole.end,
+            (false, true) => secret.end.saturating_sub(PREFIX_MAX).max(secret.start).max(whole.start + 1),
+        }
+    }
+
+    /// The start of a long secret is looked for, not looked at afterwards: else every keyword in a long run would have the
+    /// rest of the run looked at.
+    fn compile(&self) -> Regex {
+        let at_start = !self.has_group()
+            && !self.is_bounded()
+            && matches!(self.limit, Limit::Start | Limit::Both | Limit::Random);
+        let pattern = match at_start {
+            true => format!(r"(?:\A|[^0-9A-Za-z])({})", self.pattern),
+            false => self.pattern.to_owned(),
+        };
+        RegexBuilder::new(&pattern).unicode(false).build().expect("every pattern is compiled by a test")
+    }
+
+    /// Whether no match is longer than a few hundred bytes.
+    fn is_bounded(&self) -> bool {
+        [",}", "]*", "]+"].iter().all(|it| !self.pattern.contains(it))
+    }
+
+    fn has_group(&self) -> bool {
+        self.pattern.split('(').skip(1).any(|it| !it.starts_with('?'))
     }
 }
 
 impl Limit {
-    fn holds(self, bytes: &[u8], secret: &std::ops::Range<usize>) -> bool {
+    fn holds(self, bytes: &[u8], secret: &Range<usize>) -> bool {
         let word = |it: Option<&u8>| it.is_some_and(u8::is_ascii_alphanumeric);
         let start = !word(secret.start.checked_sub(1).and_then(|it| bytes.get(it)));
         let end = !word(bytes.get(secret.end)) && !matches!(bytes.get(secret.end), Some(b'/' | b'+'));
@@ -176,8 +214,15 @@ mod tests {
     fn every_pattern_compiles_and_the_rules_fit_a_word() {
         assert!(RULES.len() < 64);
         for rule in &RULES {
-            let pattern = RegexBuilder::new(rule.pattern).unicode(false).build();
-            assert!(pattern.is_ok_and(|it| it.captures_len() <= 2), "{}", rule.pattern);
+            let groups = RegexBuilder::new(rule.pattern).unicode(false).build().map(|it| it.captures_len());
+            assert_eq!(groups.ok(), Some(if rule.has_group() { 2 } else { 1 }), "{}", rule.pattern);
+            assert!(rule.compile().captures_len() <= 2, "{}", rule.pattern);
+            // What is repeated without end is the secret: what stands before it has no more than PREFIX_MAX bytes.
+            let before =
+                if rule.has_group() { rule.pattern.rsplit_once('(').map_or("", |it| it.0) } else { "" };
+            let is_url = before.contains("://");
+            let is_bounded = ["]*", "]+", ",}"].iter().all(|it| !before.contains(it));
+            assert!(rule.limit == Limit::None || is_url || is_bounded, "{}", rule.pattern);
         }
     }
 }

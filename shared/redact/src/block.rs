@@ -1,7 +1,7 @@
 //! Where does a private key begin and end? It has many lines, and they may arrive as lines of one text, as lines or cells
 //! one by one, forwards or backwards, from the middle, with other lines in between.
 
-use super::Span;
+use super::{Span, worked};
 
 /// What a private key is called.
 pub(super) const KIND: &str = "private key";
@@ -134,16 +134,19 @@ fn is_key_material(word: &str, shortest: usize) -> bool {
         && has(u8::is_ascii_lowercase)
 }
 
+/// Most bytes from `BEGIN` to the end of `PRIVATE KEY`.
+const NAME_MAX: usize = 64;
+
 /// Where `-----BEGIN … PRIVATE KEY-----` or the like stands.
 fn marker(line: &str, word: &str) -> Option<(usize, usize)> {
     let mut from = 0;
     while let Some(found) = line[from..].find(word) {
         let at = from + found;
         let rest = &line[at + word.len()..];
-        let kind = rest.find("PRIVATE KEY").filter(|it| {
-            rest[..*it].bytes().all(|it| it.is_ascii_uppercase() || it.is_ascii_digit() || it == b' ')
-        });
-        if let Some(kind) = kind {
+        let named = |it: &u8| it.is_ascii_uppercase() || it.is_ascii_digit() || *it == b' ';
+        let name = &rest[..rest.bytes().take(NAME_MAX).take_while(named).count()];
+        worked(name.len());
+        if let Some(kind) = name.find("PRIVATE KEY") {
             let start = line[..at].trim_end_matches([' ', '-']).len();
             let after = rest[kind + "PRIVATE KEY".len()..].trim_start_matches(" BLOCK");
             let after = after.trim_start_matches([' ', '-']);

@@ -87,6 +87,14 @@ fn secrets_with_a_telling_neighbour_are_masked() {
         ("<password>hunter2</password>".into(), "<password>[secret: password]</password>"),
         ("client_secret: 8f14e45fceea167a".into(), "client_secret: [secret: secret]"),
         ("Set-Cookie: session=0a1b2c3d4e5f; Path=/".into(), "Set-Cookie: [secret: cookie]"),
+        ("DB_PASS=hunter2".into(), "DB_PASS=[secret: password]"),
+        ("SMTP_PASS: \"correct horse\"".into(), "SMTP_PASS: \"[secret: password]\""),
+        ("spring.datasource.pass=opensesame".into(), "spring.datasource.pass=[secret: password]"),
+        ("auth: { user: 'x', pass: 'hunter2' }".into(), "auth: { user: 'x', pass: '[secret: password]'"),
+        ("\"smtpPass\": \"opensesame\"".into(), "\"smtpPass\": \"[secret: password]\""),
+        ("password='$ecretPass99'".into(), "password='[secret: password]'"),
+        ("password=xxxS3cretReal99".into(), "password=[secret: password]"),
+        ("PASSWORD=yourS3cretReal99".into(), "PASSWORD=[secret: password]"),
     ] {
         assert!(masked(&text).starts_with(right), "{text}: {}", masked(&text));
     }
@@ -121,6 +129,8 @@ fn what_only_looks_like_a_secret_stays() {
         "node_memory_MemAvailable_bytes{instance=\"10.0.0.1:9100\"} 5.368709e+10",
         "fn token(password: &str, secret: Secret) -> Token { let token = parser.next(); }",
         "password: String, api_key: Option<String>, token=self.token, secret = os.environ[\"X\"]",
+        "compass=hunter2 bypass: 'a1b2c3d4' pass=12 fail=3, pass: 99.5% tests, \"pass\": \"inline\", passed=true",
+        "PASS=$1 DB_PASS=$DB_PASS db_pass: $db_pass SMTP_PASS=your-password X_PASS=xxx-xxx-xxx Y_PASS=XXXXXXXX",
         "password=${DB_PASSWORD} token: $TOKEN secret={{ .Values.secret }} PASSWORD=<your password>",
         "kube_secret_info{namespace=\"shop\",secret=\"grafana-admin-credentials\"} 1",
         "max_tokens: 2000, tokens=1234, next_page_token=CAUQAA1x, total_tokens: 99",

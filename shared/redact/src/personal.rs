@@ -13,31 +13,37 @@ const NO_DOMAIN: [&str; 16] = [
     "jpeg", "svg", "gif", "webp", "js",
 ];
 
+/// Most bytes of an address before and after its `@`.
+const LOCAL_MAX: usize = 64;
+const DOMAIN_MAX: usize = 253;
+
 /// Finds e-mail addresses and card numbers.
 pub(super) fn scan(text: &str, spans: &mut Vec<Span>) {
-    let bytes = text.as_bytes();
     let mut from = 0;
+    let mut authority = Authority { bytes: text.as_bytes(), looked: 0, mark: None };
     while let Some(found) = text[from..].find('@') {
         let at = from + found;
         from = at + 1;
-        if let Some((start, end)) = email(bytes, at) {
+        if let Some((start, end)) = email(text, at, &mut authority) {
             spans.push(Span { start, end, kind: EMAIL });
             from = end;
         }
     }
-    cards(bytes, spans);
+    cards(text.as_bytes(), spans);
 }
 
-/// The address around an `@`.
-fn email(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+/// The address around an `@`. Its ends stand between characters, also where the longest address would end within one.
+fn email(text: &str, at: usize, authority: &mut Authority) -> Option<(usize, usize)> {
+    let bytes = text.as_bytes();
     let local = |it: &u8| it.is_ascii_alphanumeric() || b"._+-".contains(it) || *it >= 0x80;
-    let mut start = at - bytes[..at].iter().rev().take(64).take_while(|it| local(it)).count();
+    let start = at - bytes[..at].iter().rev().take(LOCAL_MAX).take_while(|it| local(it)).count();
+    let mut start = text.ceil_char_boundary(start);
     while start < at && b".-_+".contains(&bytes[start]) {
         start += 1;
     }
     let label = |it: &u8| it.is_ascii_alphanumeric() || *it == b'-' || *it >= 0x80;
-    let mut end =
-        at + 1 + bytes[at + 1..].iter().take(253).take_while(|it| label(it) || **it == b'.').count();
+    let after = bytes[at + 1..].iter().take(DOMAIN_MAX).take_while(|it| label(it) || **it == b'.').count();
+    let mut end = text.floor_char_boundary(at + 1 + after);
     while end > at + 1 && b".-".contains(&bytes[end - 1]) {
         end -= 1;
     }
@@ -46,15 +52,31 @@ fn email(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     let is_top =
         top.len() >= 2 && top.iter().all(|it| it.is_ascii_alphabetic() || *it >= 0x80 || *it == b'-');
     let is_file = NO_DOMAIN.iter().any(|it| it.as_bytes().eq_ignore_ascii_case(top));
-    let is_user =
-        in_authority(&bytes[..start]) || bytes[start..at] == *b"git" && bytes.get(end) == Some(&b':');
-    (start < at && domain[0] != b'.' && is_top && !is_file && !is_user).then_some((start, end))
+    if start == at || domain[0] == b'.' || !is_top || is_file {
+        return None;
+    }
+    let is_user = authority.holds(start) || bytes[start..at] == *b"git" && bytes.get(end) == Some(&b':');
+    (!is_user).then_some((start, end))
 }
 
-/// Whether what follows is the user and host of a URL: `scheme://user:`.
-fn in_authority(before: &[u8]) -> bool {
-    let start = before.iter().rposition(|it| b"/?# \t\n\"'<>".contains(it));
-    start.is_some_and(|it| before[..=it].ends_with(b"://"))
+/// Whether what stands at a place is the user of a URL: `scheme://user:`. Asked from left to right, it looks at each byte
+/// once.
+struct Authority<'a> {
+    bytes: &'a [u8],
+    looked: usize,
+    /// The last mark before there that ends a scheme or anything else but an authority.
+    mark: Option<usize>,
+}
+
+impl Authority<'_> {
+    fn holds(&mut self, start: usize) -> bool {
+        let new = &self.bytes[self.looked.min(start)..start];
+        if let Some(found) = new.iter().rposition(|it| b"/?# \t\n\"'<>".contains(it)) {
+            self.mark = Some(self.looked.min(start) + found);
+        }
+        self.looked = start;
+        self.mark.is_some_and(|it| self.bytes[..=it].ends_with(b"://"))
+    }
 }
 
 /// How the digits of a card are grouped.
