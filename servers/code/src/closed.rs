@@ -3,8 +3,13 @@
 //! What a file is called decides before it is read; a few kinds that hold secrets only sometimes are decided by what is
 //! in them. Secrets elsewhere are masked on the way out, which is a second line and no reason to open these.
 
+mod copies;
 mod key;
 
+use std::sync::LazyLock;
+
+use copies::{bare, without_copies};
+use regex::bytes::{Regex, RegexBuilder};
 use tool::ToolError;
 
 pub(crate) use key::{CLOSED_LINE, is_within, key_lines};
@@ -19,7 +24,7 @@ pub(crate) struct Rule {
 }
 
 const ENVIRONMENT: Rule = Rule {
-    what: "an environment file (`.env*`, `*.env`)",
+    what: "an environment file (`.env*`, `*.env`, `*.env.*`)",
     instead: "read the names of its variables in `.env.example`, or where the code reads them",
 };
 const PRIVATE_KEY: Rule = Rule {
@@ -29,6 +34,10 @@ const PRIVATE_KEY: Rule = Rule {
 const KEY_STORE: Rule = Rule {
     what: "a key store (`*.p12`, `*.pfx`, `*.jks`, `*.keystore` and the like)",
     instead: "read the code or configuration that loads it",
+};
+const VARIABLES: Rule = Rule {
+    what: "a file of Terraform variables (`*.tfvars`)",
+    instead: "read their names and defaults in `variables.tf`",
 };
 const TERRAFORM_STATE: Rule = Rule {
     what: "Terraform state (`*.tfstate*`), which holds secrets in the clear",
@@ -45,16 +54,16 @@ const REGISTRY_TOKEN: Rule = Rule {
     instead: "read the lock file or the package's manifest",
 };
 
-/// Endings of copies, under which the original's rule holds.
-const COPIES: [&str; 11] =
-    ["~", ".bak", ".backup", ".old", ".orig", ".save", ".swp", ".tmp", ".copy", ".disabled", ".1"];
 const KEY_NAMES: [&str; 5] = ["id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_xmss"];
 const KEY_ENDINGS: [&str; 6] = [".pem", ".key", ".p8", ".ppk", ".keytab", ".kdbx"];
 const STORE_ENDINGS: [&str; 8] =
     [".p12", ".pfx", ".jks", ".keystore", ".bks", ".pkcs12", ".jceks", ".truststore"];
 const SOURCE_ENDINGS: [&str; 12] =
     [".go", ".rs", ".py", ".rb", ".ts", ".js", ".java", ".kt", ".cs", ".md", ".tf", ".sh"];
-const CREDENTIAL_NAMES: [&str; 17] = [
+const REGISTRY_NAMES: [&str; 7] =
+    [".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "pip.conf", ".condarc", "nuget.config"];
+const TREE_ENDINGS: [&str; 5] = [".yaml", ".yml", ".json", ".conf", "config"];
+const CREDENTIAL_NAMES: [&str; 20] = [
     ".netrc",
     "_netrc",
     ".git-credentials",
@@ -69,28 +78,42 @@ const CREDENTIAL_NAMES: [&str; 17] = [
     "credentials",
     "credentials.json",
     "credentials.csv",
+    "credentials.toml",
+    "credentials.yaml",
+    "credentials.yml",
     "application_default_credentials.json",
     ".terraformrc",
     "credentials.tfrc.json",
 ];
+
+/// What is in every tree of names and values that is closed by its content. Most hold none of it, and that is quickly seen.
+static SUSPECT: LazyLock<Regex> = LazyLock::new(|| {
+    let words = r#"(?i)client-key-data|current-context|"private_key""#;
+    RegexBuilder::new(words).unicode(false).build().expect("a constant that a test compiles")
+});
 
 /// The rule that closes a file by what it is called; case makes no difference.
 pub(crate) fn by_name(path: &str) -> Option<Rule> {
     let path = path.to_lowercase();
     let components: Vec<&str> = path.split('/').map(|it| it.trim_end_matches([' ', '.'])).collect();
     let (last, folders) = components.split_last()?;
-    let name = without_copies(last);
+    // What it is called, and what that is a copy of.
+    let names = without_copies(last);
+    let name = *names.last()?;
     let is_example = [".example", ".sample", ".template"].iter().any(|it| name.ends_with(it));
+    let is_source = SOURCE_ENDINGS.iter().any(|it| name.ends_with(it));
     let in_folder = |wanted| folders.contains(&wanted);
-    let ends = |endings: &[&str]| endings.iter().any(|it| name.ends_with(it));
-    if !is_example && (components.iter().any(|it| it.starts_with(".env")) || name.ends_with(".env")) {
+    let any = |holds: &dyn Fn(&str) -> bool| names.iter().any(|it| holds(it));
+    let ends = |endings: &[&str]| any(&|name| endings.iter().any(|it| name.ends_with(it)));
+    let is_environment = |name: &str| name.ends_with(".env") || (name.contains(".env.") && !is_source);
+    if !is_example && (components.iter().any(|it| bare(it).starts_with(".env")) || any(&is_environment)) {
         return Some(ENVIRONMENT);
     }
     let harmless_beside_keys = ["config", "known_hosts", "authorized_keys"].contains(&name);
     if !name.ends_with(".pub")
         && (ends(&KEY_ENDINGS)
-            || KEY_NAMES.iter().any(|it| name.starts_with(it))
-            || (name.starts_with("ssh_host_") && name.ends_with("_key"))
+            || any(&|name| KEY_NAMES.iter().any(|it| name.starts_with(it)))
+            || any(&|it| it.starts_with("ssh_host_") && it.ends_with("_key"))
             || (in_folder(".ssh") && !harmless_beside_keys)
             || in_folder(".gnupg"))
     {
@@ -102,38 +125,44 @@ pub(crate) fn by_name(path: &str) -> Option<Rule> {
     if last.contains(".tfstate") {
         return Some(TERRAFORM_STATE);
     }
-    let is_source = SOURCE_ENDINGS.iter().any(|it| name.ends_with(it));
+    if last.contains(".tfvars") && !is_example {
+        return Some(VARIABLES);
+    }
     if (name.starts_with("kubeconfig") && !is_source)
         || ends(&[".kubeconfig", "-kubeconfig", "_kubeconfig", "kubeconfig.yaml", "kubeconfig.yml"])
-        || (in_folder(".kube") && name == "config")
+        || in_folder(".kube")
     {
         return Some(CLUSTER_ACCESS);
     }
-    let is_credentials = CREDENTIAL_NAMES.contains(&name)
-        || (in_folder(".docker") && name == "config.json")
-        || (name.ends_with(".json") && !name.ends_with(".schema.json") && is_service_account(name));
+    let is_account =
+        |it: &str| it.ends_with(".json") && !it.ends_with(".schema.json") && is_service_account(it);
+    let is_credentials = any(&|it| CREDENTIAL_NAMES.contains(&it) || is_account(it))
+        || (in_folder(".docker") && any(&|it| it == "config.json"));
     is_credentials.then_some(CREDENTIALS)
 }
 
 /// The rule that closes a file by what is in it, for kinds of which only some hold secrets.
 pub(crate) fn by_content(path: &str, content: &[u8]) -> Option<Rule> {
     let path = path.to_lowercase();
-    let name = without_copies(path.rsplit('/').next().unwrap_or_default());
+    let names = without_copies(path.rsplit('/').next().unwrap_or_default());
+    let any = |holds: &dyn Fn(&str) -> bool| names.iter().any(|it| holds(it));
     let has = |word: &str| content.windows(word.len()).any(|it| it.eq_ignore_ascii_case(word.as_bytes()));
-    if [".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "pip.conf", ".condarc", "nuget.config"].contains(&name)
-    {
+    if any(&|it| REGISTRY_NAMES.contains(&it)) {
         let words = ["_auth", "authident", "password", "token"];
         let holds = words.iter().any(|it| has(it)) || has_password_in_url(content);
         return holds.then_some(REGISTRY_TOKEN);
     }
-    if name.ends_with(".json") && has("\"private_key\"") && has("-----BEGIN") {
+    // `kubectl config view -o json` writes the same as JSON, and YAML allows quotes as well.
+    let is_tree = any(&|name| TREE_ENDINGS.iter().any(|it| name.ends_with(it)));
+    if !is_tree || !SUSPECT.is_match(content) {
+        return None;
+    }
+    if any(&|it| it.ends_with(".json")) && has("\"private_key\"") && has("-----BEGIN") {
         return Some(CREDENTIALS);
     }
-    // `kubectl config view -o json` writes the same as JSON, and YAML allows quotes as well.
-    let is_tree = [".yaml", ".yml", ".json", ".conf", "config"].iter().any(|it| name.ends_with(it));
     let key =
         |word: &str| has(&format!("{word}:")) || has(&format!("\"{word}\"")) || has(&format!("'{word}'"));
-    if is_tree && (key("client-key-data") || key("current-context") && key("token")) {
+    if key("client-key-data") || key("current-context") && key("token") {
         return Some(CLUSTER_ACCESS);
     }
     None
@@ -147,15 +176,6 @@ impl Rule {
             problem: format!("`{path}` is closed to everyone: it is {what}. Instead: {instead}"),
         }
     }
-}
-
-/// The name of the file that this one is a copy of.
-fn without_copies(name: &str) -> &str {
-    let mut name = name;
-    while let Some(shorter) = COPIES.iter().find_map(|it| name.strip_suffix(it)) {
-        name = shorter;
-    }
-    name
 }
 
 fn is_service_account(name: &str) -> bool {
@@ -235,7 +255,24 @@ mod tests {
             "prod.kubeconfig",
             "kubeconfig.yaml",
             ".kube/config",
+            ".kube/config-prod",
             "Kubeconfig",
+            ".cargo/credentials.toml",
+            "credentials.yaml",
+            "credentials.yml",
+            "docker.env.prod",
+            "terraform.tfvars",
+            "prod.auto.tfvars.json",
+            "#.env#",
+            ".#.env",
+            "#tls.key#",
+            "server.pem.txt",
+            "tls.key.2024",
+            "tls.key-2024-01-31",
+            "tls.key_20240131.bak",
+            "server.pem (1)",
+            "server.pem copy 2",
+            "credentials.json.3",
             "a.p12",
             "a.pfx",
             "a.jks",
@@ -267,6 +304,12 @@ mod tests {
             "package.json",
             "service-account.md",
             "src/kubeconfig.go",
+            "variables.tf",
+            "prod.tfvars.example",
+            "src/app.env.ts",
+            "release-2024.txt",
+            "2024",
+            "###",
             ".npmrc",
             ".pypirc",
             "keys.json",
@@ -281,6 +324,8 @@ mod tests {
     #[test]
     fn files_that_hold_secrets_only_sometimes_are_closed_by_what_is_in_them() {
         assert!(by_content(".npmrc", b"//registry.npmjs.org/:_authToken=npm_x").is_some());
+        assert!(by_content("#.npmrc#", b"_password=x").is_some());
+        assert!(by_content("cluster.yaml.2024", b"client-key-data: abc").is_some());
         assert!(
             by_content("web/.npmrc", b"engine-strict=true\nregistry=https://registry.npmjs.org/").is_none()
         );

@@ -1,16 +1,29 @@
 //! Which lines of which files does a stack trace name? Python, Java, Kotlin, JavaScript, TypeScript, Go, Rust, Ruby, C#,
 //! PHP, and whatever else writes `path:line`.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::LazyLock,
+};
 
 use regex::{Captures, Regex};
 
 /// A place in a stack trace, in the words of whoever ran the program.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Frame {
     /// With plain slashes.
     pub(crate) path: String,
     pub(crate) line: u64,
+}
+
+/// What a text names.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    pub(crate) frames: Vec<Frame>,
+    /// How many more there are.
+    pub(crate) more: u64,
+    /// Lines too long to be a frame.
+    pub(crate) long_lines: u64,
 }
 
 /// What a frame's path means in a repository.
@@ -58,13 +71,22 @@ static FORMS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
 });
 
 /// The frames of a text, as they stand, each once.
-pub(crate) fn frames(text: &str) -> Vec<Frame> {
-    let mut found: Vec<Frame> = Vec::new();
-    for line in text.lines().filter(|it| it.len() <= LINE_BYTES_MAX) {
+pub(crate) fn frames(text: &str) -> Frames {
+    let mut found = Frames::default();
+    let mut seen: HashSet<Frame> = HashSet::new();
+    for line in text.lines() {
+        if line.len() > LINE_BYTES_MAX {
+            found.long_lines += 1;
+            continue;
+        }
         let captured = FORMS.iter().find_map(|it| it.captures(line));
         let Some(frame) = captured.and_then(|it| frame(&it)) else { continue };
-        if found.len() < FRAMES_MAX && !found.contains(&frame) {
-            found.push(frame);
+        if !seen.insert(frame.clone()) {
+            continue;
+        }
+        match found.frames.len() < FRAMES_MAX {
+            true => found.frames.push(frame),
+            false => found.more += 1,
         }
     }
     found
@@ -160,15 +182,18 @@ mod tests {
             ("PHP Fatal error: x in /var/www/app/Pay.php on line 42", "x in /var/www/app/Pay.php", 42),
             ("src/pay.rs:7", "src/pay.rs", 7),
         ] {
-            let found = frames(text);
+            let found = frames(text).frames;
             assert_eq!(found.len(), 1, "{text}: {found:?}");
             let ends = path.rsplit(' ').next().unwrap_or(path).trim_start_matches('/');
             assert!(found[0].path.ends_with(ends) && found[0].line == line, "{text}: {found:?}");
         }
         for text in ["", "at 12:30:15 it failed", "ValueError: bad", "goroutine 1 [running]:", "x.rs:0"] {
-            assert!(frames(text).is_empty(), "{text}");
+            assert!(frames(text).frames.is_empty(), "{text}");
         }
-        assert_eq!(frames("a.rs:1\na.rs:1\na.rs:2").len(), 2);
+        assert_eq!(frames("a.rs:1\na.rs:1\na.rs:2").frames.len(), 2);
+        let many: String = (1..=230).map(|it| format!("a.rs:{it}\na.rs:{it}\n")).collect();
+        let found = frames(&format!("{many}{} a.rs:7\n", "x".repeat(LINE_BYTES_MAX)));
+        assert_eq!((found.frames.len(), found.more, found.long_lines), (200, 30, 1));
     }
 
     #[test]
@@ -196,7 +221,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_read_without_harm(text in "[ -~\n\t]{0,200}") {
-            for frame in frames(&text) {
+            for frame in frames(&text).frames {
                 prop_assert!(frame.line > 0 && !frame.path.is_empty() && !frame.path.split('/').any(|it| it == ".."));
             }
         }

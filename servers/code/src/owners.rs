@@ -10,6 +10,8 @@ pub(crate) const PLACES: [&str; 3] = [".github/CODEOWNERS", "CODEOWNERS", "docs/
 /// GitHub does not load a larger one.
 pub(crate) const BYTES_MAX: u64 = 3 * 1024 * 1024;
 const RULES_MAX: usize = 5_000;
+/// Owners of one rule; of more, the number is told.
+const OWNERS_MAX: usize = 50;
 
 /// The rules of one `CODEOWNERS`.
 pub(crate) struct Owners {
@@ -65,8 +67,15 @@ fn rule(line: &str) -> Option<(String, Vec<String>)> {
     if pattern.starts_with('!') || pattern.contains(['[', ']']) {
         return None;
     }
-    let owners: Vec<String> = words.collect();
-    owners.iter().all(|it| is_owner(it)).then_some((pattern, owners))
+    let mut owners: Vec<String> = words.collect();
+    if !owners.iter().all(|it| is_owner(it)) {
+        return None;
+    }
+    if owners.len() > OWNERS_MAX {
+        let more = owners.split_off(OWNERS_MAX).len();
+        owners.push(format!("+{more} more"));
+    }
+    Some((pattern, owners))
 }
 
 /// Words of a line up to a comment; `\ ` is a space within a word.
@@ -237,6 +246,13 @@ apps/ @octocat
         {
             assert_eq!(owners(&format!("* @a\n{line}"), "x"), "@a", "{line}");
         }
+    }
+
+    #[test]
+    fn a_rule_with_more_owners_than_anybody_asks_tells_how_many() {
+        let rule = (0..60).fold("*".to_owned(), |rule, it| format!("{rule} @o{it}"));
+        let owners = Owners::parse(&rule).expect("rules");
+        assert_eq!((owners.of("x").len(), owners.of("x")[50].as_str()), (51, "+10 more"));
     }
 
     #[test]

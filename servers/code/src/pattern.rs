@@ -1,10 +1,12 @@
 //! What does a regular expression match, line by line? Linear in the text, and bounded in what one step may cost.
 
+use std::ops::Range;
+
 use grep_matcher::{LineMatchKind, Matcher};
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use memchr::{memchr, memchr_iter, memrchr};
 
-use crate::{backends::Stop, closed};
+use crate::{backends::Stop, closed, excerpt};
 
 /// A regular expression over lines.
 pub(crate) struct Pattern {
@@ -29,8 +31,8 @@ pub(crate) struct Scanned {
     /// The first of them, and definitions before others; by number.
     pub(crate) lines: Vec<Line>,
     pub(crate) long_lines: u64,
-    /// Matching lines of private keys, which are not counted above.
-    pub(crate) key_lines: u64,
+    /// Whether it was time to stop before all was searched.
+    pub(crate) is_cut: bool,
 }
 
 /// Of the compiled expression: what bounds the time that one byte can take.
@@ -41,9 +43,8 @@ const NESTED_MAX: u32 = 50;
 const PART_BYTES: usize = 64 * 1024;
 /// Longer lines are not searched: minified code and data.
 const LINE_BYTES_MAX: usize = 256 * 1024;
-/// Shown of a line, around the match.
+/// Of a line, what is looked at to tell a definition.
 const TEXT_BYTES_MAX: usize = 160;
-const TEXT_BEFORE: usize = 40;
 /// Matches of one file that are looked at for a definition.
 const DEFINITIONS_SOUGHT: u64 = 1_000;
 
@@ -69,11 +70,16 @@ impl Pattern {
     }
 
     /// Finds the lines of a content that match and keeps some; ends early, with what was found, when it is time to stop.
-    pub(crate) fn scan(&self, content: &[u8], keeps: usize, stop: &Stop) -> Scanned {
+    /// Closed lines match nothing, or one could learn by asking what they hold.
+    pub(crate) fn scan(&self, content: &[u8], closed: &[Range<usize>], keeps: usize, stop: &Stop) -> Scanned {
         let mut scan =
-            Scan { pattern: self, content, keeps, found: Scanned::default(), keys: None, counted: (0, 1) };
+            Scan { pattern: self, content, closed, keeps, found: Scanned::default(), counted: (0, 1) };
         let mut at = 0;
-        while at < content.len() && !stop.is_reached_now() {
+        while at < content.len() {
+            if stop.is_reached_now() {
+                scan.found.is_cut = true;
+                break;
+            }
             let end = part_end(content, at);
             if end - at > LINE_BYTES_MAX {
                 scan.found.long_lines += 1;
@@ -91,9 +97,9 @@ impl Pattern {
 struct Scan<'a> {
     pattern: &'a Pattern,
     content: &'a [u8],
+    closed: &'a [Range<usize>],
     keeps: usize,
     found: Scanned,
-    keys: Option<Vec<std::ops::Range<usize>>>,
     /// Up to where lines were counted, and the number of the line there.
     counted: (usize, u64),
 }
@@ -123,14 +129,7 @@ impl Scan<'_> {
     }
 
     fn line(&mut self, first: usize, line: &[u8]) {
-        let content = self.content;
-        let keys = self.keys.get_or_insert_with(|| closed::key_lines(content));
-        let is_closed = !keys.is_empty() && {
-            let number = self.number(first);
-            closed::is_within(self.keys.as_deref().unwrap_or_default(), (number - 1) as usize)
-        };
-        if is_closed {
-            self.found.key_lines += 1;
+        if !self.closed.is_empty() && closed::is_within(self.closed, (self.number(first) - 1) as usize) {
             return;
         }
         self.found.count += 1;
@@ -148,7 +147,7 @@ impl Scan<'_> {
                 _ => return,
             },
         };
-        let line = Line { number: self.number(first), text: excerpt(line, start), is_definition };
+        let line = Line { number: self.number(first), text: excerpt::around(line, start), is_definition };
         match replaced {
             Some(at) => self.found.lines[at] = line,
             None => self.found.lines.push(line),
@@ -239,20 +238,6 @@ fn is_definition(line: &[u8], start: usize, end: usize) -> bool {
     after_word || is_method || is_member
 }
 
-/// What is shown of a line: all of it, or what stands around the match.
-fn excerpt(line: &[u8], start: usize) -> String {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let start = start.min(line.len());
-    let indent = line.iter().take_while(|it| it.is_ascii_whitespace()).count().min(start);
-    if line.len() - indent <= TEXT_BYTES_MAX {
-        return String::from_utf8_lossy(&line[indent..]).trim_end().to_owned();
-    }
-    let from = start.saturating_sub(TEXT_BEFORE).max(indent);
-    let to = (from + TEXT_BYTES_MAX).min(line.len());
-    let (before, after) = (if from > indent { "…" } else { "" }, if to < line.len() { "…" } else { "" });
-    format!("{before}{}{after}", String::from_utf8_lossy(&line[from..to]).trim_matches('\u{fffd}'))
-}
-
 fn problem(text: &str, error: &str) -> String {
     let last = error.lines().map(str::trim).rfind(|it| !it.is_empty()).unwrap_or_default();
     let why = last.strip_prefix("error: ").unwrap_or(last);
@@ -287,7 +272,8 @@ mod tests {
     use crate::tests::patient;
 
     fn scan(pattern: &str, content: &str) -> Vec<(u64, String)> {
-        let found = Pattern::new(pattern, false).expect("a pattern").scan(content.as_bytes(), 40, &patient());
+        let found =
+            Pattern::new(pattern, false).expect("a pattern").scan(content.as_bytes(), &[], 40, &patient());
         found.lines.into_iter().map(|it| (it.number, it.text)).collect()
     }
 
@@ -331,7 +317,8 @@ mod tests {
             ("CREATE TABLE orders (", "orders", true),
             ("import { pay } from './pay'", "pay", false),
         ] {
-            let found = Pattern::new(pattern, false).expect("a pattern").scan(line.as_bytes(), 9, &patient());
+            let found =
+                Pattern::new(pattern, false).expect("a pattern").scan(line.as_bytes(), &[], 9, &patient());
             assert_eq!(found.lines[0].is_definition, expected, "{line}");
         }
     }
@@ -339,19 +326,21 @@ mod tests {
     #[test]
     fn a_definition_after_many_uses_is_kept() {
         let text = format!("{}fn pay() {{}}\n", "pay();\n".repeat(500));
-        let found = Pattern::new("pay", false).expect("a pattern").scan(text.as_bytes(), 5, &patient());
+        let found = Pattern::new("pay", false).expect("a pattern").scan(text.as_bytes(), &[], 5, &patient());
         assert_eq!((found.count, found.lines.len()), (501, 5));
         assert_eq!((found.lines[4].number, found.lines[4].is_definition), (501, true));
     }
 
     #[test]
-    fn lines_of_private_keys_and_lines_too_long_are_counted_and_not_shown() {
+    fn closed_lines_match_nothing_and_lines_too_long_are_counted() {
         let text = format!(
             "-----BEGIN PRIVATE KEY-----\nMIIEhunter2\n-----END PRIVATE KEY-----\n{}hunter\nhunter3\n",
             "x".repeat(LINE_BYTES_MAX + PART_BYTES)
         );
-        let found = Pattern::new("hunter", false).expect("a pattern").scan(text.as_bytes(), 5, &patient());
-        assert_eq!((found.count, found.key_lines, found.long_lines), (1, 1, 1));
+        let closed = closed::key_lines(text.as_bytes());
+        let found =
+            Pattern::new("hunter", false).expect("a pattern").scan(text.as_bytes(), &closed, 5, &patient());
+        assert_eq!((found.count, found.long_lines, found.is_cut), (1, 1, false));
         assert_eq!((found.lines[0].number, found.lines[0].text.as_str()), (5, "hunter3"));
     }
 
@@ -363,11 +352,18 @@ mod tests {
             let started = Instant::now();
             let stop = Stop::new(CancellationToken::new(), started + Duration::from_millis(500));
             if let Ok(pattern) = Pattern::new(costly, true) {
-                pattern.scan(text.replace("uvwxy ", "uvwxy\n").as_bytes(), 5, &stop);
-                pattern.scan(text.as_bytes(), 5, &stop);
+                pattern.scan(text.replace("uvwxy ", "uvwxy\n").as_bytes(), &[], 5, &stop);
+                pattern.scan(text.as_bytes(), &[], 5, &stop);
             }
             assert!(started.elapsed() < Duration::from_secs(20), "{costly}: {:?}", started.elapsed());
         }
+    }
+
+    #[test]
+    fn what_was_searched_only_in_part_says_so() {
+        let late = Stop::new(CancellationToken::new(), Instant::now());
+        let found = Pattern::new("b", false).expect("a pattern").scan(b"a\nb\n", &[], 5, &late);
+        assert_eq!((found.count, found.is_cut), (0, true));
     }
 
     proptest! {
@@ -377,7 +373,7 @@ mod tests {
         ) {
             let pad = "c".repeat(pad * 40_000);
             let text: String = lines.iter().map(|it| format!("{it}{pad}\n")).collect();
-            let found = Pattern::new(pattern, false).expect("a pattern").scan(text.as_bytes(), 1000, &patient());
+            let found = Pattern::new(pattern, false).expect("a pattern").scan(text.as_bytes(), &[], 1000, &patient());
             let plain = regex::Regex::new(pattern).expect("a pattern");
             let expected: Vec<u64> =
                 text.lines().zip(1..).filter(|(it, _)| plain.is_match(it)).map(|it| it.1).collect();

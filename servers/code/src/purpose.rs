@@ -202,11 +202,12 @@ impl Purpose {
         }
     }
 
-    /// The same, knowing how the file begins.
+    /// The same, knowing how the file begins. Whoever writes a file writes this too, so it makes less of source alone, and
+    /// hides nothing that is risky by its place.
     pub(crate) fn with_content(self, content: &[u8]) -> Purpose {
         let head = &content[..content.len().min(HEAD_BYTES)];
-        let says = GENERATED_MARKS.iter().any(|it| memchr::memmem::find(head, it).is_some());
-        if says && self < Purpose::Generated { Purpose::Generated } else { self }
+        let says = || GENERATED_MARKS.iter().any(|it| memchr::memmem::find(head, it).is_some());
+        if self == Purpose::Source && says() { Purpose::Generated } else { self }
     }
 
     /// What a caller reads.
@@ -326,7 +327,11 @@ mod tests {
     fn a_file_that_says_it_is_generated_is() {
         let mark = [b"// Code generated".as_slice(), b" by protoc.\n"].concat();
         assert_eq!(Purpose::Source.with_content(&mark), Purpose::Generated);
-        assert_eq!(Purpose::Vendored.with_content(&mark), Purpose::Vendored);
+        for other in
+            [Purpose::Vendored, Purpose::Infrastructure, Purpose::Migration, Purpose::Access, Purpose::Test]
+        {
+            assert_eq!(other.with_content(&mark), other);
+        }
         assert_eq!(Purpose::Source.with_content(b"fn main() {}"), Purpose::Source);
     }
 }

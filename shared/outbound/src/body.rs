@@ -54,11 +54,18 @@ pub(crate) async fn read(response: &mut reqwest::Response, most: usize) -> Resul
                     _ => pieces.push(chunk.to_vec()),
                 }
             }
-            Ok(None) => return Ok(pieces.concat()),
+            Ok(None) => return Ok(whole(pieces, length)),
             Err(error) if error.is_decode() => return Err(BadBody::Broken("it does not decompress")),
             Err(_) => return Err(BadBody::Broken("the connection was closed")),
         }
     }
+}
+
+/// All pieces as one. Each is given back once it is copied, so that little more than the answer is ever there.
+fn whole(pieces: Vec<Vec<u8>>, length: usize) -> Vec<u8> {
+    let mut whole = Vec::with_capacity(length);
+    pieces.into_iter().for_each(|it| whole.extend_from_slice(&it));
+    whole
 }
 
 /// The answer as `T`. What a wrong answer says is left out: it may hold anything.

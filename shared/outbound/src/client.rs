@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use base64::{Engine, prelude::BASE64_STANDARD as STANDARD};
 use config::{Auth, Http};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use url::Url;
 
-use crate::OutboundError;
+use crate::{OutboundError, shown::Shown};
 
 /// Longest wait for a TCP and TLS connection.
 const CONNECT_MS_MAX: u64 = 5_000;
@@ -81,28 +82,37 @@ fn allowed(name: &str) -> Option<HeaderName> {
     HeaderName::from_bytes(name.as_bytes()).ok().filter(|it| !ours.contains(it))
 }
 
-/// Adds the proof of who we are. Read anew for every request: a rotated token works at once, and none stays in memory.
+/// Adds the proof of who we are. Read anew for every request: a rotated token works at once, and none stays in memory
+/// longer than its answer takes. Gives what of it must not come back.
 pub(crate) fn authorize(
     mut request: reqwest::RequestBuilder,
     settings: &Http,
-) -> Result<reqwest::RequestBuilder, Unready> {
+) -> Result<(reqwest::RequestBuilder, Shown), Unready> {
+    let mut shown = Shown::default();
+    settings.headers.iter().for_each(|(_, value)| shown.header(value));
     for (name, secret) in &settings.secret_headers {
         let secret = secret.read().map_err(|_| Unready::Secret)?;
         let mut value = HeaderValue::from_str(&secret).map_err(|_| Unready::Unsendable)?;
         value.set_sensitive(true);
         request = request.header(name, value);
+        shown.secret(&secret);
     }
     let (Auth::Bearer(secret) | Auth::Basic { password: secret, .. }) = &settings.auth else {
-        return Ok(request);
+        return Ok((request, shown));
     };
     let secret = secret.read().map_err(|_| Unready::Secret)?;
     if HeaderValue::from_str(&secret).is_err() {
         return Err(Unready::Unsendable);
     }
-    Ok(match &settings.auth {
-        Auth::Basic { username, .. } => request.basic_auth(username, Some(secret.as_str())),
+    shown.secret(&secret);
+    let request = match &settings.auth {
+        Auth::Basic { username, .. } => {
+            shown.secret(&STANDARD.encode(format!("{username}:{}", *secret)));
+            request.basic_auth(username, Some(secret.as_str()))
+        }
         _ => request.bearer_auth(secret.as_str()),
-    })
+    };
+    Ok((request, shown))
 }
 
 /// Makes the client of one connection. Blocks: it reads the trusted certificates and our own, for `https` only. It lives as

@@ -24,6 +24,7 @@ use crate::{
     body::{self, ANSWER_BYTES_MAX, BadBody, ERROR_BYTES_MAX, Kind},
     client::{self, Unready},
     failure::{self, Intent},
+    shown::Shown,
 };
 
 /// Most requests of one connection under way at once; more wait. Bounds memory to this many answers, and is kind to the
@@ -162,7 +163,7 @@ impl Endpoint {
         let intent = outgoing.intent;
         let may_be_empty = outgoing.method == Method::DELETE;
         let address = self.address(outgoing.path, outgoing.query);
-        let request = self.request(&address, outgoing).await.map_err(|it| self.unready(&it))?;
+        let (request, shown) = self.request(&address, outgoing).await.map_err(|it| self.unready(&it))?;
         sent.store(true, Ordering::Relaxed);
         let mut response =
             request.send().await.map_err(|it| failure::from_transport(&self.name, intent, &it))?;
@@ -176,7 +177,7 @@ impl Endpoint {
         if !status.is_success() {
             // Too long or broken: the status alone tells what to do.
             let body = body::read(&mut response, ERROR_BYTES_MAX).await.unwrap_or_default();
-            return Err(failure::from_status(&self.name, intent, status, &kind, &body));
+            return Err(failure::from_status(&self.name, intent, status, &kind, &body, &shown));
         }
         let parsed = async {
             let mut body = body::read(&mut response, ANSWER_BYTES_MAX).await?;
@@ -193,7 +194,7 @@ impl Endpoint {
         &self,
         address: &Url,
         outgoing: Outgoing<'_>,
-    ) -> Result<reqwest::RequestBuilder, Unready> {
+    ) -> Result<(reqwest::RequestBuilder, Shown), Unready> {
         let client = self.client.get_or_try_init(|| async {
             let settings = self.settings.clone();
             tokio::task::spawn_blocking(move || client::make(&settings)).await.unwrap_or(Err(Unready::Client))

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tool::ToolError;
 use url::Url;
 
-use crate::body::Kind;
+use crate::{body::Kind, shown::Shown};
 
 /// Most characters of a system's own words that reach a model.
 const WORDS_MAX: usize = 300;
@@ -90,8 +90,9 @@ pub(crate) fn from_status(
     status: StatusCode,
     kind: &Kind,
     body: &[u8],
+    shown: &Shown,
 ) -> ToolError {
-    let words = words(kind, body);
+    let words = words(kind, body, shown);
     let code = status.as_u16();
     let with_words = |text: String| match &words {
         Some(words) => format!("{text}: {words}"),
@@ -112,8 +113,9 @@ pub(crate) fn from_status(
     }
 }
 
-/// The system's own words, out of the shapes that error answers come in; none when it is a page.
-fn words(kind: &Kind, body: &[u8]) -> Option<String> {
+/// The system's own words, out of the shapes that error answers come in and without the secrets that we sent; none when it is
+/// a page, or repeats so much of a request that they cannot be taken out.
+fn words(kind: &Kind, body: &[u8], shown: &Shown) -> Option<String> {
     let text = std::str::from_utf8(body).ok()?.trim();
     if text.is_empty() || text.starts_with('<') || kind.is_html() {
         return None;
@@ -127,7 +129,11 @@ fn words(kind: &Kind, body: &[u8]) -> Option<String> {
         Ok(_) => return None,
         Err(_) => text.to_owned(),
     };
-    Some(bounded(&words))
+    let words = bounded(&shown.taken_out_of(&words)?);
+    match shown.is_partly_in(&words) {
+        true => None,
+        false => Some(words),
+    }
 }
 
 /// One line of at most [`WORDS_MAX`] characters.

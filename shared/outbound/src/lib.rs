@@ -8,15 +8,16 @@
 //! * **Invariant:** a redirect is never followed, so no secret reaches a host that the configuration does not name.
 //! * **Invariant:** proxies named by the environment (`HTTP_PROXY` and its kin) are not used: whoever sets a variable
 //!   would read the secrets of every plain HTTP connection.
-//! * **Invariant:** no answer takes more than [`ANSWER_BYTES_MAX`] of memory, counted after decompression, and no wait
-//!   outlasts the connection's `timeout_ms` or the call's deadline.
-//! * **Invariant:** a secret is in no error, no `Debug` and no log line.
+//! * **Invariant:** of no answer more than [`ANSWER_BYTES_MAX`] is taken in, counted after decompression; what is parsed out
+//!   of it comes on top. No wait outlasts the connection's `timeout_ms` or the call's deadline.
+//! * **Invariant:** a secret is in no error, no `Debug` and no log line, also when a system repeats what we sent.
 //! * **Invariant:** a write whose answer was lost is [`tool::ToolError::Unknown`], never a failure that invites a retry.
 
 mod body;
 mod client;
 mod endpoint;
 mod failure;
+mod shown;
 #[cfg(test)]
 mod tests;
 

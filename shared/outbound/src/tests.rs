@@ -75,6 +75,48 @@ async fn a_secret_is_sent_to_its_host_and_shown_nowhere() {
     assert!(peer.asked()[1].to_ascii_lowercase().contains("authorization: bearer another\r\n"));
 }
 
+/// Gateways that answer an error with the request they refuse.
+#[tokio::test]
+async fn our_own_secrets_do_not_come_back_in_an_error() {
+    let basic = "aHVudGVyOmh1bnRlcjItdmVyeS1zZWNyZXQ=";
+    let echo = format!(
+        "refused POST /api\r\nauthorization: Bearer {SECRET}\r\nauthorization: Basic {basic}\r\nx-api-key: key-{SECRET}\r\nexpected a tenant"
+    );
+    let kept = |text: &str| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "{text}").unwrap();
+        file
+    };
+    let (secret, key) = (kept(SECRET), kept(&format!("key-{SECRET}")));
+    let at = |file: &tempfile::NamedTempFile| Secret::File(file.path().to_owned());
+    for auth in
+        [Auth::Bearer(at(&secret)), Auth::Basic { username: "hunter".to_owned(), password: at(&secret) }]
+    {
+        for status in ["400 Bad Request", "503 Busy"] {
+            for body in [echo.clone(), value!({ "error": echo }).to_string(), value!(echo).to_string()] {
+                let peer = Peer::start(say(status, "Content-Type: text/plain\r\n", &body)).await;
+                let secret_headers = vec![("X-Api-Key".to_owned(), at(&key))];
+                let settings = Http { auth: auth.clone(), secret_headers, ..settings(&peer.url()) };
+                let endpoint = Endpoint::new("prod", &settings).unwrap();
+                let read = said(endpoint.get_json(&["api"], &[], None).await);
+                let written = said(endpoint.write_json(&["api"], &value!({}), None).await);
+                for error in [read, written] {
+                    assert!(!error.contains("hunter2-v") && error.contains("[secret]"), "{error}");
+                    assert!(error.contains("refused POST /api"), "what else it says stays: {error}");
+                    let is_basic = matches!(auth, Auth::Basic { .. });
+                    assert!(!(is_basic && error.contains(basic)), "{error}");
+                }
+            }
+            // Cut off by the gateway, so that it is not the whole secret.
+            let cut = format!("bad header: Bearer {}…", &SECRET[..12]);
+            let peer = Peer::start(say(status, "Content-Type: text/plain\r\n", &cut)).await;
+            let settings = Http { auth: auth.clone(), ..settings(&peer.url()) };
+            let error = said(Endpoint::new("prod", &settings).unwrap().get_json(&["api"], &[], None).await);
+            assert!(!error.contains("hunter2") && error.contains(&status[..3]), "{error}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_unreadable_or_unsendable_secret_sends_nothing() {
     let peer = Peer::start(json("200 OK", "{}")).await;

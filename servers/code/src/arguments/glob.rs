@@ -69,12 +69,20 @@ impl Glob {
     fn globs(&self) -> Vec<String> {
         let body = self.body();
         let trimmed = body.trim_end_matches('/');
+        let mut globs = Vec::new();
+        if is_pattern(trimmed) {
+            // Some paths read like patterns, as `app/[id]/page.tsx` does: what is called just so is meant too.
+            let literal = globset::escape(trimmed);
+            globs.extend((!body.ends_with('/')).then(|| literal.clone()));
+            globs.push(format!("{literal}/**"));
+        }
         let root = if is_pattern(trimmed) && !trimmed.contains('/') { "**/" } else { "" };
-        match trimmed {
+        globs.extend(match trimmed {
             it if it.ends_with("**") => vec![format!("{root}{it}")],
             it if body.ends_with('/') => vec![format!("{root}{it}/**")],
             it => vec![format!("{root}{it}"), format!("{root}{it}/**")],
-        }
+        });
+        globs
     }
 }
 
@@ -133,6 +141,11 @@ mod tests {
             (&["!*.md"], "README.md", false),
             (&["!*.md"], "src/a.rs", true),
             (&["*.{ts,tsx}"], "web/a.tsx", true),
+            (&["app/[id]/page.tsx"], "app/[id]/page.tsx", true),
+            (&["app/[id]/page.tsx"], "app/i/page.tsx", true),
+            (&["app/[...slug]/"], "app/[...slug]/page.tsx", true),
+            (&["app/", "!app/[id]"], "app/[id]/page.tsx", false),
+            (&["a{b}c"], "x/a{b}c", false),
         ] {
             assert_eq!(matches(globs, path), expected, "{globs:?} {path}");
         }

@@ -40,14 +40,20 @@ const SECONDS_A_DAY: f64 = 86_400.0;
 const FILES_MAX: usize = 2_000;
 
 impl Opened<'_> {
-    /// What stands at a path of a tree; at an empty path, the tree itself.
+    /// What stands at a path of a tree; at an empty path, the tree itself. None also when a tree cannot be read.
     pub(crate) fn side_at(&self, tree: ObjectId, path: &str) -> Option<Side> {
+        self.side_in(tree, path).ok().flatten()
+    }
+
+    /// The same, where what cannot be read must not pass for what is not there.
+    pub(crate) fn side_in(&self, tree: ObjectId, path: &str) -> Result<Option<Side>, ToolError> {
         if path.is_empty() {
-            return Some(Side { id: tree, mode: gix::objs::tree::EntryKind::Tree.into() });
+            return Ok(Some(Side { id: tree, mode: gix::objs::tree::EntryKind::Tree.into() }));
         }
-        let entry =
-            self.git.find_tree(tree).ok()?.lookup_entry(path.split('/').map(str::as_bytes)).ok()??;
-        Some(Side { id: entry.object_id(), mode: entry.mode() })
+        let damaged = || self.damaged("tree", tree);
+        let found = self.git.find_tree(tree).map_err(|_| damaged())?;
+        let entry = found.lookup_entry(path.split('/').map(str::as_bytes)).map_err(|_| damaged())?;
+        Ok(entry.map(|it| Side { id: it.object_id(), mode: it.mode() }))
     }
 }
 

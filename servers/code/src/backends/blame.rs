@@ -5,10 +5,10 @@ use std::{
     collections::{BTreeMap, BinaryHeap, HashMap, HashSet},
 };
 
-use gix::{ObjectId, bstr::ByteSlice};
+use gix::ObjectId;
 use tool::ToolError;
 
-use super::{Edit, Opened, Stop, walk::Commit};
+use super::{Commit, Edit, Opened, Stop, gone::Before};
 
 /// Lines whose commits are asked for.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub(crate) enum Origin {
     Commit(ObjectId),
     /// This commit, where a shallow clone starts, or an older one.
     Shallow(ObjectId),
-    /// This commit or an older one: there was no time to look further.
+    /// This commit or an older one: there was too much to look at, or no time.
     Left(ObjectId),
 }
 
@@ -37,8 +37,6 @@ type Wanted = Vec<((usize, u64), u64)>;
 
 /// Larger files are not followed further.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// Files of one commit among which a renamed one is looked for.
-const FILES_MAX: usize = 2_000;
 
 struct Trail<'a> {
     opened: &'a Opened<'a>,
@@ -115,6 +113,10 @@ impl Trail<'_> {
         };
         let mut parents = Vec::new();
         for id in &commit.parents {
+            if stop.is_reached() {
+                self.end(lines, Origin::Left(commit.id));
+                return Ok(());
+            }
             // A parent that is missing ends the trail here, as the start of a shallow clone does.
             let Ok(parent) = opened.commit(*id) else {
                 self.end(lines, Origin::Shallow(commit.id));
@@ -124,56 +126,56 @@ impl Trail<'_> {
             if there.is_some_and(|it| it.id == here.id) {
                 return self.want(*id, path, lines);
             }
-            parents.push((parent, there));
+            parents.push((parent, there.filter(|it| it.mode.is_blob())));
         }
         let mut left = lines;
+        // What is not surely written here must not be blamed on this commit.
+        let mut is_sure = commit.more_parents == 0;
         let mut after = None;
         for (parent, there) in parents {
             if left.is_empty() {
                 break;
             }
-            let (path_there, id_there) = match there.filter(|it| it.mode.is_blob()) {
-                Some(there) => (path.to_owned(), there.id),
-                None => match self.renamed(&parent, commit, path, stop) {
-                    Some(found) => found,
-                    None => continue,
-                },
+            let before = match there {
+                _ if stop.is_reached_now() => Before::Unknown,
+                Some(there) => Before::At(path.to_owned(), there.id),
+                None => opened.before(parent.tree, commit.tree, path, here, stop),
             };
-            let sizes = opened.sizes([Some(id_there), Some(here.id)]);
-            if sizes.is_none_or(|it| it.iter().any(|it| *it > FILE_BYTES_MAX)) {
-                continue;
-            }
-            let before = opened.content(Some(id_there))?;
+            let (path_there, id_there) = match before {
+                Before::At(path, id) if is_small([id, here.id], opened) => (path, id),
+                Before::Nowhere => continue,
+                Before::At(..) | Before::Unknown => {
+                    is_sure = false;
+                    continue;
+                }
+            };
             let after = match &after {
                 Some(after) => after,
                 None => after.insert(opened.content(Some(here.id))?),
             };
-            let Some(edit) = Edit::between(&before, after) else { continue };
-            let mut kept: Wanted = Vec::new();
-            left.retain(|(asked, line)| match edit.line_before(*line) {
-                Some(before) => {
-                    kept.push((*asked, before));
-                    false
-                }
-                None => true,
-            });
+            let kept = handed_on(&opened.content(Some(id_there))?, after, &mut left);
             self.want(parent.id, &path_there, kept)?;
         }
-        self.end(left, Origin::Commit(commit.id));
+        self.end(left, if is_sure { Origin::Commit(commit.id) } else { Origin::Left(commit.id) });
         Ok(())
     }
+}
 
-    /// What the file was called in a parent that does not have its path.
-    fn renamed(
-        &self,
-        parent: &Commit,
-        commit: &Commit,
-        path: &str,
-        stop: &Stop,
-    ) -> Option<(String, ObjectId)> {
-        let touches = self.opened.touched(Some(parent.tree), commit.tree, FILES_MAX, stop)?;
-        let (files, _) = self.opened.join_similar(touches.files, stop);
-        let file = files.into_iter().find(|it| it.path == path)?;
-        Some((file.from?.to_str().ok()?.to_owned(), file.before?.id))
-    }
+/// Takes the lines that the content before has, and gives where they stand there.
+fn handed_on(before: &[u8], after: &[u8], lines: &mut Wanted) -> Wanted {
+    let mut kept: Wanted = Vec::new();
+    let Some(edit) = Edit::between(before, after) else { return kept };
+    lines.retain(|(asked, line)| match edit.line_before(*line) {
+        Some(before) => {
+            kept.push((*asked, before));
+            false
+        }
+        None => true,
+    });
+    kept
+}
+
+/// Whether both can be read and are not too large to compare.
+fn is_small(ends: [ObjectId; 2], opened: &Opened<'_>) -> bool {
+    opened.sizes(ends.map(Some)).is_some_and(|it| it.iter().all(|it| *it <= FILE_BYTES_MAX))
 }

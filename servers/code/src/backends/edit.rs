@@ -7,13 +7,15 @@ use gix::{
 use tool::ToolError;
 
 use super::{Opened, is_binary};
-use crate::closed;
+use crate::{closed, excerpt};
 
 /// Two contents of one file, and where they differ.
 pub(crate) struct Edit<'a> {
     lines: InternedInput<&'a [u8]>,
     hunks: Vec<Hunk>,
     closed: [Vec<std::ops::Range<usize>>; 2],
+    /// Whether it changes how lines end, so that ends must be seen.
+    shows_ends: bool,
 }
 
 /// Lines around a change that show where it stands.
@@ -50,7 +52,24 @@ impl<'a> Edit<'a> {
         let mut diff = Diff::compute(Algorithm::Histogram, &lines);
         diff.postprocess_lines(&lines);
         let closed = [closed::key_lines(before), closed::key_lines(after)];
-        Some(Edit { hunks: diff.hunks().collect(), lines, closed })
+        let mut edit = Edit { hunks: diff.hunks().collect(), lines, closed, shows_ends: false };
+        edit.shows_ends = edit.changes_ends();
+        Some(edit)
+    }
+
+    /// Whether some of the lines removed and added end with CR LF and others do not.
+    fn changes_ends(&self) -> bool {
+        let ends = |end: usize, range: &std::ops::Range<u32>| {
+            range.clone().map(|it| self.bytes(end, it as usize).ends_with(b"\r\n")).collect::<Vec<_>>()
+        };
+        let mut all = self.hunks.iter().flat_map(|it| [ends(0, &it.before), ends(1, &it.after)]).flatten();
+        let first = all.next();
+        all.any(|it| Some(it) != first)
+    }
+
+    fn bytes(&self, end: usize, index: usize) -> &'a [u8] {
+        let token = if end == 0 { self.lines.before[index] } else { self.lines.after[index] };
+        self.lines.interner[token]
     }
 
     /// How many lines it added and removed.
@@ -103,8 +122,15 @@ impl<'a> Edit<'a> {
     }
 
     fn signed(&self, hunk: &Hunk) -> impl Iterator<Item = String> {
-        let removed = hunk.before.clone().map(|it| self.line('-', 0, it));
-        removed.chain(hunk.after.clone().map(|it| self.line('+', 1, it)))
+        let removed = hunk.before.clone().flat_map(|it| self.with_end('-', 0, it));
+        removed.chain(hunk.after.clone().flat_map(|it| self.with_end('+', 1, it)))
+    }
+
+    /// A line, and when it ends without a line end, word of it: two lines may differ in nothing else.
+    fn with_end(&self, sign: char, end: usize, index: u32) -> impl Iterator<Item = String> {
+        let is_open = !self.bytes(end, index as usize).ends_with(b"\n");
+        let word = is_open.then(|| "\\ No newline at end of file".to_owned());
+        std::iter::once(self.line(sign, end, index)).chain(word)
     }
 
     fn line(&self, sign: char, end: usize, index: u32) -> String {
@@ -112,16 +138,14 @@ impl<'a> Edit<'a> {
         if closed::is_within(&self.closed[end], index) {
             return format!("{sign}{}", closed::CLOSED_LINE);
         }
-        let token = if end == 0 { self.lines.before[index] } else { self.lines.after[index] };
-        let bytes = self.lines.interner[token];
+        let bytes = self.bytes(end, index);
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-        match bytes.get(..LINE_BYTES_MAX) {
-            Some(start) if bytes.len() > LINE_BYTES_MAX => {
-                format!("{sign}{}…", String::from_utf8_lossy(start))
-            }
-            _ => format!("{sign}{}", String::from_utf8_lossy(bytes)),
-        }
+        let (bytes, mark) = match bytes.strip_suffix(b"\r") {
+            Some(bytes) if self.shows_ends && sign != ' ' => (bytes, "␍"),
+            Some(bytes) => (bytes, ""),
+            None => (bytes, ""),
+        };
+        format!("{sign}{}{mark}", excerpt::beginning(bytes, LINE_BYTES_MAX))
     }
 }
 
@@ -152,6 +176,8 @@ mod tests {
         );
         assert_eq!(unified("", "a\n"), ["@@ -0,0 +1 @@", "+a"]);
         assert_eq!(unified("a\r\n", "b\r\n"), ["@@ -1 +1 @@", "-a", "+b"]);
+        assert_eq!(unified("a\r\n", "a\n"), ["@@ -1 +1 @@", "-a␍", "+a"]);
+        assert_eq!(unified("a", "a\n"), ["@@ -1 +1 @@", "-a", "\\ No newline at end of file", "+a"]);
         assert!(unified("a\n", "a\n").is_empty());
         assert!(Edit::between(b"a\0", b"b").is_none());
     }

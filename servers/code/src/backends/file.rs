@@ -3,7 +3,7 @@
 use gix::{ObjectId, bstr::ByteSlice, objs::Kind, objs::tree::EntryKind};
 use tool::{Suggestion, ToolError};
 
-use super::{Opened, Stop};
+use super::{Opened, Stop, files::PATH_BYTES_MAX};
 
 /// What a path leads to.
 #[derive(Debug)]
@@ -108,6 +108,9 @@ impl Opened<'_> {
                 if looked_at > ENTRIES_MAX || stop.is_reached() {
                     folders.clear();
                     break;
+                }
+                if above.len() + entry.filename().len() > PATH_BYTES_MAX {
+                    continue;
                 }
                 let path = format!("{above}{}", entry.filename().to_str_lossy());
                 if entry.mode().is_tree() {

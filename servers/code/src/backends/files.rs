@@ -30,14 +30,16 @@ pub(crate) struct Files {
 
 /// A few small trees that hold each other can stand for billions of files.
 const ENTRIES_MAX: u64 = 1_000_000;
-const PATH_BYTES_MAX: usize = 4096;
+pub(super) const PATH_BYTES_MAX: usize = 4096;
+/// Of all paths together: a few small trees with long names can stand for gigabytes.
+pub(super) const PATHS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 impl Opened<'_> {
     /// The files whose paths are wanted.
     pub(crate) fn files(&self, tree: ObjectId, stop: &Stop, wanted: impl Fn(&str) -> bool) -> Files {
         let mut found = Files::default();
         let mut folders = vec![(tree, BString::default())];
-        let mut entries = 0;
+        let (mut entries, mut bytes) = (0, 0);
         while let Some((folder, above)) = folders.pop() {
             let Ok(tree) = self.git.find_tree(folder) else {
                 found.unreadable += 1;
@@ -46,27 +48,27 @@ impl Opened<'_> {
             let first = folders.len();
             for entry in tree.iter().filter_map(Result::ok) {
                 entries += 1;
-                if entries > ENTRIES_MAX || stop.is_reached() {
-                    found.left = Some(if entries > ENTRIES_MAX {
-                        "too many files"
-                    } else {
-                        "the time of the call was used up"
-                    });
+                let is_full = entries > ENTRIES_MAX || bytes > PATHS_BYTES_MAX;
+                if is_full || stop.is_reached() {
+                    let why = if is_full { "too many files" } else { "the time of the call was used up" };
+                    found.left = Some(why);
                     return found;
                 }
-                let mut path = above.clone();
-                path.extend_from_slice(entry.filename());
-                if path.len() > PATH_BYTES_MAX {
+                if above.len() + entry.filename().len() > PATH_BYTES_MAX {
                     found.unreadable += 1;
                     continue;
                 }
+                let mut path = above.clone();
+                path.extend_from_slice(entry.filename());
                 match entry.mode().kind() {
                     EntryKind::Tree => {
                         path.push(b'/');
+                        bytes += path.len();
                         folders.push((entry.object_id(), path));
                     }
                     EntryKind::Blob | EntryKind::BlobExecutable => {
                         if wanted(&path.to_str_lossy()) {
+                            bytes += path.len();
                             found.files.push(TreeFile { path, id: entry.object_id() });
                         }
                     }

@@ -1,8 +1,7 @@
 //! Opening a git repository that may mean harm.
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -11,7 +10,7 @@ use gix::{ObjectId, config::Source, odb::pack::cache::lru::MemoryCappedHashmap, 
 use policy::Target;
 use tool::{Suggestion, ToolError};
 
-use super::file::Found;
+use super::{file::Found, odd::Plain};
 use crate::owners::{self, Owners};
 
 /// A configured repository, not yet open.
@@ -20,6 +19,7 @@ pub(crate) struct Repository {
     path: PathBuf,
     /// The last `CODEOWNERS` read, by its content's id.
     owners: Mutex<Option<(ObjectId, Arc<Owners>)>>,
+    plain: Plain,
 }
 
 /// An open repository, for one call on one thread. Opening costs about a millisecond and sees the repository as it is
@@ -34,21 +34,9 @@ const OBJECT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
 /// Unpacked bases of deltas: without them, each tree of a long history would be unpacked from its first version on.
 const DELTA_CACHE_BYTES: usize = 16 * 1024 * 1024;
-/// Files of a repository that are opened before anything can be asked of it.
-const FIRST_READ: [&str; 8] = [
-    "HEAD",
-    "config",
-    "config.worktree",
-    "commondir",
-    "gitdir",
-    "packed-refs",
-    "shallow",
-    "objects/info/alternates",
-];
-
 impl Repository {
     pub(crate) fn new(connection: Connection, path: PathBuf) -> Repository {
-        Repository { connection, path, owners: Mutex::new(None) }
+        Repository { connection, path, owners: Mutex::new(None), plain: Plain::default() }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -69,7 +57,7 @@ impl Repository {
     /// objects (`alternates`) are read: clones with `--shared` need them, and who can write that file can write the
     /// objects themselves.
     pub(crate) fn open(&self) -> Result<Opened<'_>, ToolError> {
-        refuse_odd_files(&self.path).map_err(|problem| self.unavailable(&problem))?;
+        self.plain.refuse_odd(&self.path).map_err(|problem| self.unavailable(&problem))?;
         let options = Options::isolated()
             .with(Trust::Reduced)
             .filter_config_section(|section| section.source == Source::Api)
@@ -138,38 +126,4 @@ impl Opened<'_> {
         }
         Ok(None)
     }
-}
-
-/// Refuses pipes, sockets and devices where git keeps plain files: opening one could wait for ever.
-fn refuse_odd_files(path: &Path) -> Result<(), String> {
-    let inner = path.join(".git");
-    let mut folder = if inner.exists() { inner } else { path.to_owned() };
-    refuse_odd(&folder, true)?;
-    if folder.is_file() {
-        folder = leads_to(&folder, "gitdir:").ok_or("its `.git` file leads nowhere")?;
-    }
-    let files = |folder: &Path| FIRST_READ.iter().try_for_each(|it| refuse_odd(&folder.join(it), false));
-    files(&folder)?;
-    match leads_to(&folder.join("commondir"), "") {
-        Some(common) => files(&common),
-        None => Ok(()),
-    }
-}
-
-fn refuse_odd(path: &Path, folder_will_do: bool) -> Result<(), String> {
-    match fs::metadata(path) {
-        Ok(it) if !(it.is_file() || (folder_will_do && it.is_dir())) => {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            Err(format!("its `{name}` is no plain file"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The folder that a small file names, after its first word.
-fn leads_to(file: &Path, first: &str) -> Option<PathBuf> {
-    const BYTES_MAX: u64 = 8 * 1024;
-    fs::metadata(file).ok().filter(|it| it.is_file() && it.len() <= BYTES_MAX)?;
-    let text = fs::read_to_string(file).ok()?;
-    Some(file.parent()?.join(text.strip_prefix(first)?.trim()))
 }

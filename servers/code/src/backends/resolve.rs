@@ -1,11 +1,9 @@
 //! Which commit does a revision name?
 
-use std::path::Path;
-
 use gix::{ObjectId, bstr::ByteSlice, hash::Prefix, objs::Kind};
 use tool::{Suggestion, ToolError};
 
-use super::{Opened, Stop};
+use super::{Commit, Opened, Stop, odd::refuse_odd_reference};
 use crate::arguments::{Revision, RevisionRange, Step};
 
 /// A commit, and how it was found.
@@ -47,12 +45,19 @@ impl Opened<'_> {
                 if stop.is_reached() {
                     return Err(self.repository.unavailable("the time of the call was used up"));
                 }
-                let parents = self.commit(commit)?.parents;
+                let Commit { parents, more_parents, .. } = self.commit(commit)?;
                 commit = *parents.get((parent as usize).wrapping_sub(1)).ok_or_else(|| {
                     let short = self.short(commit);
+                    let most = match more_parents {
+                        0 => String::new(),
+                        _ => format!("; the first {} can be asked for", parents.len()),
+                    };
                     ToolError::NotFound {
                         kind: "revision",
-                        name: format!("{revision}: {short} has {} parents", parents.len()),
+                        name: format!(
+                            "{revision}: {short} has {} parents{most}",
+                            parents.len() + more_parents
+                        ),
                         suggestions: vec![self.suggest(short)],
                     }
                 })?;
@@ -99,6 +104,7 @@ impl Opened<'_> {
 
     fn head(&self, stop: &Stop) -> Result<(ObjectId, Option<String>), ToolError> {
         let unreadable = || self.repository.unavailable("its HEAD cannot be read");
+        self.refuse_odd("HEAD").map_err(|()| unreadable())?;
         let head = self.git.head().map_err(|_| unreadable())?;
         let branch = head.referent_name().map(|it| it.shorten().to_str_lossy().into_owned());
         if head.is_unborn() {
@@ -116,12 +122,7 @@ impl Opened<'_> {
     fn reference(&self, full: &str) -> Result<Option<ObjectId>, ToolError> {
         let unreadable = || self.repository.unavailable("a reference cannot be read");
         let Ok(name) = gix::refs::FullName::try_from(full) else { return Ok(None) };
-        // A pipe in place of a loose reference would wait for ever.
-        let is_odd =
-            |folder: &Path| folder.join(full).metadata().is_ok_and(|it| !it.is_file() && !it.is_dir());
-        if is_odd(self.git.git_dir()) || is_odd(self.git.common_dir()) {
-            return Err(unreadable());
-        }
+        self.refuse_odd(full).map_err(|()| unreadable())?;
         let found = self.git.try_find_reference(name.as_ref()).map_err(|_| unreadable())?;
         match found {
             None => Ok(None),
@@ -129,6 +130,12 @@ impl Opened<'_> {
                 reference.into_fully_peeled_id().map(|it| Some(it.detach())).map_err(|_| unreadable())
             }
         }
+    }
+
+    fn refuse_odd(&self, name: &str) -> Result<(), ()> {
+        // Of a linked worktree, `HEAD` is in its own folder alone: that of the main one says nothing of it.
+        let common = if name == "HEAD" { self.git.git_dir() } else { self.git.common_dir() };
+        refuse_odd_reference(name, [self.git.git_dir(), common])
     }
 
     fn by_digits(&self, digits: &str, stop: &Stop) -> Result<ObjectId, ToolError> {

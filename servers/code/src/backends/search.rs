@@ -34,8 +34,10 @@ pub(crate) struct Searched {
     pub(crate) unreadable: u64,
     /// Lines too long to search.
     pub(crate) long_lines: u64,
-    /// Matching lines within private keys.
+    /// Lines of private keys, whether they match or not.
     pub(crate) key_lines: u64,
+    /// Files of which only a part was searched before it was time to stop.
+    pub(crate) cut: u64,
 }
 
 /// Larger files are not searched.
@@ -132,16 +134,17 @@ impl Shared<'_> {
             kept if kept > KEPT_FEW.0 => KEPT_FEW.1,
             _ => LINES_KEPT,
         };
-        let Scanned { count, lines, long_lines, key_lines } = self.pattern.scan(content, keeps, stop);
-        searched.long_lines += long_lines;
-        if count == 0 && key_lines == 0 {
-            return;
-        }
+        // Decided and counted before the pattern is looked for: what a closed file or line holds must not show in what is
+        // said of it, or a caller could find it out by asking often.
         if closed::by_content(path, content).is_some() {
             searched.closed += 1;
             return;
         }
-        searched.key_lines += key_lines;
+        let keys = closed::key_lines(content);
+        searched.key_lines += keys.iter().map(|it| it.len() as u64).sum::<u64>();
+        let Scanned { count, lines, long_lines, is_cut } = self.pattern.scan(content, &keys, keeps, stop);
+        searched.long_lines += long_lines;
+        searched.cut += u64::from(is_cut);
         if count > 0 {
             self.kept.fetch_add(lines.len() as u64, Ordering::Relaxed);
             let purpose = Purpose::of(path).with_content(content);
@@ -161,5 +164,6 @@ impl Searched {
         self.unreadable += other.unreadable;
         self.long_lines += other.long_lines;
         self.key_lines += other.key_lines;
+        self.cut += other.cut;
     }
 }

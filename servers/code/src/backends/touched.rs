@@ -12,7 +12,10 @@ use gix::{
     objs::{TreeRefIter, tree::EntryMode},
 };
 
-use super::{Opened, Stop};
+use super::{
+    Opened, Stop,
+    files::{PATH_BYTES_MAX, PATHS_BYTES_MAX},
+};
 
 /// One file before and after; none where it was or is not.
 #[derive(Clone, Debug)]
@@ -59,8 +62,14 @@ impl Opened<'_> {
     ) -> Option<Touches> {
         let tree = |id| self.git.find_tree(id).ok();
         let (old, new) = (before.map_or_else(|| Some(self.git.empty_tree()), tree)?, tree(after)?);
-        let mut visit =
-            Visiting { paths: Recorder::default(), kept, touches: Touches::default(), entries: 0, stop };
+        let mut visit = Visiting {
+            paths: Recorder::default(),
+            kept,
+            touches: Touches::default(),
+            entries: 0,
+            bytes: 0,
+            stop,
+        };
         let kind = self.git.object_hash();
         let ended = gix::diff::tree(
             TreeRefIter::from_bytes(&old.data, kind),
@@ -84,6 +93,13 @@ impl Touched {
     /// Whether what it holds is another, and not only its name or mode.
     pub(crate) fn is_edited(&self) -> bool {
         self.before.map(|it| it.id) != self.after.map(|it| it.id)
+    }
+
+    /// Turns paths from a folder on into paths from the root on.
+    pub(crate) fn move_below(&mut self, folder: &str) {
+        let below = |path: &BString| BString::from([folder.as_bytes(), b"/", path.as_slice()].concat());
+        self.path = below(&self.path);
+        self.from = self.from.as_ref().map(below);
     }
 
     /// Both ends as plain files; none when one of them is a link or a commit of another repository.
@@ -134,6 +150,8 @@ struct Visiting<'a> {
     touches: Touches,
     /// Files and folders.
     entries: u64,
+    /// Of their paths.
+    bytes: usize,
     stop: &'a Stop,
 }
 
@@ -178,7 +196,10 @@ impl Visit for Visiting<'_> {
             }
         };
         self.entries += 1;
-        let is_full = self.touches.count >= FILES_COUNTED_MAX || self.entries >= ENTRIES_MAX;
+        let length = self.paths.path().len();
+        self.bytes += length;
+        let is_long = length > PATH_BYTES_MAX || self.bytes > PATHS_BYTES_MAX;
+        let is_full = is_long || self.touches.count >= FILES_COUNTED_MAX || self.entries >= ENTRIES_MAX;
         if is_full || self.stop.is_reached() {
             self.touches.is_more = true;
             return ControlFlow::Break(());

@@ -5,24 +5,10 @@ use std::{
     collections::{BinaryHeap, HashMap, HashSet},
 };
 
-use gix::{ObjectId, bstr::ByteSlice};
+use gix::ObjectId;
 use tool::{Span, ToolError};
 
-use super::{Opened, Stop};
-
-/// What a commit says of itself.
-#[derive(Debug)]
-pub(crate) struct Commit {
-    pub(crate) id: ObjectId,
-    pub(crate) tree: ObjectId,
-    pub(crate) parents: Vec<ObjectId>,
-    /// When it was committed, in seconds since 1970: when it came to be in this history, whenever it was written.
-    pub(crate) seconds: i64,
-    pub(crate) author: String,
-    pub(crate) email: String,
-    /// First line of its message.
-    pub(crate) subject: String,
-}
+use super::{Commit, Opened, Stop, commit::PARENTS_MAX};
 
 /// What a commit must be to be listed.
 #[derive(Debug, Default)]
@@ -65,6 +51,8 @@ pub(crate) struct Walk<'a> {
     wanted: usize,
     read: u64,
     unreadable: u64,
+    /// Parents beyond those that are followed.
+    more_parents: usize,
     /// Commits whose parents a shallow clone does not have.
     shallow: HashSet<ObjectId>,
     reached_shallow: bool,
@@ -92,25 +80,6 @@ const SLACK: u64 = 64;
 /// The same, to find the last match before an empty window.
 const SEARCH: u64 = 1_000;
 
-impl Opened<'_> {
-    pub(crate) fn commit(&self, id: ObjectId) -> Result<Commit, ToolError> {
-        let damaged = || self.damaged("commit", id);
-        let found = self.git.find_commit(id).map_err(|_| damaged())?;
-        let commit = found.decode().map_err(|_| damaged())?;
-        let text = |it: &[u8]| it.to_str_lossy().into_owned();
-        let author = commit.author().map(|it| it.trim()).ok();
-        Ok(Commit {
-            id,
-            tree: commit.tree(),
-            parents: commit.parents().collect(),
-            seconds: commit.committer().map_or(0, |it| it.seconds()),
-            author: author.map(|it| text(it.name)).unwrap_or_default(),
-            email: author.map(|it| text(it.email)).unwrap_or_default(),
-            subject: commit.message.lines().map(text).find(|it| !it.trim().is_empty()).unwrap_or_default(),
-        })
-    }
-}
-
 impl<'a> Walk<'a> {
     /// Starts at `until` and leaves out `since` and all before it.
     pub(crate) fn new(
@@ -127,6 +96,7 @@ impl<'a> Walk<'a> {
             wanted: 0,
             read: 0,
             unreadable: 0,
+            more_parents: 0,
             shallow: shallow.iter().flat_map(|it| it.iter().copied()).collect(),
             reached_shallow: false,
             entries: HashMap::new(),
@@ -144,18 +114,24 @@ impl<'a> Walk<'a> {
         self
     }
 
-    /// The newest commit that passes; none when it is not among those that may be read.
-    pub(crate) fn first(mut self, filter: &Filter, stop: &Stop) -> Option<Listed> {
+    /// The newest commit that passes, or why it is not known.
+    pub(crate) fn first(mut self, filter: &Filter, stop: &Stop) -> Result<Listed, String> {
         self.path.clone_from(&filter.path);
         while let Some((commit, _)) = self.next() {
-            if self.too_much(stop).is_some() {
-                return None;
+            if stop.is_reached() {
+                return Err("the time of the call was used up".to_owned());
+            }
+            if self.read > self.most {
+                return Err(format!("not in the newest {} commits", self.most));
             }
             if self.passes(&commit, filter) {
-                return Some(Listed { id: commit.id, seconds: commit.seconds });
+                return Ok(Listed { id: commit.id, seconds: commit.seconds });
             }
         }
-        None
+        Err(match self.unreadable {
+            0 if self.reached_shallow => "before the start of this shallow clone".to_owned(),
+            _ => "among commits that cannot be read".to_owned(),
+        })
     }
 
     /// Walks until nothing more can match, `stop` is reached or too much was read, and says which.
@@ -221,6 +197,7 @@ impl<'a> Walk<'a> {
         if self.shallow.contains(&commit.id) {
             self.reached_shallow = true;
         } else {
+            self.more_parents += commit.more_parents;
             commit.parents.iter().for_each(|it| self.mark(*it, is_excluded));
         }
         Some((commit, is_excluded))
@@ -265,14 +242,16 @@ impl<'a> Walk<'a> {
         by_author && (self.path.is_none() || self.changed(commit))
     }
 
-    /// Whether the path is another than in every parent. Compares ids on the way down to the path; nothing is diffed.
+    /// Whether the path is another than in every parent. Compares ids on the way down to the path; nothing is diffed. Of a
+    /// commit with a parent that is not there, as where a shallow clone starts, it is not known, and nothing is made up.
     fn changed(&mut self, commit: &Commit) -> bool {
         let here = self.entry(commit.tree);
-        let parents: Vec<ObjectId> =
-            commit.parents.iter().filter_map(|it| self.seen.get(it)).map(|it| it.tree).collect();
-        match parents.is_empty() {
-            true => here.is_some(),
-            false => parents.into_iter().all(|it| self.entry(it) != here),
+        let parents: Option<Vec<ObjectId>> =
+            commit.parents.iter().map(|it| self.seen.get(it).map(|it| it.tree)).collect();
+        match parents {
+            None => false,
+            Some(parents) if parents.is_empty() => here.is_some(),
+            Some(parents) => parents.into_iter().all(|it| self.entry(it) != here),
         }
     }
 
@@ -288,6 +267,10 @@ impl<'a> Walk<'a> {
     fn say_what_is_missing(&self, not_looked_at: &mut Vec<String>) {
         if self.reached_shallow {
             not_looked_at.push("commits before the start of this shallow clone".to_owned());
+        }
+        if self.more_parents > 0 {
+            let more = self.more_parents;
+            not_looked_at.push(format!("{more} parents of merges, beyond the first {PARENTS_MAX} of each"));
         }
         if self.unreadable > 0 {
             not_looked_at

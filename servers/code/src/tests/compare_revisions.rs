@@ -1,11 +1,13 @@
 //! What `compare_revisions` promises.
 
-use std::os::unix::fs::symlink;
+use std::{os::unix::fs::symlink, time::Instant};
 
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use tool::ToolError;
 
 use super::{Fixture, git};
+use crate::backends::Stop;
 
 fn paths(told: &super::Told) -> Vec<String> {
     told.column("path").iter().map(|it| it.as_str().unwrap_or_default().to_owned()).collect()
@@ -68,6 +70,60 @@ fn hunks_of_a_file_come_on_demand_and_continue_at_the_same_commits() {
     let same =
         fixture.compare(json!({ "revisions": "HEAD~2..HEAD~1", "path": "README.md" })).expect("an answer");
     assert_eq!((&same.facts["change"], same.lines.len()), (&json!("none"), 0));
+}
+
+#[test]
+fn a_comment_hides_no_risky_change() {
+    let fixture = Fixture::with_commits();
+    fixture.write("infra/pool.yaml", "# DO NOT EDIT\nsize: 20\n");
+    fixture.write("src/gen.rs", "// @generated\na();\n");
+    fixture.write("src/flag.rs", "// @generated\nif is_enabled(\"old\") {}\n");
+    fixture.write("src/soon.rs", "a();\n");
+    fixture.commit("2026-01-30T13:00:00Z", "Ann", "Before");
+    fixture.write("infra/pool.yaml", "# DO NOT EDIT\nsize: 2\n");
+    fixture.write("src/gen.rs", "// @generated\nb();\n");
+    fixture.write("src/flag.rs", "// @generated\nif is_enabled(\"new\") {}\n");
+    fixture.write("src/soon.rs", "// @generated\nb();\n");
+    fixture.commit("2026-01-30T14:00:00Z", "Eve", "After");
+    let told = fixture.compare(json!({ "revisions": "HEAD~1..HEAD" })).expect("a comparison");
+    let said: Vec<(String, Value)> = paths(&told).into_iter().zip(told.column("purpose")).collect();
+    let pair = |path: &str, purpose: &str| (path.to_owned(), json!(purpose));
+    assert_eq!(
+        said,
+        [
+            pair("infra/pool.yaml", "infrastructure"),
+            pair("src/flag.rs", "feature flag"),
+            pair("src/soon.rs", "source"),
+            pair("src/gen.rs", "generated")
+        ]
+    );
+    assert_eq!(told.rows[0]["lines"], json!(["-size: 20", "+size: 2"]));
+}
+
+#[test]
+fn a_file_among_more_changes_than_are_counted_is_still_compared() {
+    let fixture = Fixture::with_commits();
+    let mut stream = "commit refs/heads/main\ncommitter Ann <ann@example.com> 1769780000 +0000\ndata 4\nMany\nfrom refs/heads/main^0\n".to_owned();
+    (0..21_000).for_each(|it| stream.push_str(&format!("M 100644 inline many/{it:05}\ndata 2\nx\n\n")));
+    stream.push_str("M 100644 inline z/new.rs\ndata 4\nnew\n\nM 100644 inline src/pay.rs\ndata 5\npaid\n\n");
+    git(&fixture.path, &["fast-import", "--quiet", "--force"], &stream);
+    let compare = |path: &str| {
+        fixture.compare(json!({ "revisions": "main~1..main", "path": path })).expect("an answer")
+    };
+    let told = compare("src/pay.rs");
+    assert_eq!((&told.facts["change"], &told.facts["added"]), (&json!("modified"), &json!(1)));
+    let told = compare("z/new.rs");
+    assert_eq!(
+        (&told.facts["change"], told.lines),
+        (&json!("added"), vec!["@@ -0,0 +1 @@".to_owned(), "+new".to_owned()])
+    );
+    assert!(told.not_looked_at[0].contains("whether it was renamed"), "{:?}", told.not_looked_at);
+    assert_eq!(compare("README.md").facts["change"], "none");
+    let told = compare("z");
+    assert_eq!((paths(&told), &told.facts["files"]), (vec!["z/new.rs".to_owned()], &json!(1)));
+    assert!(told.not_looked_at[0].contains("moves into and out of z"), "{:?}", told.not_looked_at);
+    let told = compare("src");
+    assert_eq!(paths(&told), ["src/pay.rs"]);
 }
 
 #[test]
@@ -167,7 +223,17 @@ fn revisions_that_went_apart_say_so() {
     let told = fixture.compare(json!({ "revisions": "main..topic" })).expect("a comparison");
     assert_eq!(told.facts["only_before"], 1);
     let told = fixture.compare(json!({ "revisions": "main~1..topic" })).expect("a comparison");
-    assert_eq!(told.facts.get("only_before"), None);
+    assert_eq!((told.facts.get("only_before"), told.not_looked_at.len()), (None, 0));
+    let late = Stop::new(CancellationToken::new(), Instant::now());
+    let asked: crate::tools::CompareRevisions =
+        serde_json::from_value(json!({ "revisions": "main..topic" })).expect("arguments");
+    let told = fixture.look(|opened, _| asked.look(opened, &late)).expect("an answer");
+    assert!(
+        told.not_looked_at.iter().any(|it| it.starts_with("how many commits only the first has: ")),
+        "{:?}",
+        told.not_looked_at
+    );
+    assert!(told.not_looked_at.iter().all(|it| !it.contains("large")), "{:?}", told.not_looked_at);
 }
 
 #[test]

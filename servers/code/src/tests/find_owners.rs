@@ -1,9 +1,13 @@
 //! What `find_owners` promises.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use tool::ToolError;
 
-use super::Fixture;
+use super::{Fixture, NOW};
+use crate::backends::Stop;
 
 #[test]
 fn owners_stand_beside_those_who_changed_it_lately() {
@@ -49,6 +53,20 @@ fn patterns_count_only_what_they_match_and_nobody_asks_a_bot() {
         told.not_looked_at
     );
     assert!(told.not_looked_at.iter().any(|it| it.contains("no CODEOWNERS")), "{:?}", told.not_looked_at);
+}
+
+#[test]
+fn without_time_owners_say_what_they_left() {
+    let fixture = Fixture::with_commits();
+    (0..40).for_each(|it| fixture.write(&format!("src/{it}.rs"), "x\n"));
+    fixture.write("CODEOWNERS", "* @all\n");
+    fixture.commit("2026-01-30T13:00:00Z", "Ann", "Many");
+    let late = Stop::new(CancellationToken::new(), Instant::now());
+    let asked: crate::tools::FindOwners =
+        serde_json::from_value(json!({ "paths": ["src/"] })).expect("arguments");
+    let told =
+        fixture.look(|opened, _| asked.look(opened, NOW.parse().expect("a time"), &late)).expect("an answer");
+    assert!(told.not_looked_at.iter().any(|it| it.contains("time of the call")), "{:?}", told.not_looked_at);
 }
 
 #[test]

@@ -75,6 +75,90 @@ fn pipes_in_place_of_gits_files_are_refused_at_once() {
     }
 }
 
+/// Answers, or fails when it takes as long as a thread that hangs.
+fn answered<T: Send + 'static>(what: &str, ask: impl FnOnce() -> T + Send + 'static) -> T {
+    let (answered, answer) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = answered.send(ask());
+    });
+    answer.recv_timeout(Duration::from_secs(20)).expect(what)
+}
+
+#[test]
+fn pipes_behind_names_and_among_objects_are_refused_at_once() {
+    let refused = |what: &str, fixture: Fixture, revision: &'static str| {
+        let problem = answered(what, move || {
+            fixture.list(json!({ "revision": revision })).err().map(|it| it.to_string())
+        });
+        assert!(
+            problem.as_ref().is_some_and(|it| it.starts_with("shop is unavailable: ")),
+            "{what}: {problem:?}"
+        );
+    };
+    let fixture = Fixture::with_commits();
+    let main = fixture.path.join(".git/refs/heads/main");
+    fs::remove_file(&main).expect("a loose reference");
+    pipe(&main);
+    refused("behind HEAD", fixture, "HEAD");
+
+    let fixture = Fixture::with_commits();
+    pipe(&fixture.path.join(".git/refs/heads/pipe"));
+    fs::write(fixture.path.join(".git/refs/heads/one"), "ref: refs/heads/two\n").expect("a reference");
+    fs::write(fixture.path.join(".git/refs/heads/two"), "ref:  refs/heads/pipe\n").expect("a reference");
+    refused("behind two references", fixture, "one");
+
+    for target in ["refs/heads/../../../pipe", "packed-refs", "/dev/tty", "refs/heads/loop"] {
+        let fixture = Fixture::with_commits();
+        pipe(&fixture.path.join("pipe"));
+        fs::write(fixture.path.join(".git/refs/heads/loop"), format!("ref: {target}\n"))
+            .expect("a reference");
+        refused(target, fixture, "loop");
+    }
+
+    let fixture = Fixture::with_commits();
+    let head = fixture.git(&["rev-parse", "HEAD"]);
+    let object = fixture.path.join(".git/objects").join(&head[..2]).join(&head[2..]);
+    fs::remove_file(&object).expect("a loose object");
+    pipe(&object);
+    refused("an object", fixture, "HEAD");
+
+    let fixture = Fixture::with_commits();
+    pipe(&fixture.path.join(".git/objects/pack/pack-1.idx"));
+    refused("an index", fixture, "HEAD");
+
+    let fixture = Fixture::with_commits();
+    let other = Fixture::with_commits();
+    fs::create_dir_all(other.path.join(".git/objects/info")).expect("a folder");
+    pipe(&other.path.join(".git/objects/info/alternates"));
+    let alternates = fixture.path.join(".git/objects/info/alternates");
+    fs::create_dir_all(alternates.parent().expect("below a folder")).expect("a folder");
+    fs::write(alternates, format!("{}\n", other.path.join(".git/objects").display())).expect("a file");
+    refused("behind borrowed objects", fixture, "HEAD");
+}
+
+#[test]
+fn a_pipe_that_comes_after_a_call_is_refused_by_the_next() {
+    let fixture = Fixture::with_commits();
+    let repository =
+        crate::backends::Repository::new(super::connection("shop", &fixture.path), fixture.path.clone());
+    assert!(repository.open().is_ok());
+    let head = fixture.git(&["rev-parse", "HEAD"]);
+    fixture.commit("2026-01-30T13:00:00Z", "Ann", "Another");
+    assert!(repository.open().is_ok());
+    pipe(&fixture.path.join(".git/objects").join(&head[..2]).join("0".repeat(38)));
+    let problem = repository.open().err().expect("refused").to_string();
+    assert!(problem.contains("no plain file"), "{problem}");
+}
+
+#[test]
+fn names_near_a_pipe_are_found_without_opening_it() {
+    let fixture = Fixture::with_commits();
+    pipe(&fixture.path.join(".git/refs/heads/mane"));
+    fixture.git(&["branch", "maine"]);
+    let problem = answered("near names", move || fixture.list(json!({ "revision": "mainn" })).err());
+    assert_eq!(problem.expect("unknown").code(), "not_found");
+}
+
 #[test]
 fn replacement_references_do_not_show_one_thing_under_the_id_of_another() {
     let fixture = Fixture::with_commits();
@@ -150,4 +234,71 @@ fn commits_that_no_calendar_and_no_decoder_knows_are_listed_or_said() {
         let told = fixture.list(json!({ "revision": "odd", "window": "30d" }));
         assert!(told.map_or_else(|it| it.code() == "unavailable", |it| it.rows.len() == 3), "{line}");
     }
+}
+
+/// Small when packed, large when read: kept whole, some dozens of them would take all memory.
+#[test]
+fn of_a_commit_no_more_is_kept_than_is_told_and_a_huge_one_is_not_read() {
+    let fixture = Fixture::with_commits();
+    let (tree, parent) = (fixture.git(&["rev-parse", "HEAD^{tree}"]), fixture.git(&["rev-parse", "HEAD"]));
+    let commit = |parents: &[String], name: &str, subject: &str| {
+        let parents: String = parents.iter().map(|it| format!("parent {it}\n")).collect();
+        let who = format!("{name} <a@b> 1769780000 +0000");
+        let text = format!("tree {tree}\n{parents}author {who}\ncommitter {who}\n\n{subject}\n");
+        git(&fixture.path, &["hash-object", "-t", "commit", "-w", "--stdin", "--literally"], &text)
+    };
+    let name = "n".repeat(10_000);
+    let large = commit(std::slice::from_ref(&parent), &name, &"s".repeat(500_000));
+    let huge = commit(std::slice::from_ref(&parent), "A", &"s".repeat(1_100_000));
+    let merge = commit(&[large.clone(), huge], "A", "Merge");
+    let repository =
+        crate::backends::Repository::new(super::connection("shop", &fixture.path), fixture.path.clone());
+    let opened = repository.open().expect("a repository");
+    let read = opened.commit(large.parse().expect("an id")).expect("a commit");
+    assert!(read.author.len() + read.email.len() + read.subject.len() < 2_000);
+    fixture.git(&["update-ref", "refs/heads/odd", &merge]);
+    let told = fixture.list(json!({ "revision": "odd", "window": "30d" })).expect("a list");
+    assert_eq!(told.rows.len(), 5);
+    assert!(
+        told.not_looked_at.iter().any(|it| it.contains("1 commits that cannot be read")),
+        "{:?}",
+        told.not_looked_at
+    );
+
+    let many: Vec<String> = (0..70).map(|it| commit(&[], "A", &format!("root {it}"))).collect();
+    fixture.git(&["update-ref", "refs/heads/octopus", &commit(&many, "A", "Octopus")]);
+    let told =
+        fixture.list(json!({ "revision": "octopus", "window": "30d", "max_tokens": 8000 })).expect("a list");
+    assert_eq!(told.seen, 65);
+    assert!(
+        told.not_looked_at.iter().any(|it| it.starts_with("6 parents of merges, beyond the first 64")),
+        "{:?}",
+        told.not_looked_at
+    );
+    let error = fixture.list(json!({ "revision": "octopus^66" })).err().expect("beyond").to_string();
+    assert!(error.contains("has 70 parents; the first 64"), "{error}");
+}
+
+/// A few trees that hold each other under long names stand for gigabytes of paths.
+#[test]
+fn trees_that_stand_for_more_than_fits_into_memory_are_left_with_a_word() {
+    let fixture = Fixture::with_commits();
+    let blob = git(&fixture.path, &["hash-object", "-w", "--stdin"], "needle\n");
+    let tree = |entries: String| git(&fixture.path, &["mktree"], &entries);
+    let name = |it: usize| format!("{it:02}{}", "n".repeat(240));
+    let mut below = tree((0..60).map(|it| format!("100644 blob {blob}\t{}\n", name(it))).collect());
+    for _ in 0..4 {
+        below = tree((0..60).map(|it| format!("040000 tree {below}\t{}\n", name(it))).collect());
+    }
+    let commit = git(&fixture.path, &["commit-tree", &below, "-m", "Bomb"], "");
+    fixture.git(&["update-ref", "refs/heads/bomb", &commit]);
+    let repository =
+        crate::backends::Repository::new(super::connection("shop", &fixture.path), fixture.path.clone());
+    let opened = repository.open().expect("a repository");
+    let listed = opened.files(below.parse().expect("an id"), &super::patient(), |_| true);
+    let bytes: usize = listed.files.iter().map(|it| it.path.len()).sum();
+    assert!(bytes < 70 << 20, "{bytes}");
+    assert_eq!(listed.left, Some("too many files"));
+    let told = fixture.compare(json!({ "revisions": "main..bomb" })).expect("an answer");
+    assert!(told.not_looked_at.iter().any(|it| it.contains("too many")), "{:?}", told.not_looked_at);
 }

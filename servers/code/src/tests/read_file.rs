@@ -72,6 +72,23 @@ fn secret_files_are_closed_whether_they_exist_or_not() {
 }
 
 #[test]
+fn lines_of_private_keys_are_closed_wherever_reading_starts() {
+    let fixture = Fixture::with_commits();
+    let key = "package main\n\nvar key = \"-----BEGIN RSA PRIVATE KEY-----\\n\" +\n\t\"MIIEhunter2\\n\" +\n\t\"abcdhunter2\\n\" +\n\
+               \t\"-----END RSA PRIVATE KEY-----\"\n\nfunc main() {}\n";
+    fixture.write("main.go", key);
+    fixture.commit("2026-01-30T13:00:00Z", "Ann", "Embed");
+    for (lines, open) in [("1-8", 4), ("4-5", 0), ("5-8", 2), ("6", 0)] {
+        let told = fixture.read(json!({ "path": "main.go", "lines": lines })).expect("a file");
+        assert!(!told.lines.join("\n").contains("hunter2"), "{lines}: {:?}", told.lines);
+        assert_eq!(told.lines.iter().filter(|it| !it.contains("closed]")).count(), open, "{lines}");
+    }
+    let whole = fixture.read(json!({ "path": "main.go" })).expect("a file");
+    let rest = fixture.read(whole.next(3).expect("more")).expect("the rest");
+    assert!(!rest.lines.join("\n").contains("hunter2"), "{:?}", rest.lines);
+}
+
+#[test]
 fn links_are_not_followed_and_where_they_lead_is_said() {
     let fixture = Fixture::with_commits();
     symlink("../src/pay.rs", fixture.path.join("docs/pay")).expect("a link");
@@ -152,4 +169,31 @@ fn arguments_that_policy_could_not_compare_are_refused_before_anything_is_read()
     ] {
         assert!(serde_json::from_value::<crate::tools::ReadFile>(arguments.clone()).is_err(), "{arguments}");
     }
+}
+
+#[test]
+fn at_the_start_of_a_shallow_clone_no_last_change_is_made_up() {
+    let fixture = Fixture::with_commits();
+    let (folder, origin) = (fixture.folder.path(), format!("file://{}", fixture.path.display()));
+    git(folder, &["clone", "--quiet", "--depth=1", &origin, "shallow"], "");
+    let told = super::read_in(&folder.join("shallow"), json!({ "path": "src/pay.rs" })).expect("a file");
+    assert_eq!(told.facts.get("last_change"), None);
+    assert_eq!(told.not_looked_at, ["its last change: before the start of this shallow clone"]);
+    let listed = super::list_in(
+        &folder.join("shallow"),
+        json!({ "window": "30d", "path": "src/pay.rs" }),
+        &super::patient(),
+    );
+    let listed = listed.expect("a list");
+    assert_eq!(listed.rows.len(), 0, "{:?}", listed.rows);
+    assert!(listed.not_looked_at.iter().any(|it| it.contains("shallow clone")), "{:?}", listed.not_looked_at);
+}
+
+#[test]
+fn a_file_of_nothing_but_line_ends_takes_no_more_than_it_has() {
+    let fixture = Fixture::with_commits();
+    fixture.write("ends.txt", "\n".repeat(9_000_000));
+    fixture.commit("2026-01-30T13:00:00Z", "Ann", "Ends");
+    let told = fixture.read(json!({ "path": "ends.txt", "lines": "8999990-9999999" })).expect("a file");
+    assert_eq!((told.seen, told.lines.len()), (9_000_000, 11));
 }

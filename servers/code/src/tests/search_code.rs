@@ -67,12 +67,37 @@ fn secret_files_are_closed_and_only_counted() {
         told.not_looked_at,
         [
             "3 secret files: closed to everyone",
-            "1 lines of private keys: closed to everyone",
+            "3 lines of private keys: closed to everyone",
             "1 symbolic links and submodules: not followed"
         ]
     );
     let only = fixture.search(json!({ "pattern": ".", "paths": [".env", "web/.npmrc"] })).expect("nothing");
     assert!(only.rows.is_empty() && only.facts["matches"] == 0);
+}
+
+/// Or a caller learns a secret by asking again and again, one more letter each time.
+#[test]
+fn what_is_said_of_closed_files_and_lines_does_not_depend_on_the_pattern() {
+    let fixture = Fixture::with_commits();
+    fixture.write("web/.npmrc", "//registry.npmjs.org/:_authToken=npm_hunter2\n");
+    fixture.write("deploy/cluster.yaml", "users:\n- user:\n    client-key-data: hunter2\n");
+    fixture.write("src/key.rs", "-----BEGIN PRIVATE KEY-----\nMIIEhunter2\n-----END PRIVATE KEY-----\n");
+    fixture.commit("2026-01-30T13:00:00Z", "Ann", "Leak");
+    for paths in [json!([]), json!(["web/.npmrc"]), json!(["src/key.rs", "deploy/"])] {
+        let told = |pattern: &str| {
+            let told = fixture.search(json!({ "pattern": pattern, "paths": paths })).expect("an answer");
+            let mut facts = told.facts.clone();
+            facts["revision"] = Value::Null;
+            (told.not_looked_at, facts, told.rows.len())
+        };
+        let nothing = told("nothing has this");
+        assert!(!nothing.0.is_empty(), "{paths}");
+        for pattern in
+            ["_authToken=npm_h", "_authToken=npm_x", "client-key-data: h", "MIIEh", "MIIEx", "hunter2"]
+        {
+            assert_eq!(told(pattern), nothing, "{pattern} in {paths}");
+        }
+    }
 }
 
 #[test]

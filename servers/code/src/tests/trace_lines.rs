@@ -92,6 +92,48 @@ fn renames_and_merges_are_followed() {
 }
 
 #[test]
+fn a_line_that_was_moved_among_thousands_of_files_is_not_blamed_on_who_moved_it() {
+    let fixture = Fixture::new();
+    let text = |it: usize| (0..9).map(|line| format!("line {line} of file {it}\n")).collect::<String>();
+    (0..2_100).for_each(|it| fixture.write(&format!("old/{it:04}.rs"), text(it)));
+    fixture.commit("2026-01-10T12:00:00Z", "Ann", "Write");
+    fixture.git(&["mv", "old", "new"]);
+    fixture.write("new/2000.rs", text(2_000).replace("line 3", "third line"));
+    fixture.commit("2026-01-11T12:00:00Z", "Bob", "Move");
+    let told = fixture.trace(json!({ "at": "new/1999.rs:1-9" })).expect("origins");
+    assert_eq!(told.column("subject"), ["Write"]);
+    // Edited as well, so that thousands would have to be compared: then it is not known.
+    let told = fixture.trace(json!({ "at": "new/2000.rs:1-9" })).expect("origins");
+    assert_eq!(told.column("subject"), [Value::Null], "{:?}", told.rows);
+    assert!(
+        told.not_looked_at[0].contains("9 lines are of the commits named or older"),
+        "{:?}",
+        told.not_looked_at
+    );
+}
+
+#[test]
+fn many_new_files_were_nowhere_before() {
+    let fixture = Fixture::with_commits();
+    (0..2_100).for_each(|it| fixture.write(&format!("new/{it:04}.rs"), format!("text of file {it}\n")));
+    fixture.commit("2026-01-30T13:00:00Z", "Bob", "Import");
+    let told = fixture.trace(json!({ "at": "new/2050.rs:1" })).expect("origins");
+    assert_eq!(told.column("subject"), ["Import"]);
+}
+
+#[test]
+fn a_version_too_large_to_compare_leaves_its_lines_open() {
+    let fixture = Fixture::with_commits();
+    fixture.write("data.txt", "row of data\n".repeat(400_000));
+    fixture.commit("2026-01-30T13:00:00Z", "Ann", "Large");
+    fixture.write("data.txt", "row of data\n".repeat(10));
+    fixture.commit("2026-01-30T14:00:00Z", "Bob", "Shrink");
+    let told = fixture.trace(json!({ "at": "data.txt:1-10" })).expect("origins");
+    assert_eq!(told.column("author"), [Value::Null], "{:?}", told.rows);
+    assert!(told.rows[0]["commit"].as_str().is_some_and(|it| it.ends_with(" or older")));
+}
+
+#[test]
 fn secret_files_and_private_keys_are_closed() {
     let fixture = Fixture::with_commits();
     fixture.write(".env", "PASSWORD=hunter2\n");
@@ -128,7 +170,7 @@ fn a_shallow_clone_and_a_trace_without_time_say_what_they_left() {
     let late = Stop::new(CancellationToken::new(), Instant::now() + Duration::ZERO);
     let told = look(folder.join("shop"), &late);
     assert!(
-        told.not_looked_at.iter().any(|it| it.contains("2 lines are older than")),
+        told.not_looked_at.iter().any(|it| it.contains("2 lines are of the commits named or older ones")),
         "{:?}",
         told.not_looked_at
     );

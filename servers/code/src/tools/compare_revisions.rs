@@ -1,5 +1,6 @@
 //! `compare_revisions`: what is another between two revisions, the riskiest first?
 
+mod ends;
 mod rank;
 
 use schemars::JsonSchema;
@@ -14,9 +15,10 @@ use super::{Skip, clip, passed};
 use crate::{
     Backends,
     arguments::{LineRange, RepositoryPath, RevisionRange},
-    backends::{Edit, Filter, Found, KIND, Opened, Resolved, Stop, Touched, Walk},
+    backends::{Edit, Found, KIND, Opened, Stop},
     closed,
 };
+use ends::Ends;
 use rank::{Ranked, Ranking};
 
 /// What differs between two git revisions: files, riskiest first (migrations, infrastructure, flags, configuration,
@@ -68,15 +70,11 @@ pub(crate) struct Comparison {
     only_before: Option<u64>,
 }
 
-/// Files compared at most.
-const FILES_MAX: usize = 20_000;
 /// No row takes fewer tokens.
 const ROW_TOKENS_MIN: u64 = 15;
 const PATH_MAX: usize = 200;
 /// Larger files have no diff.
 const DIFF_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// Commits looked through for those that only the first revision has.
-const HISTORY_MAX: u64 = 2_000;
 
 impl Tool for CompareRevisions {
     const NAME: &'static str = "compare_revisions";
@@ -142,10 +140,7 @@ impl CompareRevisions {
         stop: &Stop,
     ) -> Result<Answer<Comparison>, ToolError> {
         let mut not_looked_at = Vec::new();
-        let (touched, count) = touched(opened, ends, stop, &mut not_looked_at)?;
-        let is_below = |it: &Touched| folder.is_none_or(|folder| is_below(it, folder));
-        let touched: Vec<Touched> = touched.into_iter().filter(is_below).collect();
-        let count = if folder.is_some() { touched.len() as u64 } else { count };
+        let (touched, count) = ends.touched(opened, folder, stop, &mut not_looked_at)?;
         let ranking = Ranking::of(opened, touched, stop);
         ranking.say_what_is_missing(&mut not_looked_at);
         let skip = usize::try_from(passed(self.skip)).unwrap_or(usize::MAX);
@@ -158,7 +153,7 @@ impl CompareRevisions {
             removed: ranking.removed,
             purposes: ranking.purposes(),
             change: None,
-            only_before: only_before(opened, ends, stop),
+            only_before: ends.only_before(opened, stop, &mut not_looked_at)?,
         };
         let table = Table {
             columns: vec![
@@ -186,19 +181,20 @@ impl CompareRevisions {
         stop: &Stop,
     ) -> Result<Answer<Comparison>, ToolError> {
         let mut not_looked_at = Vec::new();
-        let (touched, _) = touched(opened, ends, stop, &mut not_looked_at)?;
-        let is_meant = |it: &&Touched| it.path == path || it.from.as_ref().is_some_and(|it| it == path);
         let mut facts = Comparison { revisions: ends.text(), ..Comparison::default() };
-        let Some(it) = touched.iter().find(is_meant) else {
+        let Some(it) = ends.change_of(opened, path, stop, &mut not_looked_at)? else {
             facts.change = Some("none".to_owned());
             return Ok(Answer { facts, body: Body::None, not_looked_at, plot: None });
         };
+        let it = &it;
         if let Some(rule) = rank::closed_by_name(it) {
             return Err(rule.refuse(path));
         }
         facts.files = 1;
         facts.change = Some(clip(&rank::change(it), PATH_MAX * 2));
-        let Some((before, after)) = it.blobs() else { return Ok(Answer::facts(facts)) };
+        let Some((before, after)) = it.blobs() else {
+            return Ok(Answer { not_looked_at, ..Answer::facts(facts) });
+        };
         let sizes = opened.sizes([before, after]).ok_or_else(|| opened.repository.unavailable("damaged"))?;
         if sizes.iter().any(|it| *it > DIFF_BYTES_MAX) {
             let problem = format!(
@@ -213,7 +209,7 @@ impl CompareRevisions {
         }
         let Some(edit) = Edit::between(&before, &after) else {
             facts.change = facts.change.map(|it| format!("{it}, binary"));
-            return Ok(Answer::facts(facts));
+            return Ok(Answer { not_looked_at, ..Answer::facts(facts) });
         };
         (facts.added, facts.removed) = edit.counts();
         let body = Body::Lines(self.lines(edit.unified(), ends)?);
@@ -258,67 +254,6 @@ impl CompareRevisions {
         arguments["revisions"] = json!(ends.text());
         arguments
     }
-}
-
-/// The two commits.
-struct Ends {
-    since: Resolved,
-    until: Resolved,
-}
-
-impl Ends {
-    fn text(&self) -> String {
-        format!("{}..{}", self.since.commit, self.until.commit)
-    }
-
-    /// What stands at a path now, or stood there before.
-    fn at(&self, opened: &Opened<'_>, path: &str) -> Result<Found, ToolError> {
-        match opened.find(self.until.tree, path)? {
-            Found::Nothing => opened.find(self.since.tree, path),
-            found => Ok(found),
-        }
-    }
-}
-
-/// What differs between the two trees, and how many files that are.
-fn touched(
-    opened: &Opened<'_>,
-    ends: &Ends,
-    stop: &Stop,
-    not_looked_at: &mut Vec<String>,
-) -> Result<(Vec<Touched>, u64), ToolError> {
-    let (before, after) = (ends.since.tree, ends.until.tree);
-    let touches = opened.touched(Some(before), after, FILES_MAX, stop).ok_or_else(|| {
-        opened.repository.unavailable("a tree cannot be read; the repository is incomplete or damaged")
-    })?;
-    if touches.is_more {
-        let why = if stop.is_reached() {
-            "the time of the call was used up"
-        } else {
-            "too many; compare revisions that are nearer"
-        };
-        not_looked_at.push(format!("files after the first {}: {why}", touches.count));
-    }
-    let known = touches.files.len();
-    let (files, is_partial) = opened.join_similar(touches.files, stop);
-    if is_partial {
-        not_looked_at
-            .push("renames with edits among many files: such files show as deleted and added".to_owned());
-    }
-    Ok((files.clone(), touches.count - (known - files.len()) as u64))
-}
-
-fn is_below(touched: &Touched, folder: &str) -> bool {
-    let below = |path: &[u8]| path.strip_prefix(folder.as_bytes()).is_some_and(|it| it.starts_with(b"/"));
-    below(&touched.path) || touched.from.as_ref().is_some_and(|it| below(it))
-}
-
-/// Commits that the first revision has and the second has not; none when there are none, or too many to tell.
-fn only_before(opened: &Opened<'_>, ends: &Ends, stop: &Stop) -> Option<u64> {
-    let walk = Walk::new(opened, ends.since.commit, Some(ends.until.commit)).ok()?.at_most(HISTORY_MAX);
-    let walked = walk.list(&Filter::default(), stop);
-    let count = walked.listed.len() as u64;
-    (walked.not_looked_at.is_empty() && count > 0).then_some(count)
 }
 
 fn row(file: &Ranked) -> Row {

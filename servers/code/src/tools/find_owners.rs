@@ -131,7 +131,7 @@ impl FindOwners {
         let columns = vec![
             Column::new("path"),
             Column::new("files"),
-            Column::new("owners"),
+            Column::untrusted("owners"),
             Column::untrusted("authors"),
         ];
         let table = Table { columns, seen: rows.len() as u64, rows, noun: "paths", next: None };
@@ -176,17 +176,25 @@ impl FindOwners {
         let listed = opened.files(at.tree, stop, |path| globs.iter().any(|it| it.matches(path)));
         not_looked_at.extend(listed.left.map(|why| format!("some files: {why}")));
         let mut counts: Vec<(BTreeMap<String, u64>, u64)> = vec![(BTreeMap::new(), 0); globs.len()];
-        for file in &listed.files {
+        for (counted, file) in listed.files.iter().enumerate() {
+            if stop.is_reached() {
+                let left = listed.files.len() - counted;
+                not_looked_at.push(format!("owners of {left} files: the time of the call was used up"));
+                break;
+            }
             let path = file.path.to_str_lossy();
             let names = owners.map(|it| it.of(&path)).unwrap_or_default();
             for (index, _) in globs.iter().enumerate().filter(|(_, it)| it.matches(&path)) {
                 counts[index].1 += 1;
-                let said = if names.is_empty() && owners.is_some() {
-                    vec!["nobody".to_owned()]
-                } else {
-                    names.to_vec()
+                let by_owner = &mut counts[index].0;
+                let mut count = |name: &str| match by_owner.get_mut(name) {
+                    Some(count) => *count += 1,
+                    None => drop(by_owner.insert(name.to_owned(), 1)),
                 };
-                said.into_iter().for_each(|it| *counts[index].0.entry(it).or_default() += 1);
+                match names {
+                    [] if owners.is_some() => count("nobody"),
+                    names => names.iter().for_each(|it| count(it)),
+                }
             }
         }
         counts

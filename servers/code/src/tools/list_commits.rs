@@ -17,6 +17,7 @@ use crate::{
     Backends,
     arguments::{Part, RepositoryPath, RevisionRange, Sha},
     backends::{Budget, Filter, Listed, Opened, Stop, Walk, Walked},
+    excerpt,
     owners::Owners,
 };
 
@@ -136,7 +137,8 @@ impl ListCommits {
         };
         let rest = walked.listed.get(first..).unwrap_or_default();
         let shown = &rest[..rest.len().min(self.rows_max())];
-        let mut sized = Sized { opened, owners, budget: Budget::default(), uncounted: 0, stop };
+        let mut sized =
+            Sized { opened, owners, budget: Budget::default(), large: 0, unreadable: 0, late: 0, stop };
         let mut rows: Vec<(Vec<Value>, bool)> = Vec::with_capacity(shown.len());
         for commit in shown {
             if stop.is_reached() && !rows.is_empty() {
@@ -144,9 +146,7 @@ impl ListCommits {
             }
             rows.push(sized.row(*commit)?);
         }
-        if sized.uncounted > 0 {
-            walked.not_looked_at.push(format!("lines of {} large commits: not counted", sized.uncounted));
-        }
+        sized.say_what_is_missing(&mut walked.not_looked_at);
         let seen = rest.len() as u64;
         let next = self.next(&pinned, shown, rest.len());
         let table = table(rows, seen, sized.owners.is_some(), next);
@@ -215,7 +215,10 @@ struct Sized<'a> {
     opened: &'a Opened<'a>,
     owners: Option<Arc<Owners>>,
     budget: Budget,
-    uncounted: u64,
+    /// Commits whose lines were not counted, by the reason.
+    large: u64,
+    unreadable: u64,
+    late: u64,
     stop: &'a Stop,
 }
 
@@ -230,7 +233,12 @@ impl Sized<'_> {
             None => self.opened.change(None, commit.tree, &mut self.budget, self.stop),
         };
         let lines = change.as_ref().and_then(|it| it.lines);
-        self.uncounted += u64::from(lines.is_none());
+        match &change {
+            _ if lines.is_some() => {}
+            _ if self.stop.is_reached_now() => self.late += 1,
+            None => self.unreadable += 1,
+            Some(_) => self.large += 1,
+        }
         let files = change.as_ref().map(|it| match it.is_more {
             true => json!(format!("{}+", it.files)),
             false => json!(it.files),
@@ -239,7 +247,7 @@ impl Sized<'_> {
             json!(self.opened.short(commit.id)),
             json!(listed.committed()),
             json!(clip(&commit.author, NAME_MAX)),
-            json!(clip(&commit.subject, SUBJECT_MAX)),
+            json!(excerpt::beginning(commit.subject.as_bytes(), SUBJECT_MAX)),
             json!(files),
             json!(lines.map(|it| it.0)),
             json!(lines.map(|it| it.1)),
@@ -261,6 +269,20 @@ impl Sized<'_> {
     }
 }
 
+impl Sized<'_> {
+    fn say_what_is_missing(&self, not_looked_at: &mut Vec<String>) {
+        for (count, why) in [
+            (self.large, "large commits: not counted"),
+            (self.unreadable, "commits that cannot be read in full: not counted"),
+            (self.late, "commits: the time of the call was used up"),
+        ] {
+            if count > 0 {
+                not_looked_at.push(format!("lines of {count} {why}"));
+            }
+        }
+    }
+}
+
 /// The column of merges only stands where there are any.
 fn table(rows: Vec<(Vec<Value>, bool)>, seen: u64, has_owners: bool, next: Option<Next>) -> Table {
     const MERGE: usize = 8;
@@ -276,7 +298,7 @@ fn table(rows: Vec<(Vec<Value>, bool)>, seen: u64, has_owners: bool, next: Optio
         Column::new("merge"),
     ];
     if has_owners {
-        columns.push(Column::new("owners"));
+        columns.push(Column::untrusted("owners"));
     }
     let has_merges = rows.iter().any(|it| it.1);
     if !has_merges {

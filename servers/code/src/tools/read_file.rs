@@ -13,7 +13,7 @@ use tool::{
 use crate::{
     Backends,
     arguments::{LineRange, RepositoryPath, Revision},
-    backends::{Entry, Filter, Found, KIND, Opened, Resolved, Stop, Walk},
+    backends::{Entry, Filter, Found, KIND, Listed, Opened, Resolved, Stop, Walk},
     closed,
 };
 use text::{Content, Decoded};
@@ -127,8 +127,8 @@ impl ReadFile {
             last_change: None,
         };
         match last_change(opened, &at, path, stop)? {
-            Some(last) => facts.last_change = Some(last),
-            None => not_looked_at.push(format!("its last change: not in the newest {HISTORY_MAX} commits")),
+            Ok(last) => facts.last_change = Some(last.describe(opened)),
+            Err(why) => not_looked_at.push(format!("its last change: {why}")),
         }
         Ok(Answer { facts, body, not_looked_at, plot: None })
     }
@@ -226,16 +226,15 @@ impl ReadFile {
     }
 }
 
-/// The newest commit that changed the path, when it is not far back.
+/// The newest commit that changed the path, or why it is not known.
 fn last_change(
     opened: &Opened<'_>,
     at: &Resolved,
     path: &str,
     stop: &Stop,
-) -> Result<Option<String>, ToolError> {
+) -> Result<Result<Listed, String>, ToolError> {
     let filter = Filter { path: Some(path.to_owned()), ..Filter::default() };
-    let walked = Walk::new(opened, at.commit, None)?.at_most(HISTORY_MAX).first(&filter, stop);
-    Ok(walked.map(|it| it.describe(opened)))
+    Ok(Walk::new(opened, at.commit, None)?.at_most(HISTORY_MAX).first(&filter, stop))
 }
 
 /// A path with its `.` and `..` gone; none when it leads out of the root.

@@ -118,7 +118,7 @@ impl SearchCode {
             files: searched.matched.len() as u64,
             searched: searched.files,
         };
-        let not_looked_at = missing(&listed, &searched, stop);
+        let not_looked_at = missing(&listed, &searched);
         let skip = usize::try_from(passed(self.skip)).unwrap_or(usize::MAX);
         let rest = searched.matched.get(skip..).unwrap_or_default();
         Ok(Answer { facts, body: Body::Table(self.table(rest, &at)), not_looked_at, plot: None })
@@ -199,14 +199,20 @@ fn cells(matched: &Matched, most: usize) -> Vec<Value> {
 }
 
 /// What was passed over, and why.
-fn missing(listed: &Files, searched: &Searched, stop: &Stop) -> Vec<String> {
+fn missing(listed: &Files, searched: &Searched) -> Vec<String> {
     let mut said = Vec::new();
     let left = listed.files.len() as u64 - searched.files;
     if let Some(why) = listed.left {
         said.push(format!("folders after the first {} files: {why}", listed.files.len()));
     }
-    if left > 0 || stop.is_reached() {
+    if left > 0 {
         said.push(format!("{left} files, tests and vendored ones among the last: the time of the call was used up; narrow `paths`"));
+    }
+    if searched.cut > 0 {
+        let cut = searched.cut;
+        said.push(format!(
+            "the rest of {cut} files: the time of the call was used up; give a plainer `pattern`"
+        ));
     }
     for (count, what) in [
         (searched.closed, "secret files: closed to everyone"),

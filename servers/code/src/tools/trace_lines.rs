@@ -110,7 +110,7 @@ impl TraceLines {
             Column::untrusted("author"),
             Column::untrusted("subject"),
             Column::untrusted("touched"),
-            Column::new("owners"),
+            Column::untrusted("owners"),
             Column::untrusted("line"),
         ];
         const OWNERS: usize = 7;

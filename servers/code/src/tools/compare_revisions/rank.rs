@@ -7,8 +7,8 @@ use gix::bstr::ByteSlice;
 use crate::{
     backends::{Edit, Opened, Stop, Touched},
     closed::{self, Rule},
+    excerpt,
     purpose::Purpose,
-    tools::clip,
 };
 
 /// A changed file and what is known of the change.
@@ -29,6 +29,7 @@ pub(super) struct Ranking {
     pub(super) added: u64,
     pub(super) removed: u64,
     uncounted: u64,
+    late: u64,
     closed: u64,
 }
 
@@ -55,7 +56,8 @@ impl Ranking {
         let mut touched: Vec<(Purpose, Touched)> =
             touched.into_iter().map(|it| (Purpose::of(&it.path.to_str_lossy()), it)).collect();
         touched.sort_by(|a, b| (a.0, &a.1.path).cmp(&(b.0, &b.1.path)));
-        let mut ranking = Ranking { files: Vec::new(), added: 0, removed: 0, uncounted: 0, closed: 0 };
+        let mut ranking =
+            Ranking { files: Vec::new(), added: 0, removed: 0, uncounted: 0, late: 0, closed: 0 };
         let mut left = CALL_BYTES_MAX;
         for (purpose, it) in touched {
             let file = ranking.file(opened, purpose, &it, &mut left, stop);
@@ -89,7 +91,11 @@ impl Ranking {
             return file;
         }
         let cost = opened.sizes([before, after]).filter(|it| it.iter().all(|it| *it <= FILE_BYTES_MAX));
-        let rest = cost.and_then(|it| left.checked_sub(it.iter().sum())).filter(|_| !stop.is_reached_now());
+        let rest = cost.and_then(|it| left.checked_sub(it.iter().sum()));
+        if stop.is_reached_now() {
+            self.late += 1;
+            return file;
+        }
         let (Some(rest), Ok(before), Ok(after)) = (rest, opened.content(before), opened.content(after))
         else {
             self.uncounted += 1;
@@ -101,15 +107,22 @@ impl Ranking {
             file.change.push_str(", holds secrets: closed");
             return file;
         }
-        file.purpose = purpose.with_content(if after.is_empty() { &before } else { &after });
+        let was = if it.before.is_some() { purpose.with_content(&before) } else { Purpose::Generated };
+        // A change that only now says that it is generated is as risky as it was.
+        if was == Purpose::Generated && it.after.is_some() {
+            file.purpose = purpose.with_content(&after);
+        } else if it.after.is_none() {
+            file.purpose = was;
+        }
         match Edit::between(&before, &after) {
-            Some(edit) => self.count(&mut file, &edit),
+            Some(edit) => self.count(&mut file, purpose, &edit),
             None => file.change.push_str(", binary"),
         }
         file
     }
 
-    fn count(&mut self, file: &mut Ranked, edit: &Edit<'_>) {
+    /// Counts lines. A flag in the changed lines shows what the file is for, whatever it says of itself.
+    fn count(&mut self, file: &mut Ranked, by_path: Purpose, edit: &Edit<'_>) {
         let (added, removed) = edit.counts();
         self.added += added;
         self.removed += removed;
@@ -118,11 +131,11 @@ impl Ranking {
             let line = line.to_lowercase();
             FLAG_MARKS.iter().any(|it| line.contains(it))
         };
-        if file.purpose == Purpose::Source && edit.changed().any(says_flag) {
+        if by_path == Purpose::Source && edit.changed().any(says_flag) {
             file.purpose = Purpose::Flag;
         }
         if file.purpose.is_risky() && added + removed <= CHANGED_MAX {
-            file.changed = edit.changed().map(|it| clip(&squeezed(&it), CHANGED_WIDTH)).collect();
+            file.changed = edit.changed().map(|it| squeezed(&it)).collect();
         }
     }
 
@@ -137,7 +150,10 @@ impl Ranking {
 
     pub(super) fn say_what_is_missing(&self, not_looked_at: &mut Vec<String>) {
         if self.uncounted > 0 {
-            not_looked_at.push(format!("lines of {} large files: not counted", self.uncounted));
+            not_looked_at.push(format!("lines of {} large or unreadable files: not counted", self.uncounted));
+        }
+        if self.late > 0 {
+            not_looked_at.push(format!("lines of {} files: the time of the call was used up", self.late));
         }
         if self.closed > 0 {
             not_looked_at.push(format!("{} secret files: closed to everyone", self.closed));
@@ -178,8 +194,8 @@ pub(super) fn closed_by_content(it: &Touched, contents: [&[u8]; 2]) -> Option<Ru
         .or_else(|| closed::by_content(&it.path.to_str_lossy(), contents[1]))
 }
 
-/// A line with its sign, without what indents it.
+/// The start of a line with its sign, without what indents it.
 fn squeezed(line: &str) -> String {
     let (sign, text) = line.split_at(1);
-    format!("{sign}{}", text.trim())
+    format!("{sign}{}", excerpt::beginning(text.trim().as_bytes(), CHANGED_WIDTH))
 }

@@ -1,6 +1,10 @@
 //! Bytes of a file as lines of text, or what else they are.
 
-use crate::backends::is_binary;
+use std::ops::Range;
+
+use memchr::memchr_iter;
+
+use crate::{backends::is_binary, closed, excerpt};
 
 /// What a file holds.
 pub(super) enum Content<'a> {
@@ -9,9 +13,11 @@ pub(super) enum Content<'a> {
     Other(&'static str),
 }
 
-/// Text, split into lines when asked for.
+/// Text, split into lines when asked for: a list of all of them can take many times what the text takes.
 pub(super) struct Decoded<'a> {
-    lines: Vec<&'a [u8]>,
+    text: &'a [u8],
+    count: usize,
+    closed: Vec<Range<usize>>,
     notes: Vec<&'static str>,
 }
 
@@ -50,14 +56,17 @@ pub(super) fn decode(content: &[u8]) -> Content<'_> {
         Some(text) => (text, vec!["starts with a byte order mark"]),
         None => (content, Vec::new()),
     };
-    let mut lines: Vec<&[u8]> = text.split(|it| *it == b'\n').collect();
+    let (mut count, mut with_return, mut longest, mut start) = (0, 0, 0, 0);
     // A line end ends the last line; it does not start another.
-    if lines.last().is_some_and(|it| it.is_empty()) {
-        lines.pop();
+    let last = (!text.is_empty() && !text.ends_with(b"\n")).then_some(text.len());
+    for end in memchr_iter(b'\n', text).chain(last) {
+        count += 1;
+        with_return += usize::from(text[start..end].ends_with(b"\r"));
+        longest = longest.max(end - start);
+        start = end + 1;
     }
-    let ends = lines.iter().filter(|it| it.ends_with(b"\r")).count();
-    if ends > 0 {
-        let all = ends + 1 >= lines.len();
+    if with_return > 0 {
+        let all = with_return + 1 >= count;
         notes.push(if all { "lines end with CR LF" } else { "some lines end with CR LF" });
     }
     if std::str::from_utf8(text).is_err() {
@@ -66,15 +75,15 @@ pub(super) fn decode(content: &[u8]) -> Content<'_> {
     if text.starts_with(b"version https://git-lfs.github.com/spec/") {
         notes.push("a pointer: the content is in Git LFS, not in this repository");
     }
-    if lines.iter().any(|it| it.len() > LINE_BYTES_MAX) {
+    if longest > LINE_BYTES_MAX {
         notes.push("very long lines are cut, which `…` at their end shows");
     }
-    Content::Text(Decoded { lines, notes })
+    Content::Text(Decoded { text, count, closed: closed::key_lines(text), notes })
 }
 
 impl Decoded<'_> {
     pub(super) fn count(&self) -> usize {
-        self.lines.len()
+        self.count
     }
 
     /// `text`, and what to know when reading it.
@@ -84,23 +93,28 @@ impl Decoded<'_> {
 
     /// Lines from `first` to `last`, from 1, as many as an answer may need.
     pub(super) fn lines(&self, first: u64, last: u64) -> Vec<String> {
-        let at = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(self.lines.len());
-        let wanted = self.lines.get(at(first.saturating_sub(1))..at(last)).unwrap_or_default();
+        let first = usize::try_from(first.saturating_sub(1)).unwrap_or(usize::MAX);
+        let last = usize::try_from(last).unwrap_or(usize::MAX).min(self.count);
+        let start = match first {
+            0 => Some(0),
+            _ => memchr_iter(b'\n', self.text).nth(first - 1).map(|it| it + 1),
+        };
+        let rest = start.and_then(|it| self.text.get(it..)).unwrap_or_default();
         let mut bytes = 0;
-        let fits = |it: &&&[u8]| {
+        let fits = |it: &(usize, &[u8])| {
             let before = bytes;
-            bytes += it.len().min(LINE_BYTES_MAX) + 1;
+            bytes += it.1.len().min(LINE_BYTES_MAX) + 1;
             before < TEXT_BYTES_MAX
         };
-        wanted.iter().take_while(fits).map(|it| line(it)).collect()
+        let wanted = (first..last).zip(rest.split(|it| *it == b'\n')).take_while(fits);
+        wanted.map(|(index, it)| self.line(index, it)).collect()
     }
-}
 
-fn line(bytes: &[u8]) -> String {
-    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-    match bytes.get(..LINE_BYTES_MAX) {
-        Some(start) if bytes.len() > LINE_BYTES_MAX => format!("{}…", String::from_utf8_lossy(start)),
-        _ => String::from_utf8_lossy(bytes).into_owned(),
+    fn line(&self, index: usize, bytes: &[u8]) -> String {
+        match closed::is_within(&self.closed, index) {
+            true => closed::CLOSED_LINE.to_owned(),
+            false => excerpt::beginning(bytes.strip_suffix(b"\r").unwrap_or(bytes), LINE_BYTES_MAX),
+        }
     }
 }
 
@@ -135,13 +149,27 @@ mod tests {
         assert!(lines[0].ends_with('…') && kind.contains("cut"));
     }
 
+    #[test]
+    fn lines_of_private_keys_are_closed_wherever_reading_starts() {
+        let text = "a\n// -----BEGIN PRIVATE KEY-----\n// MIIEhunter2\n// -----END PRIVATE KEY-----\nb\n";
+        let Content::Text(decoded) = decode(text.as_bytes()) else { panic!("text") };
+        for (first, last) in [(1, 5), (2, 5), (3, 3), (3, 5), (4, 4)] {
+            let told = decoded.lines(first, last);
+            let open = |it: &&String| !it.contains(closed::CLOSED_LINE);
+            assert!(told.iter().filter(open).all(|it| it == "a" || it == "b"), "{first}-{last}: {told:?}");
+            assert_eq!(told.len() as u64, last - first + 1);
+        }
+    }
+
     proptest! {
         #[test]
         fn a_part_of_the_lines_is_the_same_part_of_all_lines(
-            content in proptest::collection::vec(1_u8.., 0..200), first in 1_u64..20, more in 0_u64..20
+            content in proptest::collection::vec(prop_oneof![3 => 1_u8.., 1 => Just(b'\n')], 0..200), first in 1_u64..20, more in 0_u64..20
         ) {
             if let Content::Text(it) = decode(&content) {
                 let all = it.lines(1, it.count() as u64);
+                let plain = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&content);
+                prop_assert_eq!(all.len(), String::from_utf8_lossy(plain).split_terminator('\n').count());
                 let wanted: Vec<_> =
                     all.into_iter().skip(first as usize - 1).take(more as usize + 1).collect();
                 prop_assert_eq!(it.lines(first, first + more), wanted);

@@ -9,7 +9,7 @@ use crate::{
     arguments::{LineRange, RepositoryPath},
     backends::{Asked, Found, KIND, Opened, Resolved, Stop, is_binary},
     closed,
-    frames::{self, Known, Meant},
+    frames::{self, Frames, Known, Meant},
     tools::clip,
 };
 
@@ -85,7 +85,7 @@ impl Places {
         text: &str,
         stop: &Stop,
     ) -> Result<Places, ToolError> {
-        let frames = frames::frames(text);
+        let Frames { frames, more, long_lines } = frames::frames(text);
         if frames.is_empty() {
             let problem =
                 "no `path:line` and no frame of a stack trace was found in it; write `src/pay.rs:120`";
@@ -109,6 +109,14 @@ impl Places {
                     clip(&paths.join(" or "), 2 * PATH_MAX)
                 )),
                 Meant::Outside => outside.push(format!("{}:{}", clip(&frame.path, PATH_MAX), frame.line)),
+            }
+        }
+        for (count, what) in [
+            (more, "frames after those that are traced"),
+            (long_lines, "lines of the trace, too long for a frame"),
+        ] {
+            if count > 0 {
+                not_looked_at.push(format!("{count} {what}"));
             }
         }
         if let Some(why) = listed.left {

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use tool::ToolError;
 
 use crate::{
-    backends::{Asked, Budget, Listed, Opened, Origin, Stop},
-    closed,
+    backends::{Asked, Budget, Commit, Listed, Opened, Origin, Stop},
+    closed, excerpt,
     owners::Owners,
     tools::clip,
 };
@@ -21,14 +21,17 @@ use crate::{
 pub(super) struct Written<'a> {
     opened: &'a Opened<'a>,
     asked: &'a [Asked],
-    contents: &'a [Vec<u8>],
+    /// Of each file asked for, its lines as they stand.
+    texts: Vec<HashMap<u64, String>>,
     owners: Option<Arc<Owners>>,
     now: Timestamp,
+    commits: HashMap<ObjectId, Arc<Commit>>,
     /// Of each commit, what it touched.
     touched: HashMap<ObjectId, Option<String>>,
     budget: Budget,
     shallow: u64,
     left: u64,
+    untold: usize,
 }
 
 /// Lines that stand together.
@@ -45,17 +48,30 @@ const NAME_MAX: usize = 60;
 const LINE_MAX: usize = 100;
 const PATH_MAX: usize = 160;
 const SECONDS_A_DAY: i64 = 86_400;
+/// Rows that are still made when the time of the call is used up.
+const LATE_ROWS_MAX: usize = 200;
 
 impl<'a> Written<'a> {
     pub(super) fn new(
         opened: &'a Opened<'a>,
         asked: &'a [Asked],
-        contents: &'a [Vec<u8>],
+        contents: &[Vec<u8>],
         owners: Option<Arc<Owners>>,
         now: Timestamp,
     ) -> Written<'a> {
-        let (touched, budget) = (HashMap::new(), Budget::default());
-        Written { opened, asked, contents, owners, now, touched, budget, shallow: 0, left: 0 }
+        Written {
+            opened,
+            asked,
+            texts: asked.iter().zip(contents).map(|(asked, content)| texts(asked, content)).collect(),
+            owners,
+            now,
+            commits: HashMap::new(),
+            touched: HashMap::new(),
+            budget: Budget::default(),
+            shallow: 0,
+            left: 0,
+            untold: 0,
+        }
     }
 
     /// Rows, what was written last before all else.
@@ -76,7 +92,7 @@ impl<'a> Written<'a> {
                     run.last = line
                 }
                 _ => {
-                    let seconds = self.opened.commit(id_of(origin))?.seconds;
+                    let seconds = self.commit(id_of(origin))?.seconds;
                     runs.push(Run { file, first: line, last: line, origin, seconds });
                 }
             }
@@ -89,7 +105,24 @@ impl<'a> Written<'a> {
                 .then(b.seconds.cmp(&a.seconds))
                 .then((a.file, a.first).cmp(&(b.file, b.first)))
         });
-        runs.iter().map(|it| self.row(it, stop)).collect()
+        let mut rows = Vec::new();
+        for run in &runs {
+            if rows.len() >= LATE_ROWS_MAX && stop.is_reached_now() {
+                self.untold = runs.len() - rows.len();
+                break;
+            }
+            rows.push(self.row(run, stop)?);
+        }
+        Ok(rows)
+    }
+
+    fn commit(&mut self, id: ObjectId) -> Result<Arc<Commit>, ToolError> {
+        if let Some(commit) = self.commits.get(&id) {
+            return Ok(commit.clone());
+        }
+        let commit = Arc::new(self.opened.commit(id)?);
+        self.commits.insert(id, commit.clone());
+        Ok(commit)
     }
 
     fn row(&mut self, run: &Run, stop: &Stop) -> Result<Vec<Value>, ToolError> {
@@ -97,7 +130,7 @@ impl<'a> Written<'a> {
         let lines =
             if run.first == run.last { run.first.to_string() } else { format!("{}-{}", run.first, run.last) };
         let at = json!(format!("{}:{lines}", clip(path, PATH_MAX)));
-        let text = self.text(run);
+        let text = self.texts[run.file].get(&run.first).cloned();
         let owners = self.owners.as_ref().map(|it| it.of(path).join(" ")).filter(|it| !it.is_empty());
         let Origin::Commit(id) = run.origin else {
             let short = self.opened.short(id_of(run.origin));
@@ -106,7 +139,7 @@ impl<'a> Written<'a> {
             (cells[7], cells[8]) = (json!(owners), json!(text));
             return Ok(cells);
         };
-        let commit = self.opened.commit(id)?;
+        let commit = self.commit(id)?;
         let age_days = (self.now.as_second() - commit.seconds).max(0) / SECONDS_A_DAY;
         let touched = self.touched(id, stop)?;
         Ok(vec![
@@ -115,22 +148,11 @@ impl<'a> Written<'a> {
             json!(Listed { id, seconds: commit.seconds }.committed()),
             json!(age_days),
             json!(clip(&commit.author, NAME_MAX)),
-            json!(clip(&commit.subject, SUBJECT_MAX)),
+            json!(excerpt::beginning(commit.subject.as_bytes(), SUBJECT_MAX)),
             json!(touched),
             json!(owners),
             json!(text),
         ])
-    }
-
-    /// The first of the lines, as it stands.
-    fn text(&self, run: &Run) -> String {
-        let content = &self.contents[run.file];
-        let index = usize::try_from(run.first - 1).unwrap_or(usize::MAX);
-        if closed::is_within(&closed::key_lines(content), index) {
-            return closed::CLOSED_LINE.to_owned();
-        }
-        let line = content.split(|it| *it == b'\n').nth(index).unwrap_or_default();
-        clip(String::from_utf8_lossy(&line[..line.len().min(4 * LINE_MAX)]).trim(), LINE_MAX)
     }
 
     /// What else a commit touched: how many files, and where.
@@ -138,7 +160,7 @@ impl<'a> Written<'a> {
         if let Some(said) = self.touched.get(&id) {
             return Ok(said.clone());
         }
-        let commit = self.opened.commit(id)?;
+        let commit = self.commit(id)?;
         let parent = commit.parents.first().and_then(|it| self.opened.commit(*it).ok()).map(|it| it.tree);
         let change = self.opened.change(parent, commit.tree, &mut self.budget, stop);
         let said = change.map(|it| {
@@ -158,17 +180,42 @@ impl<'a> Written<'a> {
     pub(super) fn missing(&self) -> Vec<String> {
         let mut said = Vec::new();
         if self.left > 0 {
-            said.push(format!("{} lines are older than what there was time to follow", self.left));
+            let left = self.left;
+            said.push(format!("{left} lines are of the commits named or older ones: no time, or too much changed at once, to follow them"));
         }
         let unknown = self.touched.values().filter(|it| it.is_none()).count();
         if unknown > 0 {
             said.push(format!("what {unknown} commits touched: too much to read, or no time"));
+        }
+        if self.untold > 0 {
+            said.push(format!("{} more places: the time of the call was used up", self.untold));
         }
         if self.shallow > 0 {
             said.push(format!("{} lines are from the start of this shallow clone, or older", self.shallow));
         }
         said
     }
+}
+
+/// The lines that are asked for, in one pass over the file.
+fn texts(asked: &Asked, content: &[u8]) -> HashMap<u64, String> {
+    let closed = closed::key_lines(content);
+    let mut wanted = asked.lines.iter().copied().peekable();
+    let mut texts = HashMap::new();
+    for (index, line) in content.split(|it| *it == b'\n').enumerate() {
+        let Some(next) = wanted.peek().copied() else { break };
+        if index as u64 + 1 == next {
+            wanted.next();
+            texts.insert(
+                next,
+                match closed::is_within(&closed, index) {
+                    true => closed::CLOSED_LINE.to_owned(),
+                    false => excerpt::beginning(line.trim_ascii(), LINE_MAX),
+                },
+            );
+        }
+    }
+    texts
 }
 
 fn id_of(origin: Origin) -> ObjectId {
