@@ -1,0 +1,354 @@
+//! The log of a process whose disk goes with it: a real collector over HTTP on loopback, effects that wait for it, and what happens
+//! when either of the two is killed.
+
+#![expect(clippy::disallowed_methods, reason = "tests start real programs")]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Stdio},
+    thread,
+};
+
+use serde_json::{Value, json};
+use testkit::{
+    DEADLINE,
+    backends::{Alertmanager, Recorder},
+    cli::{Ended, Home},
+    copy_folder, free_address,
+    mcp::Version,
+    wait_until,
+};
+
+const TOKEN: &str = "a-token-of-the-ci-that-nobody-can-guess";
+
+/// A collector in a process of its own; killed when dropped.
+struct Collector {
+    child: Child,
+    address: SocketAddr,
+    home: Home,
+}
+
+impl Collector {
+    fn start(listen: &str) -> Collector {
+        let home = Home::new(env!("CARGO_BIN_EXE_bailiwick"))
+            .config("[collector.senders.ci]\ntoken = { env = \"CI_TOKEN\" }\n")
+            .variable("CI_TOKEN", TOKEN);
+        Collector::over(home, listen)
+    }
+
+    fn over(home: Home, listen: &str) -> Collector {
+        let mut command = home.command(["serve", "audit", "--listen", listen, "--state"]);
+        command.arg(home.path().join("collected")).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("our own binary starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let listening = lines.nth(1).expect("it says where it listens").expect("text");
+        let address = listening.rsplit("http://").next().and_then(|it| it.parse().ok());
+        Collector { child, address: address.expect("an address"), home }
+    }
+
+    /// Killed, and started again over the same folder and at the same address.
+    fn restarted(mut self) -> Collector {
+        self.kill();
+        let home = std::mem::replace(&mut self.home, Home::new(""));
+        Collector::over(home, &self.address.to_string())
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().expect("it is ours");
+        self.child.wait().expect("it is ours");
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.home.path().join("collected")
+    }
+
+    fn verify(&self) -> Ended {
+        let folder = self.folder();
+        self.home.run(["audit", "verify", "--json", "--collected", folder.to_str().expect("text")])
+    }
+
+    /// The only log that is held, as the verification reports it; none before there is one.
+    fn log(&self) -> Option<Value> {
+        self.verify().json()["logs"].as_array()?.first().cloned()
+    }
+
+    /// What a sender writes into its configuration.
+    fn table(&self) -> String {
+        format!(
+            "[audit]\ncollector = {{ url = \"http://{}\", token = {{ env = \"TOKEN\" }} }}\n",
+            self.address
+        )
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A home that may silence alerts, recorded as `audit` says.
+fn sender(audit: &str, recorder: &Recorder) -> Home {
+    Home::new(env!("CARGO_BIN_EXE_bailiwick")).variable("TOKEN", TOKEN).config(&format!(
+        "[policy]\nallow = [\"list_alerts\", \"silence_alert\"]\n{audit}\n\
+         [connections.alerts]\nkind = \"alertmanager\"\nurl = \"{}\"\n",
+        recorder.url()
+    ))
+}
+
+fn backends() -> (Alertmanager, Recorder) {
+    let alerts = Alertmanager::start(Alertmanager::CONFIG);
+    let recorder = Recorder::before(alerts.address());
+    (alerts, recorder)
+}
+
+fn arguments() -> Value {
+    json!({
+        "matchers": ["alertname=\"HighErrorRate\""], "duration_minutes": 30,
+        "reason": "rolling back checkout, its errors are known", "dry_run": false,
+    })
+}
+
+fn silence(home: &Home) -> Ended {
+    home.call("observability", "silence_alert", &arguments())
+}
+
+fn read(home: &Home) -> Ended {
+    home.call("observability", "list_alerts", &json!({})).expect(0)
+}
+
+fn message(refused: &Ended) -> String {
+    refused.json()["error"]["message"].as_str().expect("a message").to_owned()
+}
+
+fn leaves(home: &Home) -> Vec<Value> {
+    let tail = home.run(["audit", "tail", "--json", "-n", "1000"]).expect(0).stdout;
+    tail.lines().map(|it| serde_json::from_str::<Value>(it).expect("a record")["leaf"].clone()).collect()
+}
+
+fn records(log: &Value) -> u64 {
+    log["records"].as_u64().expect("a number")
+}
+
+#[test]
+fn an_effect_begins_once_its_intent_is_at_the_collector_and_all_else_follows() {
+    let (_alerts, recorder) = backends();
+    let collector = Collector::start("127.0.0.1:0");
+    let home = sender(&collector.table(), &recorder);
+    let hold = recorder.hold("POST", "/api/v2/silences");
+    let done = thread::scope(|scope| {
+        let calling = scope.spawn(|| silence(&home));
+        hold.wait_arrived(DEADLINE);
+        let found = collector.verify().expect(3).json();
+        let findings = found["logs"][0]["findings"].to_string();
+        assert!(findings.contains("intent 1 has no outcome"), "{found:#}");
+        hold.release();
+        calling.join().expect("it ends")
+    });
+    done.expect(0);
+    let whole = collector.verify().expect(0).json();
+    let log = &whole["logs"][0];
+    assert_eq!(records(log), 4, "start, intent, outcome, stop: {whole:#}");
+    assert!(log["log"].as_str().is_some_and(|it| it.starts_with("ci/") && it.ends_with("/observability/0")));
+    assert_eq!(log["payloads"]["without_keys"], 2, "it holds payloads, and no key to them");
+    // Another run goes on where the collector is.
+    read(&home);
+    assert_eq!(records(&collector.log().expect("a log")), 7);
+    assert_eq!(
+        home.run(["audit", "verify", "--json"]).expect(0).json()["logs"][0]["root"],
+        collector.log().expect("a log")["root"]
+    );
+    let journals = testkit::files(&collector.folder());
+    let secrets =
+        journals.iter().filter(|it| it.ends_with("log.key") || it.to_string_lossy().contains("subject"));
+    assert_eq!(secrets.count(), 0, "{journals:?}");
+}
+
+#[test]
+fn without_an_answer_effects_are_refused_on_record_and_reads_go_on_with_a_word() {
+    let (_alerts, recorder) = backends();
+    let mut collector = Collector::start("127.0.0.1:0");
+    let home = sender(&collector.table(), &recorder);
+    collector.kill();
+    let refused = silence(&home).expect(5);
+    let said = message(&refused);
+    assert!(said.contains("effects need a collector") && said.contains("cannot be reached"), "{said}");
+    assert!(said.contains(&collector.address.to_string()), "{said}");
+    assert!(!refused.stderr.contains(TOKEN) && refused.stderr.contains("nowhere else"), "{}", refused.stderr);
+    assert!(recorder.requests_to("POST", "/").is_empty(), "nothing was done");
+    let mut session = home.serve(&["observability"], Version::V2025_11_25);
+    let warned = wait_until("a warning", DEADLINE, || {
+        let answer = session.call("list_alerts", json!({}));
+        assert!(!answer.is_error(), "reads go on: {}", answer.text());
+        answer.0.to_string().contains("no effect will run").then_some(())
+    });
+    let () = warned;
+    drop(session);
+    let leaves = leaves(&home);
+    let outcome = leaves.iter().find(|it| it["event"] == "outcome").expect("it is recorded");
+    assert_eq!((&outcome["outcome"], &outcome["intent"]), (&json!("not_run"), &json!(1)));
+    // Once it is back, everything that happened meanwhile gets there, and effects run.
+    let collector = collector.restarted();
+    silence(&home).expect(0);
+    assert_eq!(recorder.requests_to("POST", "/").len(), 1);
+    let here = home.run(["audit", "verify", "--json"]).json();
+    assert_eq!(here["logs"][0]["root"], collector.log().expect("a log")["root"]);
+    assert!(matches!(collector.verify().code, Some(0 | 3)));
+}
+
+#[test]
+fn on_a_disk_that_goes_with_the_process_effects_need_a_collector() {
+    let (_alerts, recorder) = backends();
+    let home = sender("[audit]\nephemeral = true\n", &recorder);
+    let said = message(&silence(&home).expect(5));
+    assert!(said.contains("goes with the process") && said.contains("[audit] collector"), "{said}");
+    assert!(leaves(&home).iter().all(|it| it["event"] != "intent"), "what may not begin has no intent");
+    assert!(leaves(&home).iter().any(|it| it["outcome"] == "not_run"), "it is recorded");
+    read(&home);
+    assert!(recorder.requests_to("POST", "/").is_empty());
+    let collector = Collector::start("127.0.0.1:0");
+    let table = collector.table();
+    silence(&sender(&format!("{table}ephemeral = true\n"), &recorder)).expect(0);
+    collector.verify().expect(0);
+}
+
+#[test]
+fn a_disk_that_goes_with_the_process_is_noticed_where_that_is_certain() {
+    let (_alerts, recorder) = backends();
+    let memory = tempfile::tempdir_in("/dev/shm").expect("there is memory");
+    let in_memory = format!("[audit]\nstate = {:?} # ephemeral = unsaid\n", memory.path());
+    let said = message(&silence(&sender(&in_memory, &recorder)).expect(5));
+    assert!(said.contains("tmpfs, which is memory"), "{said}");
+    let unsaid = "[audit] # ephemeral = unsaid\n";
+    for (name, value) in [("RUNNER_ENVIRONMENT", "github-hosted"), ("CI_DISPOSABLE_ENVIRONMENT", "true")] {
+        let said = message(&silence(&sender(unsaid, &recorder).variable(name, value)).expect(5));
+        assert!(said.contains("goes with the process"), "{said}");
+        let kept = sender("[audit]\nephemeral = false\n", &recorder).variable(name, value);
+        silence(&kept).expect(0);
+    }
+    assert_eq!(recorder.requests_to("POST", "/").len(), 2);
+}
+
+#[test]
+fn a_log_that_was_put_back_is_not_taken_and_its_effects_are_refused() {
+    let (_alerts, recorder) = backends();
+    let collector = Collector::start("127.0.0.1:0");
+    let home = sender(&collector.table(), &recorder);
+    read(&home);
+    let older = home.path().join("older");
+    copy_folder(&home.state(), &older).expect("a temporary folder is writable");
+    silence(&home).expect(0);
+    let held = collector.log().expect("a log");
+    fs::remove_dir_all(home.state()).and_then(|()| fs::rename(&older, home.state())).expect("ours");
+    let said = message(&silence(&home).expect(5));
+    assert!(said.contains("records") && said.contains("accept-loss"), "{said}");
+    assert_eq!(recorder.requests_to("POST", "/").len(), 1, "nothing more was done");
+    let report = collector.verify().expect(1).json();
+    let log = &report["logs"][0];
+    assert_eq!((&log["records"], &log["root"]), (&held["records"], &held["root"]), "what came first stays");
+    assert!(log["altered"]["likely"].to_string().contains("went on from an older copy"), "{report:#}");
+    // The collector's heads are anchors: what they contradict can be given up, on record, and another log begins.
+    let folder = collector.folder();
+    let heads =
+        home.run(["audit", "checkpoint", "--collected", folder.to_str().expect("text")]).expect(0).stdout;
+    let anchor = home.file("collected.checkpoint", &heads);
+    let anchor = anchor.to_str().expect("text");
+    home.run(["audit", "verify", "--anchor", anchor]).expect(1);
+    let give_up =
+        ["audit", "accept-loss", "--log", "observability/0", "--reason", "put back", "--anchor", anchor];
+    home.run(give_up).expect(0);
+    silence(&home).expect(0);
+}
+
+/// One POST with a token: status and body.
+fn deliver(address: SocketAddr, token: &str, delivery: &[u8]) -> (u16, String) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let request = client.post(format!("http://{address}/deliver")).bearer_auth(token);
+        match request.body(delivery.to_vec()).send().await {
+            Ok(answer) => (answer.status().as_u16(), answer.text().await.unwrap_or_default()),
+            // It need not read all of what it refuses.
+            Err(_) => (0, String::new()),
+        }
+    })
+}
+
+/// The whole journal of a sender, as it would deliver it.
+fn delivery(home: &Home) -> (String, Vec<u8>) {
+    let report = home.run(["audit", "verify", "--json"]).json();
+    let (origin, key) = (report["logs"][0]["origin"].clone(), report["keys"][0].clone());
+    let (origin, key) = (origin.as_str().expect("text"), key.as_str().expect("text"));
+    let mut frames = fs::read(home.state().join("logs/observability/0/journal")).expect("readable");
+    frames.truncate(frames.iter().rposition(|it| *it != 0).map_or(0, |it| it + 1));
+    (format!("bailiwick delivery v1\norigin {origin}\nkey {key}\nfrom 0\n\n"), frames)
+}
+
+#[test]
+fn strangers_other_senders_and_what_is_no_delivery_are_declined() {
+    let (_alerts, recorder) = backends();
+    let other = "another-sender's-token-of-32-letters";
+    let home = Home::new(env!("CARGO_BIN_EXE_bailiwick"))
+        .config("[collector.senders.ci]\ntoken = { env = \"A\" }\n[collector.senders.lab]\ntoken = { env = \"B\" }\n")
+        .variable("A", TOKEN)
+        .variable("B", other);
+    let collector = Collector::over(home, "127.0.0.1:0");
+    let sender = sender(&collector.table(), &recorder);
+    read(&sender);
+    let (head, frames) = delivery(&sender);
+    let whole = [head.as_bytes(), &frames].concat();
+    let ask = |token: &str, body: &[u8]| deliver(collector.address, token, body);
+    assert_eq!(ask("guessed", &whole).0, 401);
+    assert_eq!(ask(other, &whole).0, 403, "another sender's log");
+    let (status, size) = ask(TOKEN, &whole);
+    assert_eq!((status, size.trim()), (409, "3"), "a replay is told what is held");
+    assert_eq!(ask(TOKEN, b"hello").0, 400);
+    let origin = |digits: &str| {
+        head.replace(head.lines().nth(1).expect("lines"), &format!("origin bailiwick/code/0/{digits}"))
+    };
+    let elsewhere = [origin("0123456789abcdef").as_bytes(), &frames].concat();
+    assert_eq!(ask(TOKEN, &elsewhere).0, 400, "frames of another log");
+    let mut long = origin("0123456789abcdef").into_bytes();
+    long.extend(u32::MAX.to_le_bytes());
+    long.extend([0; 64]);
+    assert_eq!(ask(TOKEN, &long).0, 400, "a frame longer than any");
+    let flood = vec![b'x'; 25 << 20];
+    assert!(matches!(ask(TOKEN, &flood).0, 413 | 0));
+    assert_eq!(ask("guessed", &flood).0 / 100 % 4, 0, "strangers are not listened to");
+    let report = collector.verify().expect(0).json();
+    assert_eq!(report["logs"].as_array().map(Vec::len), Some(1), "nothing was begun: {report:#}");
+}
+
+#[test]
+fn a_collector_asks_for_senders_and_tokens_and_stays_on_its_own_machine() {
+    let home = Home::new(env!("CARGO_BIN_EXE_bailiwick"));
+    let start = |home: &Home, listen: &str| home.run(["serve", "audit", "--state", "c", "--listen", listen]);
+    assert!(start(&home, "0.0.0.0:0").expect(2).stderr.contains("--public"));
+    assert!(start(&home, "127.0.0.1:0").expect(2).stderr.contains("nobody may send"));
+    let home = home.config("[collector.senders.ci]\ntoken = { env = \"T\" }\n").variable("T", "short");
+    let said = start(&home, "127.0.0.1:0").expect(5).stderr;
+    assert!(said.contains("5 characters") && !said.contains("short\n"), "{said}");
+    let said = home.run(["serve", "code", "audit"]).expect(2).stderr;
+    assert!(!said.is_empty(), "one thing is served at a time");
+}
+
+#[test]
+fn a_collector_that_knows_another_token_is_said_at_once() {
+    let (_alerts, recorder) = backends();
+    let collector = Collector::start("127.0.0.1:0");
+    let home = sender(&collector.table(), &recorder).variable("TOKEN", "not-the-token-that-it-knows-us-by");
+    let said = message(&silence(&home).expect(5));
+    assert!(said.contains("does not know our token"), "{said}");
+    let nobody = format!(
+        "[audit]\ncollector = {{ url = \"http://{}\", token = {{ env = \"TOKEN\" }} }}\n",
+        free_address()
+    );
+    let said = message(&silence(&sender(&nobody, &recorder)).expect(5));
+    assert!(said.contains("cannot be reached"), "{said}");
+    assert!(recorder.requests_to("POST", "/").is_empty());
+}
