@@ -90,10 +90,10 @@ pub(crate) fn options(config: &Config) -> anyhow::Result<audit::Options> {
 }
 
 /// Why the log's disk goes with the process, and what to do about it.
-fn ephemeral(config: &Config) -> Option<String> {
+pub(crate) fn ephemeral(config: &Config) -> Option<String> {
     let told = |it: bool| it.then(|| "[audit] ephemeral says so".to_owned());
     let found = || {
-        let kind = audit::vanishing(&config.state).map(|it| format!("{} is on {it}", config.state.display()));
+        let kind = audit::vanishing(&config.state).map(|it| format!("its folder is on {it}"));
         kind.or_else(|| config.disposable.clone())
     };
     let why = config.recording.ephemeral.map_or_else(found, told)?;

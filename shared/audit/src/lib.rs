@@ -13,6 +13,8 @@
 //! * **Invariant:** what is published is never ahead of what is durable, and a checkpoint stands there only once all that it
 //!   needs is synced. No commit waits for it.
 //! * **Invariant:** a segment is dropped only once its leaves are published, its payloads bundled and its intents ended.
+//! * **Invariant:** where there is a collector, an effect starts only once the collector holds its intent; a [`Collector`] acknowledges only
+//!   what is durable, and what it holds of a log is only ever appended to.
 
 mod accept;
 mod anchor;

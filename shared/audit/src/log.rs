@@ -168,8 +168,9 @@ impl Log {
         }
     }
 
-    /// Leave to have an effect, once its intent is durable, here and at the collector if there is one. The entry is an [`Event::Intent`] of the same call. Whoever
-    /// stops waiting leaves an intent behind, whose outcome a close or the next start calls unknown.
+    /// Leave to have an effect, once its intent is durable, here and at the collector if there is one. The entry is an
+    /// [`Event::Intent`] of the same call. Whoever stops waiting leaves an intent behind, whose outcome a close or the next start
+    /// calls unknown; one that the collector did not take in time comes back with the error, to be given its outcome.
     pub async fn admit_effect(&self, call: Digest, entry: Entry) -> Result<Admission, AuditError> {
         if entry.event != Event::Intent || entry.call != call {
             let problem = "an effect is admitted on the intent of the same call".to_owned();

@@ -235,3 +235,38 @@ fn a_log_is_published_into_a_bucket_with_named_secrets_or_into_a_folder() {
     let config = estate().load_text(&publish("url = \"file:///srv/logs\"")).unwrap();
     assert_eq!(config.recording.publish, Some(config::Shelf::Folder("/srv/logs".into())));
 }
+
+#[test]
+fn a_collector_is_named_with_a_token_that_is_kept_elsewhere_and_so_are_its_senders() {
+    let sent = |it: &str| format!("[audit]\ncollector = {it}\n");
+    refused(&sent("{ url = \"https://collector.example.com\", token = \"hunter2\" }"), &expect![""]);
+    refused(
+        &sent("{ url = \"https://u:hunter2@collector.example.com\", token = { env = \"T\" } }"),
+        &expect![""],
+    );
+    refused("[collector.senders.\"c i\"]\ntoken = { env = \"T\" }\n", &expect![""]);
+    refused("[collector.senders.ci]\nkeys = []\n", &expect![""]);
+    let config = estate()
+        .load_text(
+            &(sent("{ url = \"http://collector.example.com\", token = { env = \"T\" } }")
+                + "ephemeral = true\n"),
+        )
+        .unwrap();
+    let collector = config.recording.collector.unwrap();
+    assert_eq!(
+        (collector.url.as_str(), &collector.token),
+        ("http://collector.example.com/", &config::Secret::Env("T".to_owned()))
+    );
+    assert_eq!(config.recording.ephemeral, Some(true));
+    assert!(
+        config.notes.iter().any(|it| it.contains("audit.collector") && it.contains("https")),
+        "{:?}",
+        config.notes
+    );
+    let config = estate()
+        .load_text("[collector.senders.ci]\ntoken = { file = \"/run/secrets/ci\" }\nkeys = [\"k\"]\n")
+        .unwrap();
+    let [ci] = config.senders.as_slice() else { panic!("{:?}", config.senders) };
+    assert_eq!((ci.name.as_str(), ci.keys.as_slice()), ("ci", ["k".to_owned()].as_slice()));
+    assert_eq!((config.recording.ephemeral, config.disposable), (None, None));
+}

@@ -68,6 +68,8 @@ pub(crate) struct Delivering {
     /// Records that it was asked to deliver.
     wanted: AtomicU64,
     collected: Arc<AtomicU64>,
+    /// Records that a process before this one answers for.
+    found: u64,
     board: Board,
     thread: Mutex<Option<Remote>>,
 }
@@ -81,7 +83,7 @@ struct Courier {
     collector: Arc<dyn Collect>,
     /// Where the log ended before it was opened: as far as a process before this one may have come.
     found: Position,
-    /// Where the collector goes on; none before it was heard and after a failure.
+    /// Where the collector goes on, as far as it has told; none before it was heard.
     there: Option<Position>,
     told: watch::Sender<Told>,
     collected: Arc<AtomicU64>,
@@ -138,6 +140,7 @@ impl Delivering {
             told,
             wanted: AtomicU64::default(),
             collected,
+            found: subject.found.index,
             board,
             thread: Mutex::new(Some(thread)),
         })
@@ -197,12 +200,12 @@ impl Delivering {
         else {
             return;
         };
-        // An attempt under way may take as long as one may.
-        if ending == Ending::Leave || ended.recv_timeout(2 * FAREWELL) == Err(RecvTimeoutError::Disconnected)
-        {
+        // An attempt under way may take as long as one may; who leaves waits for none.
+        let longest = if ending == Ending::Finish { 2 * FAREWELL } else { AGAIN };
+        if ended.recv_timeout(longest) == Err(RecvTimeoutError::Disconnected) {
             let _ = thread.join();
         }
-        let (wanted, held) = (self.wanted.load(Relaxed), self.collected.load(Relaxed));
+        let (wanted, held) = (self.wanted.load(Relaxed), self.collected.load(Relaxed).max(self.found));
         if held < wanted {
             let problem =
                 self.told.borrow().problem.clone().unwrap_or_else(|| "it was not waited for".to_owned());
@@ -276,13 +279,14 @@ impl Courier {
 
     /// Delivers up to there.
     fn follow(&mut self, reach: &Reach) -> Result<(), Undelivered> {
-        let (mut at, mut turns) = (self.there.take().unwrap_or(self.found), 0);
+        let (mut at, mut turns) = (self.there.unwrap_or(self.found), 0);
         while at.index < reach.position.index {
             let (delivery, next, root) = self.load(at, reach)?;
             let (status, answer) = self.collector.deliver(delivery)?;
             match status {
                 200 if Acknowledged::parse(&answer) == Some((next.index, root)) => {
                     at = next;
+                    self.there = Some(at);
                     self.hears(at.index);
                 }
                 409 => {
@@ -296,7 +300,6 @@ impl Courier {
                 status => return Err(strange(status, &answer)),
             }
         }
-        self.there = Some(at);
         Ok(())
     }
 

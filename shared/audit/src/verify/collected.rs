@@ -160,7 +160,7 @@ fn report(it: &Collected, given: &Given<'_>, sightings: &mut Sightings) -> Resul
             sightings.add(&it.origin, Sighting { size: note.size, what: What::Root(note.root), source });
         }
     }
-    let mut report = place::report(&it.place, given, sightings)?;
+    let mut report = place::collected(&it.place, given, sightings)?;
     report.log.clone_from(&it.name);
     report.findings.extend(undecided);
     if foreign > 0 {

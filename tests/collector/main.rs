@@ -3,13 +3,17 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests start real programs")]
 
+mod strangers;
+
 use std::{
     fs,
+    hash::{BuildHasher, RandomState},
     io::{BufRead, BufReader},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Stdio},
     thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -265,63 +269,74 @@ fn a_log_that_was_put_back_is_not_taken_and_its_effects_are_refused() {
     silence(&home).expect(0);
 }
 
-/// One POST with a token: status and body.
-fn deliver(address: SocketAddr, token: &str, delivery: &[u8]) -> (u16, String) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let request = client.post(format!("http://{address}/deliver")).bearer_auth(token);
-        match request.body(delivery.to_vec()).send().await {
-            Ok(answer) => (answer.status().as_u16(), answer.text().await.unwrap_or_default()),
-            // It need not read all of what it refuses.
-            Err(_) => (0, String::new()),
-        }
-    })
+/// How often something stands in the leaves of the journals that a folder holds.
+fn count(folder: &Path, text: &str) -> usize {
+    let journals = testkit::files(folder).into_iter().filter(|it| it.ends_with("journal"));
+    let found = |it: PathBuf| {
+        let bytes = fs::read(it).expect("readable");
+        bytes.windows(text.len()).filter(|it| *it == text.as_bytes()).count()
+    };
+    journals.map(found).sum()
 }
 
-/// The whole journal of a sender, as it would deliver it.
-fn delivery(home: &Home) -> (String, Vec<u8>) {
-    let report = home.run(["audit", "verify", "--json"]).json();
-    let (origin, key) = (report["logs"][0]["origin"].clone(), report["keys"][0].clone());
-    let (origin, key) = (origin.as_str().expect("text"), key.as_str().expect("text"));
-    let mut frames = fs::read(home.state().join("logs/observability/0/journal")).expect("readable");
-    frames.truncate(frames.iter().rposition(|it| *it != 0).map_or(0, |it| it + 1));
-    (format!("bailiwick delivery v1\norigin {origin}\nkey {key}\nfrom 0\n\n"), frames)
+/// Lets some time go by that differs from round to round, so that a kill hits another moment each time.
+fn a_while(round: u64) {
+    let micros = RandomState::new().hash_one(round) % 150_000;
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_micros(micros) {
+        thread::yield_now();
+    }
 }
 
 #[test]
-fn strangers_other_senders_and_what_is_no_delivery_are_declined() {
+fn killed_at_any_moment_neither_loses_what_was_acknowledged_nor_acts_without_it() {
     let (_alerts, recorder) = backends();
-    let other = "another-sender's-token-of-32-letters";
+    let mut collector = Collector::start("127.0.0.1:0");
+    let home = sender(&collector.table(), &recorder);
+    let mut held = 0;
+    for round in 0..16 {
+        let mut session = home.serve(&["observability"], Version::V2025_11_25);
+        for _ in 0..4 {
+            session.start_call("silence_alert", arguments());
+        }
+        a_while(round);
+        if round % 2 == 0 {
+            collector.kill();
+            a_while(round);
+        }
+        session.kill();
+        let done = recorder.requests_to("POST", "/").len();
+        let intents = count(&collector.folder(), "\"event\":\"intent\"");
+        assert!(done <= intents, "round {round}: {done} effects, and {intents} intents are held");
+        if round % 2 == 0 {
+            collector = collector.restarted();
+        }
+        let now = collector.log().map_or(0, |it| records(&it));
+        assert!(now >= held, "round {round}: {held} records were held, and there are {now}");
+        held = now;
+    }
+    silence(&home).expect(0);
+    let (here, there) = (home.run(["audit", "verify", "--json"]).json(), collector.verify().json());
+    assert_eq!(here["logs"][0]["root"], there["logs"][0]["root"], "{here:#} {there:#}");
+    assert_ne!(there["verdict"], "altered", "{there:#}");
+    assert!(recorder.requests_to("POST", "/").len() > 1, "some effects ran");
+}
+
+#[test]
+fn the_example_of_a_ci_job_and_of_its_collector_load_and_agree() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let job = fs::read_to_string(examples.join("ci-job.yaml")).expect("it ships");
+    let (_, config) = job.split_once("<<'EOF'\n").expect("a configuration");
+    let config = config.split("          EOF").next().expect("its end").replace("\n          ", "\n");
     let home = Home::new(env!("CARGO_BIN_EXE_bailiwick"))
-        .config("[collector.senders.ci]\ntoken = { env = \"A\" }\n[collector.senders.lab]\ntoken = { env = \"B\" }\n")
-        .variable("A", TOKEN)
-        .variable("B", other);
-    let collector = Collector::over(home, "127.0.0.1:0");
-    let sender = sender(&collector.table(), &recorder);
-    read(&sender);
-    let (head, frames) = delivery(&sender);
-    let whole = [head.as_bytes(), &frames].concat();
-    let ask = |token: &str, body: &[u8]| deliver(collector.address, token, body);
-    assert_eq!(ask("guessed", &whole).0, 401);
-    assert_eq!(ask(other, &whole).0, 403, "another sender's log");
-    let (status, size) = ask(TOKEN, &whole);
-    assert_eq!((status, size.trim()), (409, "3"), "a replay is told what is held");
-    assert_eq!(ask(TOKEN, b"hello").0, 400);
-    let origin = |digits: &str| {
-        head.replace(head.lines().nth(1).expect("lines"), &format!("origin bailiwick/code/0/{digits}"))
-    };
-    let elsewhere = [origin("0123456789abcdef").as_bytes(), &frames].concat();
-    assert_eq!(ask(TOKEN, &elsewhere).0, 400, "frames of another log");
-    let mut long = origin("0123456789abcdef").into_bytes();
-    long.extend(u32::MAX.to_le_bytes());
-    long.extend([0; 64]);
-    assert_eq!(ask(TOKEN, &long).0, 400, "a frame longer than any");
-    let flood = vec![b'x'; 25 << 20];
-    assert!(matches!(ask(TOKEN, &flood).0, 413 | 0));
-    assert_eq!(ask("guessed", &flood).0 / 100 % 4, 0, "strangers are not listened to");
-    let report = collector.verify().expect(0).json();
-    assert_eq!(report["logs"].as_array().map(Vec::len), Some(1), "nothing was begun: {report:#}");
+        .variable("COLLECTOR_TOKEN", TOKEN)
+        .config(config.trim_start());
+    home.run(["policy", "check"]).expect(0);
+    let text = fs::read_to_string(examples.join("collector.toml")).expect("it ships");
+    let home = Home::new(env!("CARGO_BIN_EXE_bailiwick")).config(&text);
+    // Whose tokens are not on this machine.
+    let said = home.run(["serve", "audit", "--state", "c", "--listen", "127.0.0.1:0"]).expect(5).stderr;
+    assert!(said.contains("/run/secrets/deploy-jobs"), "{said}");
 }
 
 #[test]
