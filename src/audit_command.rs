@@ -45,7 +45,7 @@ enum AuditCommand {
     /// Print a proof (C2SP tlog-proof) that a record stands in its log: checked with a key and nothing else
     Prove(prove::Prove),
     /// Print the signed heads of all logs, to keep elsewhere: in a commit, as an artifact of CI, on paper
-    Checkpoint,
+    Checkpoint(checkpoint::Checkpoint),
     /// Print one record whole, its payload opened
     Show {
         /// <server>/<n>:<index>, e.g. code/0:17
@@ -71,7 +71,7 @@ pub(crate) fn run(audit: Audit, config: Option<&Path>) -> anyhow::Result<ExitCod
     match audit.command {
         AuditCommand::Verify(it) => verify::run(&config, &it),
         AuditCommand::Prove(it) => prove::run(&config, &it),
-        AuditCommand::Checkpoint => checkpoint::run(state),
+        AuditCommand::Checkpoint(it) => checkpoint::run(state, &it),
         AuditCommand::Show { record } => records::show(state, &record),
         AuditCommand::Tail(it) => records::follow(state, &it),
         AuditCommand::Export(it) => export::run(state, &it),

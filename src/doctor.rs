@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use audit::Verdict;
+use audit::{Collect, Verdict};
 use clap::Args;
 use config::{Auth, Config, Connection, Http, Origin, Surroundings, System, clean};
 use outbound::Endpoint;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tool::ToolError;
 
-use crate::{UNUSABLE, open};
+use crate::{UNUSABLE, collector::Sent, open};
 
 /// Check configuration, identity, connections, policy and log, and say what to do about what is broken
 #[derive(Args)]
@@ -36,7 +36,7 @@ pub(crate) struct Doctor {
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
 struct Check {
-    /// `configuration`, `caller`, `connection`, `policy` or `log`.
+    /// `configuration`, `caller`, `connection`, `policy`, `log` or `collector`.
     kind: &'static str,
     /// Connection name; else the kind again.
     name: String,
@@ -65,6 +65,7 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
             let mut checks = vec![configuration(&found), caller(&found)];
             checks.extend(runtime.block_on(connections(&found)));
             checks.extend([policy(&found), log(&found.state)]);
+            checks.extend(collector(&found));
             (checks, found.notes)
         }
     };
@@ -74,7 +75,7 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
         _ => {}
     }
     let broken = |it: &Check| it.broken;
-    Ok(match checks.iter().filter(|it| broken(it)).any(|it| it.kind != "connection") {
+    Ok(match checks.iter().filter(|it| broken(it)).any(|it| !matches!(it.kind, "connection" | "collector")) {
         true => ExitCode::from(UNUSABLE),
         false => ExitCode::from(u8::from(checks.iter().any(broken))),
     })
@@ -308,6 +309,29 @@ fn log(state: &Path) -> Check {
         Ok(report) => verified(state, &report),
         Err(error) => Check::broken("log", format!("{place}: {error}"), "see bailiwick audit verify"),
     }
+}
+
+/// Who must hold the log before effects begin.
+fn collector(config: &Config) -> Option<Check> {
+    let Some(settings) = &config.recording.collector else {
+        return open::ephemeral(config)
+            .map(|why| Check::well("collector", format!("no effect will run: {why}")));
+    };
+    let asked = Sent::open(settings).and_then(|it| Ok(it.deliver(Vec::new())?));
+    let broken = |problem: String, instead: &str| {
+        Check::broken("collector", format!("{} {problem}; reads run, effects do not", settings.url), instead)
+    };
+    Some(match asked {
+        // Nothing is no delivery: it was let in to be told so.
+        Ok((400, _)) => Check::well("collector", format!("{} knows our token", settings.url)),
+        Ok((401, _)) => broken("does not know our token".to_owned(), "give both sides one token"),
+        Ok((status, _)) => {
+            broken(format!("answers {status}"), "is there a `bailiwick serve audit` at this address?")
+        }
+        Err(error) => {
+            broken(format!("cannot be asked: {error:#}"), "see whether it runs, and what stands in between")
+        }
+    })
 }
 
 fn verified(state: &Path, report: &audit::Report) -> Check {

@@ -4,6 +4,7 @@ mod audit_command;
 #[cfg(feature = "s3")]
 mod bucket;
 mod call;
+mod collector;
 mod config_command;
 mod crash;
 #[cfg(feature = "demo")]

@@ -79,10 +79,28 @@ pub(crate) fn options(config: &Config) -> anyhow::Result<audit::Options> {
     for it in &recording.witnesses {
         options.publishing.witnesses.push(Arc::new(crate::witness::Asked::open(it)?));
     }
+    if let Some(it) = &recording.collector {
+        options.publishing.collector = Some(Arc::new(crate::collector::Sent::open(it)?));
+    }
+    options.ephemeral = ephemeral(config);
     if let Some(shelf) = &recording.publish {
         options.publishing.targets.push(target(shelf)?);
     }
     Ok(options)
+}
+
+/// Why the log's disk goes with the process, and what to do about it.
+pub(crate) fn ephemeral(config: &Config) -> Option<String> {
+    let told = |it: bool| it.then(|| "[audit] ephemeral says so".to_owned());
+    let found = || {
+        let kind = audit::vanishing(&config.state).map(|it| format!("its folder is on {it}"));
+        kind.or_else(|| config.disposable.clone())
+    };
+    let why = config.recording.ephemeral.map_or_else(found, told)?;
+    Some(format!(
+        "the disk of the log goes with the process ({why}): name a collector under [audit] collector, or keep the log where it \
+         lasts with [audit] state; [audit] ephemeral = false says that this disk is kept"
+    ))
 }
 
 fn target(shelf: &Shelf) -> anyhow::Result<Arc<dyn Target>> {

@@ -3,7 +3,7 @@
 use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{
-    Args,
+    Args, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use mcp::{Opened, Opening};
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tool::Profile;
 
 use crate::{
-    UNUSABLE,
+    UNUSABLE, collector,
     family::{self, Server},
     open,
 };
@@ -24,9 +24,13 @@ use crate::{
                         bailiwick serve code\n  \
                         bailiwick serve observability --config /etc/bailiwick/bailiwick.toml\n  \
                         bailiwick serve observability --profile all   # with plot_metrics\n  \
+                        bailiwick serve audit --state /var/lib/bailiwick-collector   # collect the logs of others\n  \
                         claude mcp add code -- bailiwick serve code\n\n\
                         A server per process holds only its own credentials; several in one process share one log.")]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Serve {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Which servers
     #[arg(required = true, value_enum)]
     servers: Vec<Server>,
@@ -35,10 +39,19 @@ pub(crate) struct Serve {
     profile: Profile,
 }
 
+/// What else is served.
+#[derive(Subcommand)]
+enum Other {
+    Audit(collector::ServeAudit),
+}
+
 /// How often a served log says that its process lives.
 const HEARTBEAT: Duration = Duration::from_secs(300);
 
 pub(crate) fn run(arguments: &Serve, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    if let Some(Other::Audit(it)) = &arguments.other {
+        return collector::run(it, config);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let servers = each_once(&arguments.servers);
     let opened = runtime.block_on(serve(servers, arguments.profile, config.map(Path::to_owned)))?;

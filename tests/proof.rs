@@ -81,7 +81,7 @@ fn a_kept_checkpoint_and_a_receipt_show_a_log_that_was_cut() {
 fn a_key_of_the_configuration_counts_as_kept_elsewhere() {
     let estate = Estate::new();
     let config = fs::read_to_string(estate.home.config_path()).expect("it was written");
-    let with = |key: &str| format!("[audit]\nkeys = [\"{key}\"]\n{config}");
+    let with = |key: &str| config.replace("[audit]\n", &format!("[audit]\nkeys = [\"{key}\"]\n"));
     fs::write(estate.home.config_path(), with(&estate.key)).expect("a temporary folder is writable");
     assert_eq!(estate.audit(&["verify", "--json"]).expect(0).json()["independent"], true);
     let other = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use audit::{Anchor, BadProof, KeptReceipt, Verification, VerifyingKey, WitnessKey};
+use audit::{Anchor, BadProof, KeptReceipt, Report, Verification, VerifyingKey, WitnessKey};
 use clap::Args;
 use config::Config;
 use policy::{Policy, Scope, Setup, Source};
@@ -35,6 +35,9 @@ pub(super) struct Verify {
     /// Verify what was published, and nothing else: a folder with a `checkpoint`, or one that holds such folders
     #[arg(long, value_name = "FOLDER", conflicts_with = "proof")]
     published: Option<PathBuf>,
+    /// Verify what `bailiwick serve audit` holds, and nothing else: its folder. Without --key, by the keys that it was sent under
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["proof", "published"])]
+    collected: Option<PathBuf>,
     /// Check a .tlog-proof of `audit prove`, and nothing else: exit 0 it holds, 1 it does not
     #[arg(long, value_name = "FILE", conflicts_with_all = ["receipts", "policies"])]
     proof: Option<PathBuf>,
@@ -51,15 +54,22 @@ pub(super) fn run(config: &Config, verify: &Verify) -> anyhow::Result<ExitCode> 
     if let Some(proof) = &verify.proof {
         return prove(&config.state, proof, verification, verify.json);
     }
-    let report = match &verify.published {
-        Some(prefix) => verification.run_published(prefix)?,
-        None => verification.run(&config.state)?,
+    let report = match (&verify.published, &verify.collected) {
+        (Some(prefix), _) => verification.run_published(prefix)?,
+        (None, Some(folder)) => collected(verification, folder, !verify.keys.is_empty())?,
+        (None, None) => verification.run(&config.state)?,
     };
     match verify.json {
         true => say::json(&report)?,
         false => say::line(&say::clean(&report.to_string()))?,
     }
     Ok(ExitCode::from(report.exit_code()))
+}
+
+/// The keys under [audit] are those of this machine's own logs: for what others sent only given ones count.
+fn collected(it: Verification, folder: &Path, given: bool) -> anyhow::Result<Report> {
+    let keys = if given { it.keys.clone() } else { Vec::new() };
+    Ok(Verification { keys, ..it }.run_collected(folder)?)
 }
 
 /// Everything that was given, read; or what is wrong with it.

@@ -91,6 +91,7 @@ files = ["policies/on-call.cedar"]
 
 [audit]
 state = {state}
+ephemeral = false # nothing here outlives the demo, its effects least of all
 
 [connections.shop-metrics]
 kind = "prometheus"

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    AuditError, Digest,
+    AuditError, Digest, collector,
     error::At,
     pool::{Place, places},
     verify::{Frames, log::segment_paths, log_of, signed},
@@ -145,6 +145,15 @@ pub fn heads(state: &Path) -> Result<Heads, AuditError> {
     let mut notes = Vec::new();
     for place in places(state)? {
         notes.extend(last_note(&place)?);
+    }
+    Ok(Heads { time: Timestamp::now(), notes })
+}
+
+/// The heads of all logs that a collector holds, as they are durable now.
+pub fn collected_heads(state: &Path) -> Result<Heads, AuditError> {
+    let mut notes = Vec::new();
+    for source in collector::sources(state)? {
+        notes.extend(heads(&source.folder)?.notes);
     }
     Ok(Heads { time: Timestamp::now(), notes })
 }

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::NotCanonical;
+use crate::{NotCanonical, Receipt};
 
 /// Why the log did not do what was asked. A variant is a next step.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +72,20 @@ pub enum AuditError {
     #[error("the log takes no effects: {why}")]
     Unwitnessed {
         /// Who has not cosigned it, and for how long.
+        why: String,
+    },
+    /// See to the collector; reads still go on.
+    #[error("the log takes no effects: {why}")]
+    Uncollected {
+        /// Who does not hold it, and why.
+        why: String,
+        /// The intent that is durable here and began nothing; none when there is none.
+        intent: Option<Receipt>,
+    },
+    /// Name a collector, or keep the log where it lasts; reads still go on.
+    #[error("the log takes no effects: {why}")]
+    Ephemeral {
+        /// What goes with the process, and what would be right.
         why: String,
     },
     /// Have the hold lifted first; nothing was erased.

@@ -13,10 +13,14 @@
 //! * **Invariant:** what is published is never ahead of what is durable, and a checkpoint stands there only once all that it
 //!   needs is synced. No commit waits for it.
 //! * **Invariant:** a segment is dropped only once its leaves are published, its payloads bundled and its intents ended.
+//! * **Invariant:** where there is a collector, an effect starts only once the collector holds its intent; a [`Collector`] acknowledges only
+//!   what is durable, and what it holds of a log is only ever appended to.
 
 mod accept;
 mod anchor;
 mod canonical;
+mod collector;
+mod ephemeral;
 mod erase;
 mod error;
 mod export;
@@ -47,8 +51,10 @@ mod witness;
 mod writer;
 
 pub use accept::{Accepted, accept_loss};
-pub use anchor::{Anchor, BadAnchor, Heads, KeptReceipt, heads};
+pub use anchor::{Anchor, BadAnchor, Heads, KeptReceipt, collected_heads, heads};
 pub use canonical::{NotCanonical, canonical, digest};
+pub use collector::{Acknowledged, Collector, Declined};
+pub use ephemeral::vanishing;
 pub use erase::erase;
 pub use error::AuditError;
 pub use export::{Format, export};
@@ -57,7 +63,7 @@ pub use note::{BadVerifyingKey, VerifyingKey};
 pub use operator::Operator;
 pub use proof::{Admission, Digest, Receipt};
 pub use prove::{BadProof, Proof, Proven, check_proof, prove, prove_growth};
-pub use publish::{Ask, Folder, Published, Publishing, Stored, Target, TargetError};
+pub use publish::{Ask, Collect, Folder, Published, Publishing, Stored, Target, TargetError};
 pub use read::{Filter, Follow, Payload, Record, records, show};
 pub use reconcile::{Around, Reconciliation, Scope, System, Unseen, reconcile};
 pub use record::{Cut, Entry, Event, OUTCOMES, VERDICTS};

@@ -49,6 +49,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// How it is published.
     pub publishing: Publishing,
+    /// Why the disk goes with the process, and what to do about it; none where it lasts. Then effects need a collector.
+    pub ephemeral: Option<String>,
 }
 
 /// What opening a log did.
@@ -101,6 +103,7 @@ struct Inner {
     thread: Mutex<Option<JoinHandle<()>>>,
     publication: Option<Arc<Publication>>,
     witness_within: Option<Duration>,
+    ephemeral: Option<String>,
     /// Held even by a log that failed: nobody may go on where the disk did something unknown.
     lock: Mutex<Option<File>>,
 }
@@ -129,6 +132,7 @@ impl Log {
             thread: Mutex::new(Some(thread)),
             publication,
             witness_within: options.publishing.effects_need_witness_within,
+            ephemeral: options.ephemeral,
             lock: Mutex::new(Some(lock)),
         };
         Ok((Log { inner: Arc::new(inner) }, opened))
@@ -164,12 +168,19 @@ impl Log {
         }
     }
 
-    /// Leave to have an effect, once its intent is durable. The entry is an [`Event::Intent`] of the same call. Whoever
-    /// stops waiting leaves an intent behind, whose outcome a close or the next start calls unknown.
+    /// Leave to have an effect, once its intent is durable, here and at the collector if there is one. The entry is an
+    /// [`Event::Intent`] of the same call. Whoever stops waiting leaves an intent behind, whose outcome a close or the next start
+    /// calls unknown; one that the collector did not take in time comes back with the error, to be given its outcome.
     pub async fn admit_effect(&self, call: Digest, entry: Entry) -> Result<Admission, AuditError> {
         if entry.event != Event::Intent || entry.call != call {
             let problem = "an effect is admitted on the intent of the same call".to_owned();
             return Err(AuditError::Malformed { problem });
+        }
+        let collector = self.inner.publication.as_ref().and_then(|it| it.delivering());
+        match (collector, &self.inner.ephemeral) {
+            (Some(it), _) => it.may_begin().map_err(|why| AuditError::Uncollected { why, intent: None })?,
+            (None, Some(why)) => return Err(AuditError::Ephemeral { why: why.clone() }),
+            (None, None) => {}
         }
         if let Some(within) = self.inner.witness_within {
             // Before the intent: an effect that may not begin leaves none.
@@ -182,7 +193,18 @@ impl Log {
             self.probe();
         }
         let intent = self.append(entry.draft()?).await?;
+        if let Some(it) = collector
+            && let Err(why) = it.holds(intent.index() + 1).await
+        {
+            return Err(AuditError::Uncollected { why, intent: Some(intent) });
+        }
         Ok(Admission::new(call, Some(intent)))
+    }
+
+    /// Why the collector does not hold what is recorded here, in a sentence for whoever reads on; none where it does, or where
+    /// there is none.
+    pub fn uncollected(&self) -> Option<String> {
+        self.inner.publication.as_ref()?.delivering()?.warning()
     }
 
     /// Makes a record durable. Everything but intents. A record that was queued is written even if nobody waits for it.
@@ -276,6 +298,7 @@ impl Default for Options {
             reserve_bytes: 1 << 20,
             segment_bytes: 64 << 20,
             publishing: Publishing::default(),
+            ephemeral: None,
         }
     }
 }

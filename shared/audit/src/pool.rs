@@ -191,7 +191,8 @@ pub(crate) fn try_lock(path: &Path) -> Result<Option<File>, AuditError> {
     Ok(((held.dev(), held.ino()) == (named.dev(), named.ino())).then_some(lock))
 }
 
-fn names(folder: &Path) -> Result<Vec<String>, AuditError> {
+/// Names in a folder; none where there is no folder.
+pub(crate) fn names(folder: &Path) -> Result<Vec<String>, AuditError> {
     let entries = match fs::read_dir(folder) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(Vec::new());

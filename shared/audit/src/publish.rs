@@ -2,6 +2,7 @@
 //! elsewhere, by threads of their own that follow the journal and that no commit waits for.
 
 mod attest;
+mod deliver;
 mod folder;
 mod mirror;
 mod news;
@@ -27,6 +28,8 @@ use crate::{AuditError, ledger::Reach, segment::Position};
 
 pub use attest::Ask;
 use attest::{Asker, Attestations, Course, Desk};
+pub use deliver::Collect;
+use deliver::Delivering;
 pub use folder::Folder;
 use mirror::Mirror;
 use news::{Ending, News};
@@ -58,6 +61,8 @@ pub struct Publishing {
     pub witnesses: Vec<Arc<dyn Ask>>,
     /// How young the cosignature of some witness must be for effects to begin; none asks for none.
     pub effects_need_witness_within: Option<Duration>,
+    /// Who holds the records of a log before their effects begin; none waits for nobody.
+    pub collector: Option<Arc<dyn Collect>>,
 }
 
 /// A place beyond a log's own folder where it is published. Calls block, for seconds at most.
@@ -125,6 +130,7 @@ pub(crate) struct Publication {
     boards: Vec<Board>,
     attestations: Attestations,
     course: Course,
+    delivering: Option<Delivering>,
 }
 
 /// The thread of a mirror or an asker, and what tells that it has ended.
@@ -159,6 +165,7 @@ impl Default for Publishing {
             targets: Vec::new(),
             witnesses: Vec::new(),
             effects_need_witness_within: None,
+            collector: None,
         }
     }
 }
@@ -166,7 +173,9 @@ impl Default for Publishing {
 impl Publication {
     /// Begins to publish; what was published before is looked at once there is news.
     pub(crate) fn start(subject: &Subject<'_>, how: &Publishing) -> std::io::Result<Option<Publication>> {
-        let Some(every) = how.every else { return Ok(None) };
+        let delivering =
+            how.collector.as_ref().map(|it| Delivering::start(subject, it.clone())).transpose()?;
+        let Some(every) = how.every else { return Ok(delivering.map(Publication::of_nothing_else)) };
         let mirrors: Arc<Vec<Arc<News<u64>>>> =
             Arc::new(how.targets.iter().map(|_| Arc::default()).collect());
         let local = Board::at(subject.folder.join(TLOG).display().to_string());
@@ -195,6 +204,7 @@ impl Publication {
         }
         let news: Arc<News<Reach>> = Arc::default();
         let mut publisher = Publisher::new(subject, how.keep_segments, desk);
+        publisher.collected = delivering.as_ref().map(Delivering::collected);
         let (log, heard, onward) = (subject.log.clone(), news.clone(), others.clone());
         let progress = course.clone();
         let follow = move || {
@@ -215,13 +225,36 @@ impl Publication {
             boards,
             attestations,
             course,
+            delivering,
         }))
+    }
+
+    /// Only a collector.
+    fn of_nothing_else(delivering: Delivering) -> Publication {
+        Publication {
+            news: Arc::default(),
+            local: Mutex::default(),
+            others: Vec::new(),
+            remote: Mutex::default(),
+            boards: Vec::new(),
+            attestations: Attestations::new(watch::Sender::default()),
+            course: Course::default(),
+            delivering: Some(delivering),
+        }
     }
 
     /// Says how far the journal is durable now. Waits for nothing.
     pub(crate) fn tell(&self, reach: Reach) {
         self.course.durable(reach.position.index);
+        if let Some(it) = &self.delivering {
+            it.tell(reach.clone());
+        }
         self.news.tell(reach);
+    }
+
+    /// The collector that holds its records before their effects begin.
+    pub(crate) fn delivering(&self) -> Option<&Delivering> {
+        self.delivering.as_ref()
     }
 
     /// Waits, for some seconds at most, until a witness has cosigned the log so lately; else says who has not.
@@ -231,12 +264,16 @@ impl Publication {
 
     /// How far it is published, the log's own folder first.
     pub(crate) fn standing(&self) -> Vec<Published> {
-        self.boards.iter().map(Board::read).collect()
+        let collector = self.delivering.as_ref().map(Delivering::standing);
+        self.boards.iter().map(Board::read).chain(collector).collect()
     }
 
     /// Ends the threads, once they have published what they were told of or as they are.
     pub(crate) fn end(&self, finish: bool) {
         let ending = if finish { Ending::Finish } else { Ending::Leave };
+        if let Some(it) = &self.delivering {
+            it.end(ending);
+        }
         self.news.end(ending);
         if let Some(thread) = self.local.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();

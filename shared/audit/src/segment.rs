@@ -47,6 +47,24 @@ pub(crate) struct Position {
     pub(crate) index: u64,
 }
 
+/// Where a journal goes on behind so many records; none where no commit ends there.
+pub(crate) fn end_of_commit(folder: &Path, size: u64) -> Result<Option<Position>, AuditError> {
+    let segments = Segment::list(folder)?;
+    let Some(segment) = Segment::of(&segments, size) else { return Ok(None) };
+    let first = segment.first;
+    let mut walk = Walk::new(folder, Position { segment: first, offset: 0, index: first });
+    // Up to the checkpoint over so many, which is none where a segment begins with them.
+    let mut closed = size == first;
+    while walk.position().index < size || !closed {
+        match walk.step()? {
+            Some(Kind::Leaf) if walk.position().index > size => return Ok(None),
+            Some(kind) => closed = kind == Kind::Checkpoint && walk.position().index == size,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(walk.position()))
+}
+
 /// Reads the frames of a journal one after the other, from segment to segment, and judges nothing.
 pub(crate) struct Walk {
     folder: PathBuf,

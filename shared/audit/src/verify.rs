@@ -6,7 +6,8 @@
 //! that a verification takes does not grow with the log.
 
 pub(crate) mod claims;
-mod frames;
+mod collected;
+pub(crate) mod frames;
 mod json;
 pub(crate) mod leaf;
 pub(crate) mod log;

@@ -5,11 +5,11 @@
 
 mod common;
 
-use std::{fmt::Write as _, fs, path::Path, sync::Mutex};
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path, sync::Mutex};
 
 use audit::{
-    Anchor, Event, KeptReceipt, Operator, Options, Report, Verdict, Verification, VerifyingKey, accept_loss,
-    heads, rotate, verify,
+    Anchor, Collector, Event, KeptReceipt, Operator, Options, Report, Verdict, Verification, VerifyingKey,
+    accept_loss, heads, rotate, verify,
 };
 use common::{
     entry,
@@ -280,6 +280,91 @@ async fn the_table_of_attacks_is_what_verification_sees() {
         let is_seen = cell.starts_with("**altered**");
         assert!(is_seen || (name.ends_with(NO_SUBJECTS) && cell == "finding only"), "{row}");
     }
+}
+
+/// A collector that was sent both logs of a victim.
+fn collected(victim: &Victim) -> tempfile::TempDir {
+    let folder = scratch();
+    let senders = BTreeMap::from([("ci".to_owned(), Vec::new())]);
+    let collector = Collector::open(folder.path(), senders).unwrap();
+    for log in ["code/0", "code/1"] {
+        let all = frames(&fs::read(victim.state.path().join("logs").join(log).join("journal")).unwrap());
+        let header = String::from_utf8(all[0].content.clone()).unwrap();
+        let (origin, key) = (header.lines().nth(1).unwrap(), &victim.kept.key);
+        let mut delivery =
+            format!("bailiwick delivery v1\norigin {origin}\nkey {key}\nfrom 0\n\n").into_bytes();
+        delivery.extend(rebuild(&all));
+        // Room behind the last frame is no part of it.
+        delivery.truncate(delivery.len() - 4096);
+        collector.take("ci", &delivery).unwrap();
+    }
+    folder
+}
+
+#[tokio::test]
+async fn what_a_collector_holds_shows_every_attack_and_suffers_from_none() {
+    for (name, attack) in ATTACKS {
+        let victim = Victim::new().await;
+        let attacked = tokio::task::spawn_blocking(move || {
+            let folder = collected(&victim);
+            attack(&victim);
+            let held = Verification::default().run_collected(folder.path()).unwrap();
+            assert_eq!(held.verdict, Verdict::Intact, "{name}: {held}");
+            let heads = audit::collected_heads(folder.path()).unwrap();
+            let anchor = Anchor::parse("collected", &heads.to_string()).unwrap();
+            let keys = vec![victim.kept.key.clone()];
+            let it = Verification { keys, anchors: vec![anchor], ..Verification::default() };
+            let report = it.run(victim.state.path()).unwrap();
+            let seen = if name == NO_SUBJECTS { Verdict::Findings } else { Verdict::Altered };
+            assert_eq!(report.verdict, seen, "{name}: {report}");
+        });
+        attacked.await.unwrap();
+    }
+}
+
+/// The journal of `code/0` that a collector holds.
+fn journal_below(folder: &Path) -> std::path::PathBuf {
+    let mut below = vec![folder.to_owned()];
+    while let Some(folder) = below.pop() {
+        let path = folder.join("logs/code/0/journal");
+        if path.exists() {
+            return path;
+        }
+        below.extend(fs::read_dir(folder).unwrap().flatten().map(|it| it.path()).filter(|it| it.is_dir()));
+    }
+    panic!("it holds no log")
+}
+
+#[tokio::test]
+async fn whoever_can_write_a_collectors_folder_is_seen_as_far_as_somebody_kept_something() {
+    let victim = Victim::new().await;
+    let folder = collected(&victim);
+    let path = journal_below(folder.path());
+    let right = fs::read(&path).unwrap();
+    let judge = |it: &Verification| cell(&it.run_collected(folder.path()).unwrap());
+    let keys = vec![victim.kept.key.clone()];
+    let with_key = Verification { keys: keys.clone(), ..Verification::default() };
+    let kept = Verification { anchors: vec![victim.kept.anchor.clone()], ..with_key.clone() };
+    let receipts = Verification { receipts: victim.kept.receipt.clone(), ..with_key.clone() };
+    let all = frames(&right);
+    let write = |edit: &dyn Fn(&mut Vec<Frame>)| {
+        let mut all = all.clone();
+        edit(&mut all);
+        fs::write(&path, rebuild(&all)).unwrap();
+    };
+    write(&|all| {
+        let at = leaves(all)[1];
+        all[at].content[20] ^= 1;
+    });
+    assert_eq!(judge(&Verification::default()), "**altered** from 1");
+    write(&|all| cut(all, 5));
+    assert_eq!(judge(&with_key), "finding only", "it ends without a stop");
+    assert_eq!([judge(&kept), judge(&receipts)], ["**altered** from 5", "**altered** from 5"]);
+    let key = forge::steal(victim.state.path());
+    write(&|all| without_last_read(all, &key));
+    assert_eq!([judge(&with_key), judge(&receipts)], ["not seen", "**altered** from 4"]);
+    fs::write(&path, right).unwrap();
+    assert_eq!(judge(&kept), "not seen", "nothing was altered");
 }
 
 /// The document claims what the test has seen, word for word.

@@ -52,6 +52,8 @@ pub(crate) fn discover(surroundings: &Surroundings, notes: &mut Vec<String>) -> 
         state: surroundings.state_folder().ok_or(ConfigError::NoState)?,
         recording: Recording::default(),
         audit_keys: Vec::new(),
+        senders: Vec::new(),
+        disposable: surroundings.disposable(),
         connections,
         notes: Vec::new(),
     })

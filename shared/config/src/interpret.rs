@@ -56,9 +56,23 @@ impl Reading<'_, '_> {
         };
         let origin = Origin::File(path.to_owned());
         let recording = self.recording(&table.audit)?;
+        let senders = self.senders(table.collector)?;
+        let disposable = surroundings.disposable();
         let audit_keys = table.audit.keys;
         let notes = Vec::new();
-        Ok(Config { origin, identity, policy, vocabulary, state, recording, audit_keys, connections, notes })
+        Ok(Config {
+            origin,
+            identity,
+            policy,
+            vocabulary,
+            state,
+            recording,
+            audit_keys,
+            senders,
+            disposable,
+            connections,
+            notes,
+        })
     }
 
     /// Cedar files that the file names.

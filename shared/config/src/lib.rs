@@ -35,7 +35,7 @@ pub use connection::{Auth, ClientCertificate, Connection, Git, Http, System};
 pub use error::{ConfigError, Invalid};
 pub use file::replace;
 pub use load::{Config, Identity, Origin, PolicySettings};
-pub use recording::{Bucket, Recording, Shelf, Witness};
+pub use recording::{Bucket, Collector, Recording, Sender, Shelf, Witness};
 pub use schema::json_schema;
 pub use secret::Secret;
 pub use surroundings::Surroundings;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use policy::{ListEntry, Lists, Scope, Source, Vocabulary};
 
 use crate::{
-    ConfigError, Connection, Recording, Surroundings, discovery, document::Document, file,
+    ConfigError, Connection, Recording, Sender, Surroundings, discovery, document::Document, file,
     interpret::Reading, narrow::Narrowing, sources::Sources, table::FileTable, words,
 };
 
@@ -26,6 +26,10 @@ pub struct Config {
     pub recording: Recording,
     /// Verifier keys of the log, as the file has them.
     pub audit_keys: Vec<String>,
+    /// Whose logs `bailiwick serve audit` collects.
+    pub senders: Vec<Sender>,
+    /// What says that this machine is thrown away when its job is done; none when nothing does.
+    pub disposable: Option<String>,
     /// Systems of record, by name.
     pub connections: Vec<Connection>,
     /// What was ignored and why, and what is dangerous; for a person to read.

@@ -8,7 +8,7 @@ use crate::{
     ConfigError, Secret, address,
     document::Excerpt,
     interpret::Reading,
-    table::{AuditTable, PublishTable, WitnessTable},
+    table::{AuditTable, CollectingTable, CollectorTable, PublishTable, WitnessTable},
     words,
 };
 
@@ -25,6 +25,10 @@ pub struct Recording {
     pub witnesses: Vec<Witness>,
     /// How young the cosignature of some witness must be for effects to begin; none unless told.
     pub effects_need_witness_within: Option<Duration>,
+    /// Who holds its records before their effects begin.
+    pub collector: Option<Collector>,
+    /// Whether its disk goes with the process; looked up unless told.
+    pub ephemeral: Option<bool>,
     /// Subjects that may not be erased, by all or some of their words: `agent:NAME`, `person:NAME`.
     pub hold: Vec<String>,
 }
@@ -36,6 +40,26 @@ pub struct Witness {
     pub url: Url,
     /// Its verifier key, as the file has it.
     pub key: String,
+}
+
+/// Who holds the records of a log before their effects begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collector {
+    /// What its addresses begin with.
+    pub url: Url,
+    /// What it knows us by.
+    pub token: Secret,
+}
+
+/// Who may send logs to a collector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// What its logs are filed under.
+    pub name: String,
+    /// What it is known by.
+    pub token: Secret,
+    /// Verifier keys of its logs, as the file has them; none: the first that it shows for a log.
+    pub keys: Vec<String>,
 }
 
 /// Where a log is published.
@@ -79,6 +103,8 @@ impl Reading<'_, '_> {
             publish: table.publish.as_ref().map(|it| self.shelf(it)).transpose()?,
             witnesses: self.witnesses(&table.witnesses)?,
             effects_need_witness_within: self.witness_within(table)?,
+            collector: table.collector.as_ref().map(|it| self.collector(it)).transpose()?,
+            ephemeral: table.ephemeral,
             hold: self.hold(&table.hold)?,
         })
     }
@@ -93,6 +119,32 @@ impl Reading<'_, '_> {
             witnesses.push(Witness { url, key: table.key.clone() });
         }
         Ok(witnesses)
+    }
+
+    fn collector(&mut self, table: &CollectorTable) -> Result<Collector, ConfigError> {
+        let at = ["audit", "collector", "url"];
+        let url = address::base(&table.url);
+        let url = url.map_err(|problem| self.document.wrong(&at, problem, Excerpt::HidesValue))?;
+        if address::is_overheard(&url) {
+            let note = "audit.collector: the token crosses the network unencrypted, and others may answer; use https";
+            self.notes.push(note.to_owned());
+        }
+        let token = self.secret(&["audit", "collector", "token"], table.token.clone())?;
+        Ok(Collector { url, token })
+    }
+
+    /// Whose logs a collector takes.
+    pub(crate) fn senders(&mut self, table: CollectingTable) -> Result<Vec<Sender>, ConfigError> {
+        let mut senders = Vec::new();
+        for (name, table) in table.senders {
+            if !words::is_slug(&name) {
+                let problem = "a sender's name is 1 to 63 of a-z, 0-9 and -";
+                return Err(self.document.wrong_key(&["collector", "senders", &name], problem));
+            }
+            let token = self.secret(&["collector", "senders", &name, "token"], table.token)?;
+            senders.push(Sender { name, token, keys: table.keys });
+        }
+        Ok(senders)
     }
 
     fn witness_within(&self, table: &AuditTable) -> Result<Option<Duration>, ConfigError> {

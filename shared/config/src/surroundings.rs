@@ -24,8 +24,15 @@ pub struct Surroundings {
 
 impl Surroundings {
     /// Environment variables that matter.
-    pub const VARIABLES: [&str; 5] =
-        ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "PROMETHEUS_URL", "ALERTMANAGER_URL"];
+    pub const VARIABLES: [&str; 7] = [
+        "HOME",
+        "XDG_CONFIG_HOME",
+        "XDG_STATE_HOME",
+        "PROMETHEUS_URL",
+        "ALERTMANAGER_URL",
+        "RUNNER_ENVIRONMENT",
+        "CI_DISPOSABLE_ENVIRONMENT",
+    ];
 
     /// Reads them from this process.
     pub fn from_process() -> io::Result<Surroundings> {
@@ -57,6 +64,16 @@ impl Surroundings {
     /// Root of the git repository that the process was started in.
     pub fn repository(&self) -> Option<&Path> {
         self.current_folder.ancestors().find(|it| it.join(".git").exists())
+    }
+
+    /// What says that this machine is thrown away when its job is done: GitHub's own runners, GitLab's disposable ones.
+    pub(crate) fn disposable(&self) -> Option<String> {
+        let github = self.variable("RUNNER_ENVIRONMENT").filter(|it| *it == "github-hosted");
+        let gitlab = self.variable("CI_DISPOSABLE_ENVIRONMENT").filter(|it| *it == "true");
+        let said = |name: &str, it: &str| format!("{name}={it}");
+        github
+            .map(|it| said("RUNNER_ENVIRONMENT", it))
+            .or(gitlab.map(|it| said("CI_DISPOSABLE_ENVIRONMENT", it)))
     }
 
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {

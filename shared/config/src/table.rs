@@ -16,6 +16,8 @@ pub(crate) struct FileTable {
     pub policy: PolicyTable,
     /// Where it is recorded.
     pub audit: AuditTable,
+    /// Of `bailiwick serve audit`: whose logs it collects.
+    pub collector: CollectingTable,
     /// Words that policies may use beyond those that connections mention.
     pub vocabulary: VocabularyTable,
     /// Systems of record by name: lower-case letters, digits and `-`.
@@ -99,6 +101,11 @@ pub(crate) struct AuditTable {
     pub witnesses: Vec<WitnessTable>,
     /// How young the cosignature of some witness must be for effects to begin, e.g. `10m`: 10 s to 7 days.
     pub effects_need_witness_within: Option<String>,
+    /// Who holds the records of this log before their effects begin, e.g. of a CI job; nobody unless told.
+    pub collector: Option<CollectorTable>,
+    /// Whether the log's disk goes with the process, so that effects need a collector. Unless told: yes on tmpfs and overlay, and where
+    /// the environment says that the job's machine is thrown away.
+    pub ephemeral: Option<bool>,
     /// Subjects that `bailiwick audit erase` refuses, by all or some of their words, e.g. `["person:alice"]`.
     pub hold: Vec<String>,
 }
@@ -112,6 +119,38 @@ pub(crate) struct WitnessTable {
     pub url: String,
     /// Its verifier key, as `bailiwick witness` prints it: `name+id+base64`.
     pub key: String,
+}
+
+/// A collector: `bailiwick serve audit`, run by another administrator.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table { url, token }")]
+#[schemars(rename = "Collector")]
+pub(crate) struct CollectorTable {
+    /// Its address, e.g. `https://collector.example.com`.
+    pub url: String,
+    /// What it knows us by, e.g. `{ env = "COLLECTOR_TOKEN" }`.
+    pub token: SecretTable,
+}
+
+/// What `bailiwick serve audit` goes by.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[schemars(rename = "Collecting")]
+pub(crate) struct CollectingTable {
+    /// Who may send their logs, by name: lower-case letters, digits and `-`.
+    pub senders: BTreeMap<String, SenderTable>,
+}
+
+/// Who may send logs to this collector.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table { token }")]
+#[schemars(rename = "Sender")]
+pub(crate) struct SenderTable {
+    /// What it is known by: at least 32 characters, e.g. `{ file = "/run/secrets/ci-token" }`.
+    pub token: SecretTable,
+    /// Verifier keys of its logs; unless told, the first key that it shows for a log.
+    #[serde(default)]
+    pub keys: Vec<String>,
 }
 
 /// Where the log is published: tiles and checkpoints, and no payloads.

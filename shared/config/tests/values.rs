@@ -235,3 +235,50 @@ fn a_log_is_published_into_a_bucket_with_named_secrets_or_into_a_folder() {
     let config = estate().load_text(&publish("url = \"file:///srv/logs\"")).unwrap();
     assert_eq!(config.recording.publish, Some(config::Shelf::Folder("/srv/logs".into())));
 }
+
+#[test]
+fn a_collector_is_named_with_a_token_that_is_kept_elsewhere_and_so_are_its_senders() {
+    let sent = |it: &str| format!("[audit]\ncollector = {it}\n");
+    refused(&sent("{ url = \"https://collector.example.com\", token = \"hunter2\" }"), &expect![[r#"
+        bailiwick.toml:2:62: audit.collector.token: expected { env = "NAME" } or { file = "PATH" } (a secret never stands in this file), found a string
+           2 | collector = { url = …, token = … }
+             |                                ^"#]]);
+    refused(
+        &sent("{ url = \"https://u:hunter2@collector.example.com\", token = { env = \"T\" } }"),
+        &expect![[r#"
+            bailiwick.toml:2:21: audit.collector.url: an address must not hold a user name or password, which end up in logs; write basic = { username = "NAME", password = { env = "NAME" } } in a configuration file
+               2 | collector = { url = …, token = { env = … } }
+                 |                     ^"#]],
+    );
+    refused("[collector.senders.\"c i\"]\ntoken = { env = \"T\" }\n", &expect![[r#"
+        bailiwick.toml:1:20: collector.senders.c i: a sender's name is 1 to 63 of a-z, 0-9 and -
+           1 | [collector.senders."c i"]
+             |                    ^^^^^"#]]);
+    refused("[collector.senders.ci]\nkeys = []\n", &expect![[r#"
+        bailiwick.toml:1:1: collector.senders.ci: missing key "token"
+           1 | [collector.senders.ci]
+             | ^^^^^^^^^^^^^^^^^^^^^^"#]]);
+    let config = estate()
+        .load_text(
+            &(sent("{ url = \"http://collector.example.com\", token = { env = \"T\" } }")
+                + "ephemeral = true\n"),
+        )
+        .unwrap();
+    let collector = config.recording.collector.unwrap();
+    assert_eq!(
+        (collector.url.as_str(), &collector.token),
+        ("http://collector.example.com/", &config::Secret::Env("T".to_owned()))
+    );
+    assert_eq!(config.recording.ephemeral, Some(true));
+    assert!(
+        config.notes.iter().any(|it| it.contains("audit.collector") && it.contains("https")),
+        "{:?}",
+        config.notes
+    );
+    let config = estate()
+        .load_text("[collector.senders.ci]\ntoken = { file = \"/run/secrets/ci\" }\nkeys = [\"k\"]\n")
+        .unwrap();
+    let [ci] = config.senders.as_slice() else { panic!("{:?}", config.senders) };
+    assert_eq!((ci.name.as_str(), ci.keys.as_slice()), ("ci", ["k".to_owned()].as_slice()));
+    assert_eq!((config.recording.ephemeral, config.disposable), (None, None));
+}

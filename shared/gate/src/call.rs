@@ -256,7 +256,7 @@ impl Gate {
     }
 
     /// A read: a slot in an open, writable log. An effect: a durable intent.
-    async fn admit(&self, trail: &Trail, stop: &CancellationToken) -> Result<Admission, Refusal> {
+    async fn admit(&self, trail: &mut Trail, stop: &CancellationToken) -> Result<Admission, Refusal> {
         if stop.is_cancelled() {
             return Err(Refusal::Cancelled);
         }
@@ -266,6 +266,7 @@ impl Gate {
         };
         admitted.map_err(|error| {
             tracing::error!(%error, "a call could not be admitted");
+            trail.not_begun(&error);
             Refusal::Unrecorded(error)
         })
     }
@@ -349,7 +350,7 @@ impl Gate {
     /// When the disk fills, effects stop first and reads go on; whoever reads is told.
     fn warning(&self) -> Option<String> {
         match self.log.standing() {
-            Standing::Open => None,
+            Standing::Open => self.log.uncollected(),
             standing => {
                 tracing::warn!(%standing, "the log takes no effects");
                 Some("the log's disk is nearly full: no effect will run until there is room".to_owned())

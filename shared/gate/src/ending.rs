@@ -196,6 +196,8 @@ fn told(error: &AuditError) -> Cow<'_, str> {
     Cow::Borrowed(match error {
         // Names of witnesses and ages: what whoever waits can act on.
         AuditError::Unwitnessed { why } => return Cow::Owned(format!("effects need a witness; {why}")),
+        AuditError::Uncollected { why, .. } => return Cow::Owned(format!("effects need a collector; {why}")),
+        AuditError::Ephemeral { why } => return Cow::Owned(format!("effects need a collector; {why}")),
         AuditError::ReadsOnly { .. } => {
             "the log takes no effects, its disk is full; `bailiwick doctor` says more"
         }

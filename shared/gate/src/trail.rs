@@ -1,6 +1,6 @@
 //! What is known of a call so far, and what its record will say.
 
-use audit::{Admission, Digest, Entry, Event, Receipt};
+use audit::{Admission, AuditError, Digest, Entry, Event, Receipt};
 use jiff::Timestamp;
 use policy::{Caller, Channel, Circumstances, Effect, Permit, Question, Target};
 use redact::{Masked, redact, redact_value};
@@ -97,6 +97,13 @@ impl Trail {
 
     pub(crate) fn admitted(&mut self, admission: &Admission) {
         self.intent = admission.intent().cloned();
+    }
+
+    /// An intent that is durable here and not at the collector begins nothing, and has an outcome that says so.
+    pub(crate) fn not_begun(&mut self, error: &AuditError) {
+        if let AuditError::Uncollected { intent, .. } = error {
+            self.intent.clone_from(intent);
+        }
     }
 
     /// What a policy may ask of the moment.

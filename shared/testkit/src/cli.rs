@@ -49,9 +49,9 @@ impl Home {
         Home { binary: binary.into(), folder, cwd, variables: Vec::new() }
     }
 
-    /// Writes the user's `bailiwick.toml`.
+    /// Writes the user's `bailiwick.toml`. Whatever the home stands on counts as a disk that lasts, unless the text speaks of that.
     pub fn config(self, toml: &str) -> Home {
-        fs::write(self.config_path(), toml).expect("a temporary folder is writable");
+        fs::write(self.config_path(), lasting(toml)).expect("a temporary folder is writable");
         self
     }
 
@@ -147,6 +147,19 @@ impl Ended {
     pub fn expect(self, code: i32) -> Ended {
         assert_eq!(self.code, Some(code), "{self:#?}");
         self
+    }
+}
+
+/// A configuration for a temporary folder, which may be memory, or the layer of a container.
+fn lasting(toml: &str) -> String {
+    const KEY: &str = "ephemeral = false # said by the home\n";
+    const TABLE: &str = "\n[audit]\nephemeral = false # and this table by the home\n";
+    // What an earlier one was given.
+    let toml = toml.replace(TABLE, "").replace(KEY, "");
+    match toml.split_once("[audit]\n") {
+        _ if toml.contains("ephemeral =") => toml,
+        Some((before, after)) => format!("{before}[audit]\n{KEY}{after}"),
+        None => toml + TABLE,
     }
 }
 

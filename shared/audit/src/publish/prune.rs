@@ -1,7 +1,7 @@
 //! When may a segment go? Once its leaves are published and its payloads stand in bundles of their own, durably, and no
 //! intent in it waits for its outcome.
 
-use std::fs;
+use std::{fs, sync::atomic::Ordering::Relaxed};
 
 use super::{Failure, PAYLOADS, publisher::Publisher};
 use crate::{
@@ -24,6 +24,10 @@ pub(super) fn prune(publisher: &Publisher, reach: &Reach) -> Result<(), Failure>
         // The bundle that the segment's last record stands in has to be full.
         let covered = next.first.next_multiple_of(WIDTH);
         if reach.open.is_some_and(|it| it < next.first) || reach.position.index < covered {
+            break;
+        }
+        // What the collector does not hold yet is sent from here.
+        if publisher.collected.as_ref().is_some_and(|it| it.load(Relaxed) < next.first) {
             break;
         }
         leave(publisher, oldest, covered, reach.position.index)?;

@@ -1,7 +1,10 @@
 //! What is published, and in which order? Tiles and bundles first, synced, then the checkpoint that needs them: from the
 //! journal, as far as it is durable, and again from the journal whatever was cut off.
 
-use std::{path::PathBuf, sync::PoisonError};
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError, atomic::AtomicU64},
+};
 
 use ed25519_dalek::VerifyingKey as PublicKey;
 
@@ -11,7 +14,7 @@ use crate::{
     frame::Kind,
     ledger::Reach,
     note::Checkpoint,
-    segment::{Position, Segment, Walk},
+    segment::{Position, Segment, Walk, end_of_commit},
     tiles::{self, Edge, Part, WIDTH},
 };
 
@@ -30,6 +33,8 @@ pub(super) struct Publisher {
     pub(super) payloads: Folder,
     /// Witnesses' lines are added to the checkpoint by others.
     desk: Desk,
+    /// Records that the collector holds; none where there is no collector.
+    pub(super) collected: Option<Arc<AtomicU64>>,
     /// What stands there, and where the journal goes on; none before it was looked at and after a failure.
     edge: Option<(Edge, Position)>,
     /// The checkpoint that was found there. What is made again under it is not told before it is whole.
@@ -48,6 +53,7 @@ impl Publisher {
             tlog: Folder::new(&subject.folder.join(TLOG)),
             payloads: Folder::private(&subject.folder.join(PAYLOADS)),
             desk,
+            collected: None,
             edge: None,
             found_there: None,
         }
@@ -210,20 +216,7 @@ impl Publisher {
         if size == self.found.index {
             return Ok(Some(self.found));
         }
-        let segments = Segment::list(&self.folder)?;
-        let Some(segment) = Segment::of(&segments, size) else { return Ok(None) };
-        let first = segment.first;
-        let mut walk = Walk::new(&self.folder, Position { segment: first, offset: 0, index: first });
-        // Up to the checkpoint over so many, which is none where a segment begins with them.
-        let mut closed = size == first;
-        while walk.position().index < size || !closed {
-            match walk.step()? {
-                Some(Kind::Leaf) if walk.position().index > size => return Ok(None),
-                Some(kind) => closed = kind == Kind::Checkpoint && walk.position().index == size,
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(walk.position()))
+        end_of_commit(&self.folder, size)
     }
 
     /// The edge behind the records of segments that were dropped: their leaves stand in full bundles only.

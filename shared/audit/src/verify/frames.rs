@@ -16,7 +16,7 @@ use crate::error::{At, AuditError};
 /// Longest content of a frame.
 const CONTENT_MAX: usize = 320 * 1024;
 /// Bytes in front of a content.
-const FRONT: usize = 9;
+pub(crate) const FRONT: usize = 9;
 
 /// What a frame holds, by its byte.
 pub(crate) const HEADER: u8 = 1;
@@ -64,7 +64,7 @@ impl Frames {
 }
 
 /// Reads one frame. A length above the bound is not believed, so nobody can have us reserve more than that.
-fn read(input: &mut impl Read, content: &mut Vec<u8>) -> io::Result<Option<u8>> {
+pub(crate) fn read(input: &mut impl Read, content: &mut Vec<u8>) -> io::Result<Option<u8>> {
     let mut front = [0; FRONT];
     if !fill(input, &mut front)? {
         return Ok(None);

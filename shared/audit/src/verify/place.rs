@@ -31,6 +31,16 @@ pub(crate) fn report(
     Ok(told(place.name(), running, it?))
 }
 
+/// Judges a log that a collector holds, which may be adding to it.
+pub(crate) fn collected(
+    place: &Place,
+    given: &Given<'_>,
+    sightings: &Sightings,
+) -> Result<LogReport, AuditError> {
+    let it = settle(judge(place, given, sightings), || judge(place, given, sightings));
+    Ok(told(place.name(), false, it?))
+}
+
 /// A commit that a running process makes meanwhile looks torn for a moment, and a segment that it drops is gone; what was
 /// altered stays where it is.
 fn settle(

@@ -17,6 +17,8 @@ pub(crate) enum Source {
     Receipt(String),
     /// A head that a witness cosigned: the witness.
     Witness(String),
+    /// A delivery that a collector declined and kept: its file.
+    Declined(String),
     /// Records of another log: its name.
     Sibling(String),
     /// The head beside the journal.
@@ -65,6 +67,7 @@ impl fmt::Display for Source {
             Source::Anchor(name) => write!(out, "anchor {name}"),
             Source::Receipt(name) => write!(out, "receipt {name}"),
             Source::Witness(name) => write!(out, "witness {name}"),
+            Source::Declined(name) => write!(out, "declined delivery {name}"),
             Source::Sibling(name) => write!(out, "log {name}"),
             Source::Head => write!(out, "the head beside it"),
             Source::Published => write!(out, "its published checkpoint"),
@@ -209,6 +212,9 @@ impl Contradiction {
     /// What it looks like. `recovered` is the last record in which a start says that a crash came before it.
     pub(crate) fn likely(&self, recovered: Option<u64>, independent: bool) -> String {
         match (self.short, &self.sighting.source, recovered.filter(|at| *at >= self.index)) {
+            (false, Source::Declined(_), _) => {
+                "its sender rewrote it with its own key, or went on from an older copy; what stands here came first".to_owned()
+            }
             (true, source, _) if source.is_kept_elsewhere() => {
                 "the tail was cut together with its checkpoints, or an older copy was put in its place"
                     .to_owned()

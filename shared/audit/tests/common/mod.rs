@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
+pub(crate) mod collect;
 pub(crate) mod forge;
 pub(crate) mod frames;
 
