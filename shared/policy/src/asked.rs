@@ -161,6 +161,11 @@ pub(crate) fn circumstance_pairs(
         ("weekday".to_owned(), text(weekday)),
         ("minute_of_day".to_owned(), RestrictedExpression::new_long(minute)),
     ];
+    // Absent where no witness has cosigned: a rule must ask for it first, and whatever needs it is refused.
+    if let Some(seconds) = circumstances.witnessed_seconds {
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        pairs.push(("witnessed_seconds".to_owned(), RestrictedExpression::new_long(seconds)));
+    }
     if clock.now {
         let now = RestrictedExpression::new_datetime(instant(circumstances.now));
         pairs.push(("now".to_owned(), now));
