@@ -5,8 +5,10 @@ mod checkpoint;
 mod erase;
 mod export;
 mod prove;
+mod publish;
 mod reconcile;
 mod records;
+mod revoke;
 mod rotate;
 mod verify;
 
@@ -32,6 +34,7 @@ use crate::{USAGE, open};
                         bailiwick audit reconcile --system kubernetes --file audit.jsonl --identity bailiwick\n  \
                         bailiwick audit erase --subject 'agent:claude-code person:alice'\n  \
                         bailiwick audit rotate\n  \
+                        bailiwick audit revoke --key \"$(cat stolen.vkey)\" --from code/0:17 --reason 'the laptop was stolen'\n  \
                         bailiwick audit accept-loss --log code/0 --reason 'the disk broke'")]
 pub(crate) struct Audit {
     #[command(subcommand)]
@@ -59,8 +62,12 @@ enum AuditCommand {
     Erase(erase::Erase),
     /// Compare effects with a system's own audit trail, both ways: exit 0 they agree, 3 they do not
     Reconcile(reconcile::Reconcile),
+    /// Bring elsewhere what was published of logs that no process writes: after `rotate`, or when a place was out of reach
+    Publish,
     /// Change the signing key: close every log under the old one, and begin anew under the next
     Rotate,
+    /// Say from where on a key is not trusted that was changed because somebody else has it
+    Revoke(revoke::Revoke),
     /// Give up a damaged log: put it aside whole and record what is lost, so that a new one can begin
     AcceptLoss(accept_loss::AcceptLoss),
 }
@@ -77,7 +84,9 @@ pub(crate) fn run(audit: Audit, config: Option<&Path>) -> anyhow::Result<ExitCod
         AuditCommand::Export(it) => export::run(state, &it),
         AuditCommand::Erase(it) => erase::run(&config, &it),
         AuditCommand::Reconcile(it) => reconcile::run(&config, &it),
+        AuditCommand::Publish => publish::run(&config),
         AuditCommand::Rotate => rotate::run(&config),
+        AuditCommand::Revoke(it) => revoke::run(&config, &it),
         AuditCommand::AcceptLoss(it) => accept_loss::run(&config, &it),
     }
 }

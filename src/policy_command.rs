@@ -125,8 +125,13 @@ fn explain(call: &Call, config: Option<&Path>) -> anyhow::Result<ExitCode> {
         }
     };
     let caller = open::caller(&config);
-    let circumstances =
-        Circumstances { channel: Channel::Cli, now: jiff::Timestamp::now(), approvals: 0, confirmed: false };
+    let circumstances = Circumstances {
+        channel: Channel::Cli,
+        now: jiff::Timestamp::now(),
+        approvals: 0,
+        confirmed: false,
+        witnessed_seconds: None,
+    };
     let question = Question {
         caller: &caller,
         tool: &call.tool,

@@ -92,3 +92,35 @@ fn a_trail_is_compared_with_the_log_both_ways() {
     home.run([&compare[..], &["nobody", "--connection", "nowhere"]].concat()).expect(2);
     home.run(["audit", "reconcile", "--system", "gcp", "--file", trail]).expect(2);
 }
+
+#[test]
+fn a_stolen_key_is_changed_and_revoked_and_what_it_signed_from_there_on_is_altered() {
+    let (home, _shop) = home("");
+    let key = |home: &Home| {
+        home.run(["audit", "verify", "--json"]).expect(0).json()["keys"][0]
+            .as_str()
+            .expect("a key")
+            .to_owned()
+    };
+    let stolen = key(&home);
+    let why = ["--reason", "the laptop was stolen"];
+    let revoke = |more: &[&str]| home.run([&["audit", "revoke"][..], &why, more].concat());
+    revoke(&["--key", &stolen]).expect(2); // it signs now
+    let changed = home.run(["audit", "rotate"]).expect(0).json();
+    let next = changed["new"].as_str().expect("a key").to_owned();
+    revoke(&["--key", "x"]).expect(2);
+    revoke(&["--key", &stolen, "--from", "code/0"]).expect(2);
+    revoke(&["--key", &stolen, "--from", "code/9:1"]).expect(2);
+    let revoked = revoke(&["--key", &stolen]).expect(0);
+    assert_eq!(revoked.json()["trusted"][0][0], "code/0");
+    assert!(revoked.stderr.contains("Keep the receipt"), "{}", revoked.stderr);
+    let told = home.run(["audit", "verify", "--key", &next]).expect(0).stdout;
+    assert!(told.contains("revoked") && told.contains("the laptop was stolen"), "{told}");
+    home.run(["audit", "verify", "--key", &stolen]).expect(3);
+    revoke(&["--key", &stolen, "--from", "code/0:1"]).expect(0);
+    let told = home.run(["audit", "verify", "--key", &next]).expect(1).stdout;
+    assert!(told.contains("ALTERED from record 1") && told.contains("stolen key"), "{told}");
+    home.run(["audit", "accept-loss", "--log", "code/0", "--reason", "the laptop was stolen"]).expect(0);
+    home.run(["audit", "verify", "--key", &next]).expect(3);
+    home.run(["audit", "publish"]).expect(2); // to nowhere
+}

@@ -55,7 +55,7 @@ fn every_policy_that_ships_has_cases() {
 fn without_any_one_of_their_rules_the_cases_fail() {
     for name in SHIPPED {
         let text = fs::read_to_string(shipped(&format!("{name}.cedar"))).expect("it ships");
-        let starts: Vec<usize> = text.match_indices("@id(").map(|(at, _)| at).collect();
+        let starts: Vec<usize> = text.match_indices("\n@id(").map(|(at, _)| at + 1).collect();
         assert!(starts.len() >= 2);
         for (at, start) in starts.iter().enumerate() {
             let end = starts.get(at + 1).copied().unwrap_or(text.len());
@@ -105,6 +105,33 @@ fn a_case_that_fails_names_the_rule_that_answered_and_what_no_case_exercises_is_
     let said = home.run(["policy", "test", &path, "--json"]).expect(1).json();
     assert_eq!(said["failures"][0]["by"][0]["id"], "team:no-files");
     assert_eq!(said["unexercised"][0]["id"], "team:idle");
+}
+
+/// The rule stands in the words of `regulated.cedar`, for those who have witnesses.
+#[test]
+fn a_policy_can_ask_for_a_head_that_a_witness_cosigned_lately() {
+    let text = fs::read_to_string(shipped("regulated.cedar")).expect("it ships");
+    let rule: String =
+        text.lines().filter_map(|it| it.strip_prefix("//   ")).map(|it| format!("{it}\n")).collect();
+    let permit = "@id(\"all\") permit (principal, action in Action::\"effect:mitigate\", resource);\n";
+    let case = |name: &str, more: &str, expect: &str, rule: &str| {
+        format!(
+            "[[case]]\nname = \"{name}\"\n{more}expect = \"{expect}\"\nrule = \"{rule}\"\n[case.call]\ntool = \"silence_alert\"\n\
+             arguments = {{ matchers = ['a=\"b\"'], duration_minutes = 60, reason = \"the team looks into it\" }}\n"
+        )
+    };
+    let cases = [
+        "targets = [{ team = \"unknown\" }]\n".to_owned(),
+        case("young", "witnessed_seconds = 599\n", "allow", "all"),
+        case("old", "witnessed_seconds = 600\n", "deny", "witnessed"),
+        case("none", "", "deny", "witnessed"),
+    ];
+    let home = home();
+    let policy = home.file("witnessed.cedar", &(permit.to_owned() + &rule));
+    let cases = home.file("witnessed.cases.toml", &cases.concat());
+    let words = ["policy", "test", "--policy"].map(PathBuf::from);
+    let said = home.run(words.iter().chain([&policy, &cases])).expect(0).stdout;
+    assert!(said.contains("3 of 3 cases as expected; they exercise 2 of 2 rules"), "{said}");
 }
 
 #[test]

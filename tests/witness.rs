@@ -195,7 +195,9 @@ fn effects_that_need_a_witness_are_refused_without_and_reads_go_on() {
     let tail = home.run(["audit", "tail", "--json", "-n", "50"]).expect(0).stdout;
     let leaf = |line: &str| serde_json::from_str::<Value>(line).expect("a record")["leaf"].clone();
     let leaves: Vec<Value> = tail.lines().map(leaf).collect();
-    assert!(leaves.iter().any(|it| it["outcome"] == "not_run"), "it is recorded: {tail}");
+    let refused = leaves.iter().find(|it| it["outcome"] == "not_run");
+    let refused = refused.unwrap_or_else(|| panic!("it is recorded: {tail}"));
+    assert_eq!((&refused["event"], &refused["effect"]), (&"refused".into(), &"mitigate".into()), "{refused}");
     assert!(leaves.iter().all(|it| it["event"] != "intent"), "what may not begin has no intent: {tail}");
     let _witness = Witness::start(&home, &key, &address.to_string());
     silence(&home).expect(0);

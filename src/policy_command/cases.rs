@@ -76,6 +76,8 @@ struct CaseTable {
     confirmed: bool,
     #[serde(default)]
     approvals: u8,
+    /// Age of the last cosignature; none unless told.
+    witnessed_seconds: Option<u64>,
     expect: Expected,
     rule: Option<String>,
 }
@@ -211,7 +213,9 @@ impl World<'_> {
             None => Timestamp::now(),
         };
         let (confirmed, approvals) = (table.confirmed, table.approvals);
-        let circumstances = Circumstances { channel: Channel::Stdio, now, approvals, confirmed };
+        let witnessed_seconds = table.witnessed_seconds;
+        let circumstances =
+            Circumstances { channel: Channel::Stdio, now, approvals, confirmed, witnessed_seconds };
         let call = || {
             let call = table.call.as_ref().context("`approve` is about a call: say which")?;
             self.call(call, table.targets.as_ref().or(file.targets.as_ref()))

@@ -159,6 +159,7 @@ fn read(record: &Record) -> Option<Recorded> {
             now: leaf("time")?.parse().ok()?,
             approvals: 0,
             confirmed: false,
+            witnessed_seconds: None,
         },
     })
 }

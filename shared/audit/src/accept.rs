@@ -54,7 +54,7 @@ pub async fn accept_loss(
     anchors: &[Anchor],
     operator: &Operator,
 ) -> Result<Accepted, AuditError> {
-    check(reason)?;
+    check_reason(reason)?;
     let missing =
         |problem: &str| AuditError::NoRecord { selector: log.to_owned(), problem: problem.to_owned() };
     let place = named(state, log).ok_or_else(|| missing("expected <server>/<n>, e.g. code/0"))?;
@@ -104,7 +104,8 @@ struct Lost {
 fn lost(state: &Path, place: &Place, anchors: &[Anchor]) -> Result<Lost, AuditError> {
     let own = Keys::load(state)?.map(|it| vec![it.signing().verifying_key()]).unwrap_or_default();
     // A log that was closed with its key is one of ours, too.
-    let (keys, deeds) = deeds(state, &own)?;
+    let deeds = deeds(state, &own)?;
+    let keys = deeds.trust.keys.clone();
     for anchor in anchors {
         // What nobody signed would contradict any log, however whole it is.
         if anchor.notes().any(|it| signed::open(it, &keys).is_err()) {
@@ -134,7 +135,7 @@ fn lost(state: &Path, place: &Place, anchors: &[Anchor]) -> Result<Lost, AuditEr
         }
     };
     let seen = |origin: String, size, root| Seen { origin, size, root: hex::encode(root) };
-    deeds.closed().for_each(|it| see(seen(it.origin.clone(), it.size, it.root)));
+    deeds.trust.heads().for_each(|it| see(seen(it.origin.clone(), it.size, it.root)));
     for other in places(state)? {
         claims(&other, &keys, |it| see(seen(it.origin, it.size, it.root)))?;
     }
@@ -163,7 +164,7 @@ fn lock(place: &Place, missing: &impl Fn(&str) -> AuditError) -> Result<Option<F
 }
 
 /// A reason stands in the tree, which is never erased.
-fn check(reason: &str) -> Result<(), AuditError> {
+pub(crate) fn check_reason(reason: &str) -> Result<(), AuditError> {
     let fits =
         !reason.trim().is_empty() && reason.len() <= REASON_MAX && !reason.chars().any(char::is_control);
     match fits {

@@ -42,6 +42,7 @@ mod read;
 mod reconcile;
 mod record;
 mod recover;
+mod revoke;
 mod rotate;
 mod seal;
 mod segment;
@@ -63,10 +64,13 @@ pub use note::{BadVerifyingKey, VerifyingKey};
 pub use operator::Operator;
 pub use proof::{Admission, Digest, Receipt};
 pub use prove::{BadProof, Proof, Proven, check_proof, prove, prove_growth};
-pub use publish::{Ask, Collect, Folder, Published, Publishing, Stored, Target, TargetError};
+pub use publish::{Ask, Collect, Folder, Published, Publishing, Stored, Target, TargetError, publish};
 pub use read::{Filter, Follow, Payload, Record, records, show};
 pub use reconcile::{Around, Reconciliation, Scope, System, Unseen, reconcile};
 pub use record::{Cut, Entry, Event, OUTCOMES, VERDICTS};
+pub use revoke::{Doubt, Revocation, revoke};
 pub use rotate::{Rotated, rotate};
-pub use verify::{Alteration, LogReport, Payloads, Report, Verdict, Verification, key_beside, verify};
+pub use verify::{
+    Alteration, LogReport, Payloads, Report, Revoked, Verdict, Verification, key_beside, verify,
+};
 pub use witness::{Refused, Witness, WitnessKey, Witnessed};

@@ -153,6 +153,12 @@ impl Log {
         self.inner.publication.as_ref().map(|it| it.standing()).unwrap_or_default()
     }
 
+    /// How long ago some configured witness has cosigned the log last, by the witness's clock, in seconds; none where none
+    /// has. Policies see it as `context.witnessed_seconds`.
+    pub fn witnessed_seconds(&self) -> Option<u64> {
+        self.inner.publication.as_ref()?.witnessed_seconds()
+    }
+
     /// Leave to read: the log is open and has room for the record. No I/O.
     pub fn admit_read(&self, call: Digest) -> Result<Admission, AuditError> {
         match self.standing() {

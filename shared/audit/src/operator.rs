@@ -1,5 +1,5 @@
-//! Who lays hands on the log itself? Erasures, accepted losses and changes of keys are recorded like everything else, in
-//! logs of their own.
+//! Who lays hands on the log itself? Erasures, accepted losses, changes and revocations of keys are recorded like everything
+//! else, in logs of their own.
 
 use std::path::Path;
 

@@ -17,7 +17,7 @@ use crate::{
     pool::{Place, places},
     verify::{
         claims::leaves,
-        key_beside,
+        deeds, key_beside,
         leaf::Leaf,
         signed::{self, Signed},
         tree::{self, Ranges},
@@ -117,10 +117,12 @@ fn damaged(place: &Place, problem: &str) -> AuditError {
 }
 
 fn public(state: &Path, keys: &[VerifyingKey]) -> Result<Vec<PublicKey>, AuditError> {
-    if !keys.is_empty() {
-        return Ok(keys.iter().map(|it| *it.public()).collect());
-    }
-    Ok(vec![*key_beside(state)?.public()])
+    let given = match keys {
+        [] => vec![*key_beside(state)?.public()],
+        _ => keys.iter().map(|it| *it.public()).collect(),
+    };
+    // Logs that were closed when the key was changed have the key before.
+    Ok(deeds(state, &given)?.trust.keys)
 }
 
 /// The largest checkpoint of this log in an anchor that is not younger than the head.

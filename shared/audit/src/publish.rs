@@ -1,6 +1,7 @@
 //! How does a log get to those who check it? As tiles and a checkpoint in a folder beside its journal, and from there
 //! elsewhere, by threads of their own that follow the journal and that no commit waits for.
 
+mod again;
 mod attest;
 mod deliver;
 mod folder;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 
 use crate::{AuditError, ledger::Reach, segment::Position};
 
+pub use again::publish;
 pub use attest::Ask;
 use attest::{Asker, Attestations, Course, Desk};
 pub use deliver::Collect;
@@ -260,6 +262,11 @@ impl Publication {
     /// Waits, for some seconds at most, until a witness has cosigned the log so lately; else says who has not.
     pub(crate) async fn witnessed(&self, within: Duration) -> Result<(), String> {
         attest::witnessed(&self.attestations, within, ATTESTING).await
+    }
+
+    /// Age of the youngest cosignature.
+    pub(crate) fn witnessed_seconds(&self) -> Option<u64> {
+        attest::age(&self.attestations)
     }
 
     /// How far it is published, the log's own folder first.

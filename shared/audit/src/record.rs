@@ -84,6 +84,7 @@ pub(crate) enum Word {
     Refused,
     Lost,
     Rotated,
+    Revoked,
 }
 
 /// A record as the tree commits to it: format 1.
@@ -164,6 +165,12 @@ pub(crate) struct Facts {
     /// Of a change of keys, under the new one: the last heads that the old one signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) closed: Option<Vec<Seen>>,
+    /// Of a revocation: the verifier key that is not to be trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) revoked: Option<String>,
+    /// Of a revocation: the heads up to which it still is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trusted: Option<Vec<Seen>>,
 }
 
 /// The head of a log as another log saw it.
@@ -265,8 +272,9 @@ impl Draft {
     /// Most bytes it can take in a journal.
     pub(crate) fn size_bound(&self) -> usize {
         // Lists of other logs and of cuts are bounded by the leaf alone.
-        let Facts { siblings, lost, closed, .. } = &self.facts;
-        let lists = self.facts.cut.is_some() || [siblings, lost, closed].into_iter().any(Option::is_some);
+        let Facts { siblings, lost, closed, trusted, .. } = &self.facts;
+        let heads = [siblings, lost, closed, trusted];
+        let lists = self.facts.cut.is_some() || heads.into_iter().any(Option::is_some);
         OVERHEAD_BYTES_MAX + self.payload.len() + if lists { LEAF_BYTES_MAX } else { 0 }
     }
 

@@ -10,7 +10,7 @@ use std::{fs::File, path::Path};
 use serde::Serialize;
 
 use crate::{
-    AuditError, Operator, Receipt,
+    AuditError, Operator, Published, Receipt,
     anchor::last_note,
     error::At,
     journal::{Ahead, Use},
@@ -25,7 +25,7 @@ use crate::{
 /// What the records call it.
 const TOOL: &str = "rotate_key";
 /// Heads in one record, so that it stays below the bound of a leaf.
-const CLOSED_MAX: usize = 100;
+pub(crate) const HEADS_MAX: usize = 100;
 /// Least room for when the disk is full.
 const RESERVE_BYTES_MIN: u64 = 64 * 1024;
 
@@ -40,6 +40,24 @@ pub struct Rotated {
     pub closed: u64,
     /// The record under the new key that names the old one.
     pub receipt: Receipt,
+    /// Places that lack the end of a log: [`crate::publish`] brings it once they can be reached.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub behind: Vec<Published>,
+}
+
+/// What has just become durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// The next key lies beside the old one.
+    Made,
+    /// A log ended under the old key.
+    Ended,
+    /// It is marked as closed for good.
+    Marked,
+    /// The operators' log began under the next key, and holds what was closed.
+    Begun,
+    /// The next key is the key.
+    Turned,
 }
 
 /// Changes the signing key of a state folder. No process may hold a log meanwhile. Blocks on the disk.
@@ -47,6 +65,15 @@ pub struct Rotated {
 /// The next key is durable before a record names it, every old log is closed before the new key signs anything, and the old key is
 /// destroyed last. After a crash nothing opens a log until this ran to its end.
 pub fn rotate(state: &Path, operator: &Operator) -> Result<Rotated, AuditError> {
+    rotate_with(state, operator, &mut |_| Ok(()))
+}
+
+/// The same, telling each step: an error ends it there, as a crash would.
+fn rotate_with(
+    state: &Path,
+    operator: &Operator,
+    told: &mut dyn FnMut(Step) -> Result<(), AuditError>,
+) -> Result<Rotated, AuditError> {
     let load = || {
         Keys::load(state)?.ok_or_else(|| AuditError::Keys {
             path: state.join("keys/log.key"),
@@ -54,46 +81,26 @@ pub fn rotate(state: &Path, operator: &Operator) -> Result<Rotated, AuditError> 
         })
     };
     let old = load()?;
-    // Before anything is made: a change that cannot begin should not keep others from starting, nor from accepting a loss.
-    let held = hold(state)?;
-    if !old.has_next()? {
-        held.iter().try_for_each(|(place, _)| check(state, place, &old))?;
-    }
-    drop(held);
-    let next = old.next()?;
-    let held = hold(state)?;
-    let signed = |place: &Place, by: &Keys| -> Result<Option<Checkpoint>, AuditError> {
-        let key = [by.signing().verifying_key()];
-        Ok(last_note(place)?.and_then(|it| Checkpoint::open(it.as_bytes(), &key).ok()))
-    };
-    let (mut open, mut told) = (Vec::new(), false);
-    for (place, lock) in held {
-        // What an attempt before this one began under the next key stays.
-        if signed(&place, &next)?.is_none() {
-            open.push((place, lock));
-        }
-    }
-    for place in places(state)?.iter().filter(|it| it.server == OPERATOR) {
-        told = told || (place.is_retired() && signed(place, &old)?.is_some());
-    }
-    if !told && !open.iter().any(|(it, _)| it.server == OPERATOR) {
-        open.push(take(state, OPERATOR)?);
-    }
-    for (place, lock) in open {
+    let (next, held) = begin(state, &old)?;
+    told(Step::Made)?;
+    let mut behind = Vec::new();
+    for (place, lock) in to_close(state, [&old, &next], held)? {
         let named = Facts { next: Some(next.verifying().to_string()), ..Facts::default() };
         let named = operator.draft(Word::Rotated, TOOL, named, &serde_json::json!({}))?;
         let folder = place.folder.clone();
-        end(opened(state, (place, lock), load()?, operator)?, vec![named], operator)?;
+        end(opened(state, (place, lock), load()?, operator)?, vec![named], operator, &mut behind)?;
+        told(Step::Ended)?;
         File::create(folder.join(RETIRED)).and_then(|it| it.sync_all()).at("create", folder.join(RETIRED))?;
         sync_folder(&folder)?;
+        told(Step::Marked)?;
     }
     let mut closed = Vec::new();
     for place in places(state)?.iter().filter(|it| it.is_retired()) {
-        closed.extend(signed(place, &old)?.as_ref().map(Seen::from));
+        closed.extend(last(place, &old)?.as_ref().map(Seen::from));
     }
     let new = next.verifying().to_string();
     let mut drafts = Vec::new();
-    for heads in closed.chunks(CLOSED_MAX) {
+    for heads in closed.chunks(HEADS_MAX) {
         let facts = Facts {
             previous: Some(old.verifying().to_string()),
             closed: Some(heads.to_vec()),
@@ -101,21 +108,74 @@ pub fn rotate(state: &Path, operator: &Operator) -> Result<Rotated, AuditError> 
         };
         drafts.push(operator.draft(Word::Rotated, TOOL, facts, &serde_json::json!({}))?);
     }
-    let receipt = end(opened(state, take(state, OPERATOR)?, next, operator)?, drafts, operator)?;
+    let begun = opened(state, take(state, OPERATOR)?, next, operator)?;
+    let receipt = end(begun, drafts, operator, &mut behind)?;
+    told(Step::Begun)?;
     old.turn()?;
-    Ok(Rotated { old: old.verifying().to_string(), new, closed: closed.len() as u64, receipt })
+    told(Step::Turned)?;
+    let closed = closed.len() as u64;
+    Ok(Rotated { old: old.verifying().to_string(), new, closed, receipt, behind })
 }
 
-/// The locks of all logs that are not closed for good.
-fn hold(state: &Path) -> Result<Vec<(Place, File)>, AuditError> {
+/// The next key, and the locks of all logs that are not closed for good. A change that cannot begin leaves nothing behind that would
+/// keep others from starting, or from accepting a loss.
+fn begin(state: &Path, old: &Keys) -> Result<(Keys, Vec<(Place, File)>), AuditError> {
     let mut held = Vec::new();
+    hold(state, &mut held)?;
+    let is_first = !old.has_next()?;
+    if is_first {
+        held.iter().try_for_each(|(place, _)| check(state, place, old))?;
+    }
+    let next = old.next()?;
+    // Logs that began meanwhile; from here on none does.
+    let all = hold(state, &mut held);
+    if all.is_err() && is_first {
+        old.forget_next()?;
+    }
+    all.map(|()| (next, held))
+}
+
+/// Locks every log that is not closed for good, and not locked already.
+fn hold(state: &Path, held: &mut Vec<(Place, File)>) -> Result<(), AuditError> {
     for place in places(state)?.into_iter().filter(|it| !it.is_retired()) {
+        if held.iter().any(|(it, _)| *it == place) {
+            continue;
+        }
         let lock = try_lock(&place.folder.join("lock"))?.ok_or_else(|| AuditError::Closed {
             why: format!("a process holds log {}; stop it, then change the key", place.name()),
         })?;
         held.push((place, lock));
     }
-    Ok(held)
+    Ok(())
+}
+
+/// The logs that are still to be closed; at least one of the operators', unless one was closed by an attempt before this one.
+fn to_close(
+    state: &Path,
+    [old, next]: [&Keys; 2],
+    held: Vec<(Place, File)>,
+) -> Result<Vec<(Place, File)>, AuditError> {
+    let mut open = Vec::new();
+    for (place, lock) in held {
+        // What an attempt before this one began under the next key stays.
+        if last(&place, next)?.is_none() {
+            open.push((place, lock));
+        }
+    }
+    let mut told = open.iter().any(|(it, _)| it.server == OPERATOR);
+    for place in places(state)?.iter().filter(|it| it.server == OPERATOR && it.is_retired()) {
+        told = told || last(place, old)?.is_some();
+    }
+    if !told {
+        open.push(take(state, OPERATOR)?);
+    }
+    Ok(open)
+}
+
+/// The last checkpoint of a log, if this key signed it.
+fn last(place: &Place, by: &Keys) -> Result<Option<Checkpoint>, AuditError> {
+    let key = [by.signing().verifying_key()];
+    Ok(last_note(place)?.and_then(|it| Checkpoint::open(it.as_bytes(), &key).ok()))
 }
 
 fn opened(state: &Path, at: (Place, File), keys: Keys, operator: &Operator) -> Result<Start, AuditError> {
@@ -125,7 +185,12 @@ fn opened(state: &Path, at: (Place, File), keys: Keys, operator: &Operator) -> R
 }
 
 /// Writes the last records of a log, publishes it and lets it go. Gives the receipt of the first of them.
-fn end(mut start: Start, drafts: Vec<Draft>, operator: &Operator) -> Result<Receipt, AuditError> {
+fn end(
+    mut start: Start,
+    drafts: Vec<Draft>,
+    operator: &Operator,
+    behind: &mut Vec<Published>,
+) -> Result<Receipt, AuditError> {
     let ledger = &mut start.ledger;
     let bound: usize = drafts.iter().map(Draft::size_bound).sum();
     let path = ledger.path().clone();
@@ -145,6 +210,11 @@ fn end(mut start: Start, drafts: Vec<Draft>, operator: &Operator) -> Result<Rece
     ledger.commit(group)?;
     if let Some(publication) = start.publish(&operator.options.publishing)? {
         publication.end(true);
+        // No process opens this log again to bring the rest.
+        behind.extend(publication.standing().into_iter().filter(|it| it.problem.is_some()));
     }
     Ok(first.unwrap_or(last))
 }
+
+#[cfg(test)]
+mod tests;

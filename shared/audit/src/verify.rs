@@ -12,7 +12,7 @@ mod json;
 pub(crate) mod leaf;
 pub(crate) mod log;
 mod loss;
-mod operator;
+pub(crate) mod operator;
 mod payload;
 mod place;
 mod published;
@@ -21,6 +21,7 @@ mod seen;
 pub(crate) mod signed;
 mod succession;
 pub(crate) mod tree;
+mod trust;
 mod walk;
 mod witnessed;
 
@@ -39,6 +40,7 @@ use operator::Deeds;
 pub(crate) use operator::LOST_MAX;
 pub use report::{Alteration, LogReport, Payloads, Report, Verdict};
 use seen::{Sighting, Sightings, Source, What};
+pub use trust::Revoked;
 use walk::Given;
 
 /// What a log is verified with.
@@ -71,7 +73,7 @@ pub fn key_beside(state: &Path) -> Result<VerifyingKey, AuditError> {
 }
 
 /// What operators recorded, and which keys count: these, and those that they lead to.
-pub(crate) fn deeds(state: &Path, keys: &[PublicKey]) -> Result<(Vec<PublicKey>, Deeds), AuditError> {
+pub(crate) fn deeds(state: &Path, keys: &[PublicKey]) -> Result<Deeds, AuditError> {
     let (with, none) = (Verification::default(), Deeds::default());
     Deeds::read(state, &with.given(keys, None, &none))
 }
@@ -81,12 +83,12 @@ impl Verification {
     pub fn run(&self, state: &Path) -> Result<Report, AuditError> {
         let mut keys = self.keys(state)?;
         let public: Vec<PublicKey> = keys.iter().map(|it| *it.public()).collect();
-        let (public, deeds) = deeds(state, &public)?;
+        let deeds = deeds(state, &public)?;
+        let public = deeds.trust.keys.clone();
         keys.extend(public.iter().skip(keys.len()).map(|it| VerifyingKey::new(NAME, *it)));
         let given = self.given(&public, Some(state), &deeds);
         let mut sightings = self.kept();
-        let by = Source::Sibling("operator".to_owned());
-        deeds.closed().for_each(|it| sightings.add(&it.origin, it.seen_by(&by)));
+        deeds.trust.show(&mut sightings);
         let mut witnessed = witnessed::of_anchors(&self.anchors, &self.witnesses);
         for place in places(state)? {
             witnessed.extend(witnessed::beside(&place.folder, &self.witnesses, &mut sightings)?);
@@ -112,10 +114,15 @@ impl Verification {
             return Err(AuditError::Keys { path: prefix.to_owned(), problem });
         }
         let public: Vec<PublicKey> = self.keys.iter().map(|it| *it.public()).collect();
-        let (deeds, mut sightings) = (Deeds::default(), self.kept());
+        let (folders, none) = (published::folders(prefix)?, Deeds::default());
+        let deeds = Deeds::read_published(&folders, &self.given(&public, None, &none))?;
+        let public = deeds.trust.keys.clone();
+        let mut keys = self.keys.clone();
+        keys.extend(public.iter().skip(keys.len()).map(|it| VerifyingKey::new(NAME, *it)));
+        let mut sightings = self.kept();
+        deeds.trust.show(&mut sightings);
         let given = self.given(&public, None, &deeds);
         let mut witnessed = witnessed::of_anchors(&self.anchors, &self.witnesses);
-        let folders = published::folders(prefix)?;
         for folder in &folders {
             self.published_sightings(folder, &public, &mut sightings)?;
         }
@@ -131,7 +138,7 @@ impl Verification {
             // The folder of one log says nothing of the others that an anchor may show, but for one that it replaced.
             sightings.retain(|origin| log_of(origin) == log_of(&only.origin));
         }
-        let mut report = self.report(&self.keys, logs, &sightings, &given, witnessed);
+        let mut report = self.report(&keys, logs, &sightings, &given, witnessed);
         report.miss_unpublished(|origin| sightings.is_anchored(origin));
         Ok(report)
     }
@@ -211,8 +218,14 @@ impl Verification {
         if sightings.too_many {
             findings.push("more heads of other logs stand in the records than can be compared".to_owned());
         }
+        let revoked = given.deeds.trust.told();
+        let is_revoked = |it: &VerifyingKey| given.deeds.trust.is_revoked(it.public());
+        if !self.keys.is_empty() && self.keys.iter().all(is_revoked) {
+            findings.push("every key that was given is revoked; give the one that came next".to_owned());
+        }
         let mut report = Report {
             verdict: Verdict::Intact,
+            revoked,
             keys: keys.iter().map(VerifyingKey::to_string).collect(),
             independent: !self.keys.is_empty(),
             not_seen: self.not_seen(&logs, &witnessed),

@@ -8,8 +8,8 @@ mod common;
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path, sync::Mutex};
 
 use audit::{
-    Anchor, Collector, Event, KeptReceipt, Operator, Options, Report, Verdict, Verification, VerifyingKey,
-    accept_loss, heads, rotate, verify,
+    Anchor, Collector, Doubt, Event, KeptReceipt, Operator, Options, Report, Verdict, Verification,
+    VerifyingKey, accept_loss, heads, key_beside, revoke, rotate, verify,
 };
 use common::{
     entry,
@@ -21,6 +21,7 @@ use ed25519_dalek::SigningKey;
 
 /// What a verifier kept before the attack.
 struct Kept {
+    /// The key of the logs; where it was changed, the one that came next.
     key: VerifyingKey,
     anchor: Anchor,
     receipt: Vec<KeptReceipt>,
@@ -33,6 +34,8 @@ struct Victim {
     kept: Kept,
     /// A lock that the attacker holds.
     held: Mutex<Option<fs::File>>,
+    /// The key of the first logs, as a thief has it.
+    stolen: SigningKey,
 }
 
 impl Victim {
@@ -56,7 +59,23 @@ impl Victim {
         let receipt = serde_json::to_string(&receipt).unwrap();
         let receipt = KeptReceipt::parse_all("kept", &receipt).unwrap();
         let kept = Kept { key: report.keys[0].parse().unwrap(), anchor, receipt };
-        Victim { state, earlier, kept, held: Mutex::default() }
+        let stolen = forge::steal(state.path());
+        Victim { state, earlier, kept, held: Mutex::default(), stolen }
+    }
+
+    /// The same after the theft was noticed: the key is changed and revoked, and the new key and another anchor are kept.
+    async fn revoked() -> Victim {
+        let mut it = Victim::new().await;
+        let state = it.state.path();
+        rotate(state, &operator()).unwrap();
+        revoke(state, &it.kept.key, &Doubt::default(), "the laptop was stolen", &operator()).await.unwrap();
+        let report = verify(state, &[it.kept.key]).unwrap();
+        assert_eq!(report.exit_code(), 3, "the key that was kept is not enough any more: {report}");
+        it.kept.key = key_beside(state).unwrap();
+        it.kept.anchor = Anchor::parse("kept", &heads(state).unwrap().to_string()).unwrap();
+        let report = verify(state, &[]).unwrap();
+        assert_eq!(report.exit_code(), 0, "{report}");
+        it
     }
 
     fn log(&self) -> std::path::PathBuf {
@@ -234,6 +253,38 @@ const ATTACKS: [Attack; 22] = [
     }),
 ];
 
+/// Attacks with a key that was stolen, then changed and revoked.
+const REVOKED: [Attack; 3] = [
+    ("rebuild with the stolen key, which is revoked", |it| {
+        it.edit(|all| {
+            all.truncate(leaves(all)[7]);
+            without_last_read(all, &it.stolen);
+        });
+        it.cover_up();
+    }),
+    ("go on with the stolen key, which is revoked", |it| {
+        it.edit(|all| {
+            let stop: Vec<Frame> = all[*leaves(all).last().unwrap()..].to_vec();
+            all.extend(stop);
+            forge::number_again(all);
+            forge::sign_again(all, &it.stolen);
+        });
+        it.cover_up();
+    }),
+    ("put an older copy and the stolen key back, and go on", |it| {
+        let state = it.state.path();
+        fs::remove_dir_all(state.join("logs")).unwrap();
+        copy(it.earlier.path(), state);
+        forge::replace_key(state, &it.stolen);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (log, _) = open_small(state);
+            log.record(entry(Event::Read)).await.unwrap();
+            log.close("end of test").await.unwrap();
+        });
+    }),
+];
+
 /// What a verification says in one cell of the table.
 fn cell(report: &Report) -> String {
     let altered = report.logs.iter().find_map(|it| it.altered.as_ref());
@@ -265,8 +316,9 @@ async fn the_table_of_attacks_is_what_verification_sees() {
     let mut table = "| attack | key beside the logs | key kept elsewhere | key and a receipt | key and an anchor | it looks like |\n\
                      | --- | --- | --- | --- | --- | --- |\n"
         .to_owned();
-    for (name, attack) in ATTACKS {
-        let victim = Victim::new().await;
+    let attacks = ATTACKS.map(|it| (it, false)).into_iter().chain(REVOKED.map(|it| (it, true)));
+    for ((name, attack), revoked) in attacks {
+        let victim = if revoked { Victim::revoked().await } else { Victim::new().await };
         let row = tokio::task::spawn_blocking(move || {
             attack(&victim);
             row(name, &victim)

@@ -239,10 +239,13 @@ fn a_log_is_published_into_a_bucket_with_named_secrets_or_into_a_folder() {
 #[test]
 fn a_collector_is_named_with_a_token_that_is_kept_elsewhere_and_so_are_its_senders() {
     let sent = |it: &str| format!("[audit]\ncollector = {it}\n");
-    refused(&sent("{ url = \"https://collector.example.com\", token = \"hunter2\" }"), &expect![[r#"
+    refused(
+        &sent("{ url = \"https://collector.example.com\", token = \"hunter2\" }"),
+        &expect![[r#"
         bailiwick.toml:2:62: audit.collector.token: expected { env = "NAME" } or { file = "PATH" } (a secret never stands in this file), found a string
            2 | collector = { url = …, token = … }
-             |                                ^"#]]);
+             |                                ^"#]],
+    );
     refused(
         &sent("{ url = \"https://u:hunter2@collector.example.com\", token = { env = \"T\" } }"),
         &expect![[r#"
@@ -250,14 +253,20 @@ fn a_collector_is_named_with_a_token_that_is_kept_elsewhere_and_so_are_its_sende
                2 | collector = { url = …, token = { env = … } }
                  |                     ^"#]],
     );
-    refused("[collector.senders.\"c i\"]\ntoken = { env = \"T\" }\n", &expect![[r#"
+    refused(
+        "[collector.senders.\"c i\"]\ntoken = { env = \"T\" }\n",
+        &expect![[r#"
         bailiwick.toml:1:20: collector.senders.c i: a sender's name is 1 to 63 of a-z, 0-9 and -
            1 | [collector.senders."c i"]
-             |                    ^^^^^"#]]);
-    refused("[collector.senders.ci]\nkeys = []\n", &expect![[r#"
+             |                    ^^^^^"#]],
+    );
+    refused(
+        "[collector.senders.ci]\nkeys = []\n",
+        &expect![[r#"
         bailiwick.toml:1:1: collector.senders.ci: missing key "token"
            1 | [collector.senders.ci]
-             | ^^^^^^^^^^^^^^^^^^^^^^"#]]);
+             | ^^^^^^^^^^^^^^^^^^^^^^"#]],
+    );
     let config = estate()
         .load_text(
             &(sent("{ url = \"http://collector.example.com\", token = { env = \"T\" } }")

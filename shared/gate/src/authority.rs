@@ -101,8 +101,13 @@ impl Tool for ShowAuthority {
 
     async fn run(&self, authority: &Authority, context: &Context) -> Result<Answer<Standings>, ToolError> {
         let caller = context.caller();
-        let circumstances =
-            Circumstances { channel: authority.channel, now: context.now(), approvals: 0, confirmed: false };
+        let circumstances = Circumstances {
+            channel: authority.channel,
+            now: context.now(),
+            approvals: 0,
+            confirmed: false,
+            witnessed_seconds: context.witnessed_seconds(),
+        };
         let mut groups: Vec<Group> = Vec::new();
         for place in self.places(authority)? {
             let target = self.as_if(&place.whole);

@@ -170,6 +170,7 @@ impl Gate {
         deadline: Instant,
     ) -> Reply {
         let mut trail = Trail::new(request, self.policy.digest());
+        trail.witnessed_seconds = self.log.witnessed_seconds();
         let _slot = tokio::select! {
             slot = self.slots.acquire() => slot.ok(),
             // Its turn did not come: what follows sees that it was given up.
@@ -282,7 +283,8 @@ impl Gate {
         let Ready { call, permit, admission } = ready;
         let caller = trail.request.caller.clone();
         let context = Context::new(caller, permit, admission, deadline, stop.clone(), trail.now)
-            .map_err(|_| Refusal::Crashed)?;
+            .map_err(|_| Refusal::Crashed)?
+            .with_witnessed(trail.witnessed_seconds);
         let run = call.run(&context);
         let ran = match trail.acts() {
             true => run.await,

@@ -27,6 +27,8 @@ pub(crate) struct Trail {
     pub(crate) untrusted_facts: &'static [&'static str],
     permitted_by: Vec<String>,
     policy: Digest,
+    /// How long ago a witness has cosigned the log last, in seconds; none where none has.
+    pub(crate) witnessed_seconds: Option<u64>,
 }
 
 /// Most bytes of unparsed arguments, and of a message that may quote them, that a record keeps.
@@ -52,6 +54,7 @@ impl Trail {
             untrusted_facts: &[],
             permitted_by: Vec::new(),
             policy,
+            witnessed_seconds: None,
         }
     }
 
@@ -108,7 +111,13 @@ impl Trail {
 
     /// What a policy may ask of the moment.
     pub(crate) fn circumstances(&self) -> Circumstances {
-        Circumstances { channel: self.request.channel, now: self.now, approvals: 0, confirmed: false }
+        Circumstances {
+            channel: self.request.channel,
+            now: self.now,
+            approvals: 0,
+            confirmed: false,
+            witnessed_seconds: self.witnessed_seconds,
+        }
     }
 
     /// What a policy is asked about the call.
@@ -179,6 +188,8 @@ impl Trail {
     fn last(&self, verdict: &'static str) -> Event {
         match (&self.intent, verdict) {
             (Some(intent), _) => Event::Outcome { intent: intent.index() },
+            // Policy permitted it and the log did not: an effect without an intent has not begun.
+            (None, "permitted") if self.acts() => Event::Refused,
             (None, "permitted") => Event::Read,
             (None, "invalid" | "unknown_tool") => Event::Rejected,
             (None, _) => Event::Refused,

@@ -151,12 +151,13 @@ pub(crate) struct Moment {
     weekday: &'static str,
     minute_of_day: i64,
     now: Option<jiff::Timestamp>,
+    witnessed_seconds: Option<u64>,
 }
 
 impl Moment {
     pub(crate) fn of(circumstances: &Circumstances, clock: Clock<'_>, assurance: &'static str) -> Moment {
         // Named one by one, so that what is added to them is not left out here.
-        let Circumstances { channel, now, approvals: _, confirmed: _ } = *circumstances;
+        let Circumstances { channel, now, witnessed_seconds, approvals: _, confirmed: _ } = *circumstances;
         let local = now.to_zoned(clock.zone.clone());
         Moment {
             assurance,
@@ -164,6 +165,7 @@ impl Moment {
             weekday: WEEKDAYS[usize::from(local.weekday().to_monday_zero_offset().unsigned_abs())],
             minute_of_day: i64::from(local.hour()) * 60 + i64::from(local.minute()),
             now: clock.now.then_some(now),
+            witnessed_seconds,
         }
     }
 }
@@ -177,6 +179,11 @@ pub(crate) fn circumstance_pairs(moment: &Moment) -> Vec<(String, RestrictedExpr
         ("weekday".to_owned(), text(moment.weekday)),
         ("minute_of_day".to_owned(), RestrictedExpression::new_long(moment.minute_of_day)),
     ];
+    // Absent where no witness has cosigned: a rule must ask for it first, and whatever needs it is refused.
+    if let Some(seconds) = moment.witnessed_seconds {
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        pairs.push(("witnessed_seconds".to_owned(), RestrictedExpression::new_long(seconds)));
+    }
     if let Some(now) = moment.now {
         pairs.push(("now".to_owned(), RestrictedExpression::new_datetime(instant(now))));
     }

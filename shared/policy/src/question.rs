@@ -116,6 +116,8 @@ pub struct Circumstances {
     pub approvals: u8,
     /// Whether the person at the keyboard confirmed it.
     pub confirmed: bool,
+    /// How long ago a witness has cosigned the log last, in seconds; none where none has.
+    pub witnessed_seconds: Option<u64>,
 }
 
 impl Target {
@@ -164,7 +166,7 @@ pub(crate) const WEEKDAYS: [&str; 7] =
     ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
 /// Attributes of every context beside the arguments, with all that each can hold where that is a closed set.
-pub(crate) fn words() -> [(&'static str, Option<Vec<&'static str>>); 5] {
+pub(crate) fn words() -> [(&'static str, Option<Vec<&'static str>>); 6] {
     let assurances = [Assurance::Declared, Assurance::OsUser, Assurance::Token].map(Assurance::word);
     let channels = [Channel::Stdio, Channel::Cli].map(Channel::word);
     [
@@ -173,5 +175,6 @@ pub(crate) fn words() -> [(&'static str, Option<Vec<&'static str>>); 5] {
         ("now: datetime", None),
         ("weekday: String", Some(WEEKDAYS.to_vec())),
         ("minute_of_day: Long", None),
+        ("witnessed_seconds?: Long", None),
     ]
 }

@@ -56,6 +56,7 @@ const HEAD: &str = r#"// The words that policies may use. Generated from the too
 // Environment, Region, Team, Tier and DataClass are not here: their members are the words of the configuration and
 // `unknown`, known when policies load, so that a misspelt one is an error there.
 // `@values` lists all that a text can hold; a rule that compares it with anything else does not load.
+// `witnessed_seconds` is how long ago a witness cosigned the log last; it is absent where none has.
 
 // A person.
 entity User in [Team];

@@ -14,6 +14,7 @@ pub struct Context {
     deadline: Instant,
     cancelled: CancellationToken,
     now: jiff::Timestamp,
+    witnessed_seconds: Option<u64>,
 }
 
 /// Leave to change something: borrowed from a context whose intent is durable. Backends take it in every method that
@@ -43,9 +44,17 @@ impl Context {
         now: jiff::Timestamp,
     ) -> Result<Context, Mismatch> {
         match permit.call() == admission.call() {
-            true => Ok(Context { caller, permit, admission, deadline, cancelled, now }),
+            true => {
+                let witnessed_seconds = None;
+                Ok(Context { caller, permit, admission, deadline, cancelled, now, witnessed_seconds })
+            }
             false => Err(Mismatch),
         }
+    }
+
+    /// The same call, and how long before it a witness has cosigned the log last.
+    pub fn with_witnessed(self, witnessed_seconds: Option<u64>) -> Context {
+        Context { witnessed_seconds, ..self }
     }
 
     /// Who is calling.
@@ -76,6 +85,11 @@ impl Context {
     /// The moment the call was decided: what `now` means in a window.
     pub fn now(&self) -> jiff::Timestamp {
         self.now
+    }
+
+    /// How long before the call a witness has cosigned the log last; none where none has.
+    pub fn witnessed_seconds(&self) -> Option<u64> {
+        self.witnessed_seconds
     }
 }
 

@@ -35,6 +35,13 @@ impl Keys {
         Ok(find(&self.folder.join(NEXT))?.is_some())
     }
 
+    /// Takes the next signing key back. Only where no record names it.
+    pub(crate) fn forget_next(&self) -> Result<(), AuditError> {
+        let next = self.folder.join(NEXT);
+        fs::remove_file(&next).at("remove", &next)?;
+        sync_folder(&self.folder)
+    }
+
     /// These keys with the next signing key, which is made durable if there is none.
     pub(crate) fn next(&self) -> Result<Keys, AuditError> {
         let signing = find_or_make(&self.folder.join(NEXT), || encode(&random()))?;

@@ -310,6 +310,14 @@ pub(super) async fn witnessed(
     Err(format!("no witness has cosigned it within {} s: {each}", within.as_secs()))
 }
 
+/// Seconds since the youngest cosignature; a clock that is a little ahead of ours counts as now.
+pub(super) fn age(all: &Attestations) -> Option<u64> {
+    let now = Timestamp::now().as_second();
+    let times = all.borrow();
+    let latest = times.iter().filter_map(|it| it.last).map(|(_, time)| time).max()?;
+    Some(u64::try_from(now.saturating_sub(latest)).unwrap_or(0))
+}
+
 impl Attested {
     fn told(&self, now: i64) -> String {
         let last = match self.last {

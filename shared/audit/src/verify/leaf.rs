@@ -38,6 +38,9 @@ pub(crate) struct Leaf {
     pub(crate) previous: Option<PublicKey>,
     /// Last heads that the key before signed.
     pub(crate) closed: Vec<Head>,
+    /// A key that is not to be trusted, and the heads up to which it still is.
+    pub(crate) revoked: Option<PublicKey>,
+    pub(crate) trusted: Vec<Head>,
 }
 
 /// Size and root of a log, as somebody saw it.
@@ -54,7 +57,7 @@ impl Head {
     }
 }
 
-const EVENTS: [&str; 12] = [
+const EVENTS: [&str; 13] = [
     "start",
     "siblings",
     "recovered",
@@ -67,6 +70,7 @@ const EVENTS: [&str; 12] = [
     "refused",
     "lost",
     "rotated",
+    "revoked",
 ];
 /// Heads of logs.
 const HEADS: Form = Form::Objects(&[("origin", Form::Text), ("root", Form::Hex(32)), ("size", Form::Number)]);
@@ -93,7 +97,7 @@ enum Form {
 }
 
 /// Every field that a leaf may have; new ones are added here and to `FORMAT.md`.
-const FIELDS: [(&str, Form); 27] = [
+const FIELDS: [(&str, Form); 29] = [
     ("assurance", Form::Word),
     ("call", Form::Hex(32)),
     ("channel", Form::Word),
@@ -114,11 +118,13 @@ const FIELDS: [(&str, Form); 27] = [
     ("policy", Form::Hex(32)),
     ("previous", Form::Text),
     ("reason", Form::Text),
+    ("revoked", Form::Text),
     ("server", Form::Word),
     ("siblings", HEADS),
     ("subject", Form::Hex(16)),
     ("time", Form::Time),
     ("tool", Form::Word),
+    ("trusted", HEADS),
     ("verdict", Form::OneOf(&crate::VERDICTS)),
     ("version", Form::Text),
 ];
@@ -154,6 +160,9 @@ impl Leaf {
         }
         if (leaf.event == "lost") == fields.iter().all(|(name, _)| name != "lost") {
             return Err("a loss says what is lost, and nothing else does".to_owned());
+        }
+        if (leaf.event == "revoked") != leaf.revoked.is_some() {
+            return Err("a revocation says which key is revoked, and nothing else does".to_owned());
         }
         if leaf.commitment.is_some() && leaf.subject.is_none() {
             return Err("it has a commitment and no subject".to_owned());
@@ -272,6 +281,8 @@ impl Fields<'_> {
             next: self.key("next")?,
             previous: self.key("previous")?,
             closed: self.heads("closed")?,
+            revoked: self.key("revoked")?,
+            trusted: self.heads("trusted")?,
         })
     }
 }

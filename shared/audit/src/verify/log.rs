@@ -89,7 +89,7 @@ pub(crate) fn judge(
     let mut it = judging.end(walk)?;
     it.published = signed.map(|it| it.size);
     if it.altered.is_none() {
-        it.altered = misplaced_log(place, &it.it).or_else(|| given.deeds.misuse(&it.it));
+        it.altered = misplaced_log(place, &it.it).or_else(|| given.deeds.trust.beyond(&it.it, false));
     }
     if head.spoilt && it.it.stopped && !place.is_held() {
         it.it.findings.add(|| "the head beside the journal is not what was written".to_owned());
@@ -222,7 +222,7 @@ impl Judging<'_> {
             differs = compared.differs;
         }
         if let Some(contradiction) = seen.end(it.size).filter(|_| self.altered.is_none()) {
-            self.altered = Some(contradicted(&contradiction, it.size, it.recovered, self.given));
+            self.altered = Some(contradicted(&contradiction, &it, self.given));
         }
         if let Some((index, path)) = differs.filter(|_| self.altered.is_none()) {
             self.altered = Some(Alteration {

@@ -1,8 +1,9 @@
-//! What did operators do to the logs? Erasures, accepted losses and changes of keys, as far as signed records say so.
+//! What did operators do to the logs? Erasures, accepted losses, changes and revocations of keys, as far as signed
+//! records say so.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
+    collections::BTreeMap,
+    path::{Path, PathBuf},
 };
 
 use ed25519_dalek::VerifyingKey as PublicKey;
@@ -12,14 +13,19 @@ use super::{
     claims::leaves,
     leaf::{Head, Leaf},
     log::judge,
+    log_of,
     loss::Loss,
-    report::Alteration,
+    place,
+    published::{Bundles, Came, Published},
     seen::Sightings,
-    succession::{Book, Succession},
+    signed,
+    succession::Book,
+    trust::Trust,
     walk::{Account, Given},
 };
 use crate::{
     AuditError,
+    keys::NAME,
     operator::OPERATOR,
     pool::{Place, places},
 };
@@ -40,11 +46,8 @@ pub(crate) struct Deeds {
     erased: BTreeMap<String, Erasure>,
     /// Accepted losses, one after the other.
     pub(super) losses: Vec<Loss>,
-    /// Keys that were retired, and the heads of the logs that were closed with them: one of each, unless somebody lies.
-    retired: Vec<PublicKey>,
-    closed: BTreeMap<String, BTreeSet<Head>>,
-    /// Keys that several others claim to follow.
-    forked: Vec<PublicKey>,
+    /// Keys that count, and how far.
+    pub(crate) trust: Trust,
 }
 
 /// The key was there before, and is not there after.
@@ -57,58 +60,56 @@ struct Erasure {
 impl Deeds {
     /// Reads the operators' logs of a state folder, and says which keys count: the given ones, and those that they lead to.
     /// Only what stands under a checkpoint that one of these signed counts.
-    pub(crate) fn read(state: &Path, given: &Given<'_>) -> Result<(Vec<PublicKey>, Deeds), AuditError> {
+    pub(crate) fn read(state: &Path, given: &Given<'_>) -> Result<Deeds, AuditError> {
         let places: Vec<Place> = places(state)?.into_iter().filter(|it| it.server == OPERATOR).collect();
-        let candidates = candidates(&places, given.keys)?;
+        let mut keys = given.keys.to_vec();
+        for place in &places {
+            leaves(&place.folder, |bytes| candidate(&mut keys, bytes))?;
+        }
+        let given_all = Given { keys: &keys, ..*given };
         let mut books = Vec::new();
         for place in &places {
-            let it = judge(place, &Given { keys: &candidates, ..*given }, &Sightings::default())?.it;
-            if let (Some(key), Some(origin)) = (it.key, it.origin) {
-                let head = Head { origin, size: it.size, root: it.root };
-                books.push(Book { log: place.name(), key, head, deeds: it.deeds });
+            books.extend(book(&place.name(), judge(place, &given_all, &Sightings::default())?.it));
+        }
+        Ok(Deeds::new(given.keys, &books))
+    }
+
+    /// The same from what is published of operators' logs.
+    pub(crate) fn read_published(folders: &[PathBuf], given: &Given<'_>) -> Result<Deeds, AuditError> {
+        let mut ours = Vec::new();
+        for folder in folders {
+            let claim = Published::read(folder)?.and_then(|it| signed::claim(&it.note));
+            let claim = claim.filter(|it| it.origin.starts_with(&format!("{NAME}/{OPERATOR}/")));
+            ours.extend(claim.map(|it| (folder, it)));
+        }
+        let mut keys = given.keys.to_vec();
+        for (folder, claim) in &ours {
+            let mut leaves = Bundles::new(folder, claim.size);
+            while leaves.next()? == Came::Leaf {
+                candidate(&mut keys, leaves.leaf());
             }
         }
-        let Succession { keys, retired, forked, closed, books } = Succession::of(given.keys, &books);
-        let mut deeds = Deeds { retired, forked, ..Deeds::default() };
-        for head in closed {
-            deeds.closed.entry(head.origin.clone()).or_default().insert(head);
+        let given_all = Given { keys: &keys, ..*given };
+        let mut books = Vec::new();
+        for (folder, claim) in &ours {
+            let it = place::judge_published(folder, &given_all, &Sightings::default())?.it;
+            books.extend(book(log_of(&claim.origin), it));
         }
-        for book in books {
+        Ok(Deeds::new(given.keys, &books))
+    }
+
+    fn new(given: &[PublicKey], books: &[Book]) -> Deeds {
+        let (trust, counted) = Trust::of(given, books);
+        let mut deeds = Deeds { trust, ..Deeds::default() };
+        for book in counted {
             book.deeds.iter().for_each(|it| deeds.add(&book.log, it));
         }
-        Ok((keys, deeds))
-    }
-
-    /// Heads of logs that were closed with their keys.
-    pub(crate) fn closed(&self) -> impl Iterator<Item = &Head> {
-        self.closed.values().flatten()
-    }
-
-    /// What a key signed that it was not to sign: beyond what was closed with it, or for two successors.
-    pub(crate) fn misuse(&self, it: &Account) -> Option<Alteration> {
-        let key = it.key?;
-        let origin = it.origin.as_deref().unwrap_or_default();
-        let named = it.deeds.iter().find(|it| it.next.is_some()).filter(|_| self.forked.contains(&key));
-        let (index, problem) = if let Some(named) = named {
-            (named.index, "its key names more than one successor".to_owned())
-        } else if !self.retired.contains(&key) {
-            return None;
-        } else if let Some(heads) = self.closed.get(origin) {
-            let other = heads.iter().find(|head| (head.size, head.root) != (it.size, it.root))?;
-            let Head { size, .. } = other;
-            let problem =
-                format!("it was closed with {size} records when its key was retired, and has {}", it.size);
-            (it.size.min(*size), problem)
-        } else {
-            (0, "its key was retired, and it is none of the logs that were closed then".to_owned())
-        };
-        let likely = "the retired key was kept and used, or a change of keys did not end".to_owned();
-        Some(Alteration { index, file: String::new(), offset: 0, problem, likely })
+        deeds
     }
 
     /// Whether a record is one of these.
     pub(crate) fn is_one(leaf: &Leaf) -> bool {
-        leaf.erased.is_some() || matches!(leaf.event, "lost" | "rotated")
+        leaf.erased.is_some() || matches!(leaf.event, "lost" | "rotated" | "revoked")
     }
 
     fn add(&mut self, log: &str, leaf: &Leaf) {
@@ -138,18 +139,18 @@ impl Deeds {
     }
 }
 
-/// The given keys, and all that records speak of, whoever wrote them.
-fn candidates(places: &[Place], given: &[PublicKey]) -> Result<Vec<PublicKey>, AuditError> {
-    let mut keys = given.to_vec();
-    for place in places {
-        leaves(&place.folder, |bytes| {
-            let Ok(leaf) = Leaf::read(bytes) else { return };
-            for key in [leaf.next, leaf.previous].into_iter().flatten() {
-                if keys.len() < KEYS_MAX && !keys.contains(&key) {
-                    keys.push(key);
-                }
-            }
-        })?;
+/// Keys that a record speaks of, whoever wrote it.
+fn candidate(keys: &mut Vec<PublicKey>, bytes: &[u8]) {
+    let Ok(leaf) = Leaf::read(bytes) else { return };
+    for key in [leaf.next, leaf.previous].into_iter().flatten() {
+        if keys.len() < KEYS_MAX && !keys.contains(&key) {
+            keys.push(key);
+        }
     }
-    Ok(keys)
+}
+
+/// An operators' log, if one key signed it.
+fn book(log: &str, it: Account) -> Option<Book> {
+    let head = Head { origin: it.origin?, size: it.size, root: it.root };
+    Some(Book { log: log.to_owned(), key: it.key?, head, deeds: it.deeds })
 }

@@ -10,7 +10,7 @@ use super::{
     report::{Alteration, LogReport},
     seen::{Compared, Contradiction, Sighting, Sightings},
     signed,
-    walk::{Given, Walk},
+    walk::{Account, Given, Walk},
 };
 use crate::AuditError;
 
@@ -71,13 +71,21 @@ fn settle(
     })
 }
 
-/// Judges a published folder by itself.
+/// Reports of a published folder by itself.
 pub(crate) fn published(
     folder: &Path,
     given: &Given<'_>,
     sightings: &Sightings,
 ) -> Result<LogReport, AuditError> {
-    let name = folder.display().to_string();
+    Ok(told(folder.display().to_string(), false, judge_published(folder, given, sightings)?))
+}
+
+/// Judges a published folder by itself.
+pub(crate) fn judge_published(
+    folder: &Path,
+    given: &Given<'_>,
+    sightings: &Sightings,
+) -> Result<Judgement, AuditError> {
     let altered = |problem: &str, likely: &str| Alteration {
         index: 0,
         file: "checkpoint".to_owned(),
@@ -95,7 +103,7 @@ pub(crate) fn published(
                 "a checkpoint that none of the keys signed",
                 "it was published with another key, or the wrong key was given",
             ));
-            return Ok(told(name, false, it));
+            return Ok(it);
         }
     };
     let seen = Compared::new(sightings.of(&checkpoint.origin));
@@ -131,19 +139,22 @@ pub(crate) fn published(
     if let Some(it_is) = seen.end(size).filter(|_| it.altered.is_none()) {
         hold_against(&mut it, &it_is, given);
     }
+    if it.altered.is_none() {
+        it.altered = given.deeds.trust.beyond(&it.it, true);
+    }
     it.published = Some(size);
-    Ok(told(name, false, it))
+    Ok(it)
 }
 
 /// What is published may be behind what the journal had when another log looked; nothing else may differ.
 fn hold_against(it: &mut Judgement, seen: &Contradiction, given: &Given<'_>) {
-    let (size, recovered) = (it.it.size, it.it.recovered);
+    let size = it.it.size;
     match seen.short && !seen.sighting.source.is_kept_elsewhere() {
         true => it
             .it
             .findings
             .add(|| format!("{}: the rest was not published yet, or was cut off", seen.problem(size))),
-        false => it.altered = Some(contradicted(seen, size, recovered, given)),
+        false => it.altered = Some(contradicted(seen, &it.it, given)),
     }
 }
 
@@ -174,18 +185,17 @@ fn read(walk: &mut Walk<'_>, folder: &Path, size: u64) -> Result<Option<Alterati
 }
 
 /// What contradicts a log, as an alteration of it.
-pub(crate) fn contradicted(
-    it: &Contradiction,
-    records: u64,
-    recovered: Option<u64>,
-    given: &Given<'_>,
-) -> Alteration {
+pub(crate) fn contradicted(it: &Contradiction, of: &Account, given: &Given<'_>) -> Alteration {
+    let revoked = of.key.is_some_and(|it| given.deeds.trust.is_revoked(&it));
     Alteration {
         index: it.index,
         file: String::new(),
         offset: 0,
-        problem: it.problem(records),
-        likely: it.likely(recovered, given.independent),
+        problem: it.problem(of.size),
+        likely: match revoked {
+            true => "it was cut, or rebuilt with its own key, which was stolen and is revoked".to_owned(),
+            false => it.likely(of.recovered, given.independent),
+        },
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-use super::log_of;
+use super::{log_of, trust::Revoked};
 use crate::Witnessed;
 
 /// What a verification found.
@@ -16,6 +16,9 @@ pub struct Report {
     pub keys: Vec<String>,
     /// Whether the keys were given. A key found beside the log proves nothing against whoever can write both.
     pub independent: bool,
+    /// Keys that were revoked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<Revoked>,
     /// Every log, in order; one that others have seen and that is gone stands here with no records.
     pub logs: Vec<LogReport>,
     /// The last head of each log that each witness has cosigned.
@@ -192,6 +195,9 @@ impl fmt::Display for Report {
         for key in &self.keys {
             let found = if self.independent { "" } else { " (not independent: found beside the logs)" };
             writeln!(out, "  key {key}{found}")?;
+        }
+        for Revoked { key, record, time, reason } in &self.revoked {
+            writeln!(out, "  revoked {key}: record {record} at {time}: \"{reason}\"")?;
         }
         self.logs.iter().try_for_each(|it| it.fmt(out))?;
         for it in &self.witnessed {

@@ -86,7 +86,7 @@ impl<'a> Succession<'a> {
 }
 
 /// Keys that a key names as the next one, and that name it as the one before.
-fn successors(old: &PublicKey, books: &[Book]) -> Vec<PublicKey> {
+pub(super) fn successors(old: &PublicKey, books: &[Book]) -> Vec<PublicKey> {
     let named = |by: &PublicKey| {
         let follows = |it: &Leaf| it.previous.as_ref() == Some(old);
         books.iter().any(|it| it.key == *by && it.deeds.iter().any(follows))

@@ -22,6 +22,7 @@ pub(crate) fn steal(state: &Path) -> SigningKey {
 
 /// Copies a folder, as it stands.
 pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());

@@ -11,7 +11,8 @@ use std::{
     process::Command,
 };
 
-use audit::{Entry, Event, Log, Opened, Options};
+use audit::{Entry, Event, Log, Opened, Options, VerifyingKey};
+use ed25519_dalek::SigningKey;
 use serde_json::json;
 
 pub(crate) fn entry(event: Event) -> Entry {
@@ -49,6 +50,20 @@ pub(crate) fn open_small(state: &Path) -> (Log, Opened) {
 /// A folder in memory where there is one: most tests are about bytes, not about disks.
 pub(crate) fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// The journal of a state folder's first log, its last record turned into one that revokes a key, as if an operator had said so.
+pub(crate) fn revocation(state: &Path, key: &VerifyingKey, by: &SigningKey) -> Vec<u8> {
+    let journal = std::fs::read(state.join("logs/code/0/journal")).unwrap();
+    let mut all = frames::frames(&journal);
+    let last = all.iter().rposition(|it| it.kind == forge::LEAF).unwrap();
+    let index = all.iter().filter(|it| it.kind == forge::LEAF).count() - 1;
+    let leaf = format!(
+        r#"{{"event":"revoked","index":{index},"reason":"x","revoked":"{key}","time":"2026-11-22T00:00:00Z","trusted":[],"v":1}}"#
+    );
+    all[last].content = leaf.into_bytes();
+    forge::sign_again(&mut all, by);
+    frames::rebuild(&all)
 }
 
 /// Names the test that a process was started for, and its state folder.

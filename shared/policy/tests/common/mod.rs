@@ -136,7 +136,7 @@ pub(crate) fn target(environment: &str) -> Target {
 
 pub(crate) fn circumstances() -> Circumstances {
     let now = jiff::Timestamp::from_second(NOW).expect("in range");
-    Circumstances { channel: Channel::Stdio, now, approvals: 0, confirmed: false }
+    Circumstances { channel: Channel::Stdio, now, approvals: 0, confirmed: false, witnessed_seconds: None }
 }
 
 /// What a policy says to a tool called with fitting arguments in an environment.

@@ -71,7 +71,7 @@ fn an_unknown_circumstance() {
               |
             2 | unless { context has usage };
               |                      ^^^^^
-              = there are: approvals, assurance, channel, confirmed, input, minute_of_day, now, weekday"#]],
+              = there are: approvals, assurance, channel, confirmed, input, minute_of_day, now, weekday, witnessed_seconds"#]],
     );
 }
 
