@@ -8,6 +8,7 @@ use ed25519_dalek::VerifyingKey as PublicKey;
 use super::{
     LogReport, Report, Verification,
     claims::claims,
+    deeds,
     leaf::Head,
     operator::Deeds,
     place,
@@ -53,9 +54,9 @@ impl Verification {
         }
         let mut logs = Vec::new();
         for (source, held) in sources.iter().zip(&held) {
-            let keys = self.keys_of(source);
-            let none = Deeds::default();
-            let (keys, deeds) = Deeds::read(&source.folder, &self.given(&keys, None, &none))?;
+            let deeds = deeds(&source.folder, &self.keys_of(source))?;
+            deeds.trust.show(&mut sightings);
+            let keys = deeds.trust.keys.clone();
             let given = self.given(&keys, Some(&source.folder), &deeds);
             for it in held {
                 logs.push(report(it, &given, &mut sightings)?);
