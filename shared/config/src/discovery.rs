@@ -5,8 +5,8 @@ use std::path::Path;
 use policy::{Lists, UNKNOWN, Vocabulary};
 
 use crate::{
-    Config, ConfigError, Connection, Git, Http, Identity, Origin, PolicySettings, Recording, Surroundings,
-    System, address, interpret, words,
+    Config, ConfigError, Connection, Git, Http, Identity, Origin, PolicySettings, Recording, Serving,
+    Surroundings, System, address, interpret, words,
 };
 
 /// What one finds without a configuration file.
@@ -52,6 +52,8 @@ pub(crate) fn discover(surroundings: &Surroundings, notes: &mut Vec<String>) -> 
         state: surroundings.state_folder().ok_or(ConfigError::NoState)?,
         recording: Recording::default(),
         audit_keys: Vec::new(),
+        serving: Serving::default(),
+        issuers: Vec::new(),
         connections,
         notes: Vec::new(),
     })

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use policy::{ListEntry, Lists, Scope, Source, Vocabulary};
 
 use crate::{
-    ConfigError, Connection, Recording, Surroundings, discovery, document::Document, file,
+    ConfigError, Connection, Issuer, Recording, Serving, Surroundings, discovery, document::Document, file,
     interpret::Reading, narrow::Narrowing, sources::Sources, table::FileTable, words,
 };
 
@@ -26,6 +26,10 @@ pub struct Config {
     pub recording: Recording,
     /// Verifier keys of the log, as the file has them.
     pub audit_keys: Vec<String>,
+    /// How it is reached over HTTP.
+    pub serving: Serving,
+    /// Whose tokens prove callers.
+    pub issuers: Vec<Issuer>,
     /// Systems of record, by name.
     pub connections: Vec<Connection>,
     /// What was ignored and why, and what is dangerous; for a person to read.
