@@ -11,6 +11,7 @@ use std::{
 use audit::{Collect, Verdict};
 use clap::Args;
 use config::{Auth, Config, Connection, Http, Origin, Surroundings, System, clean};
+use identity::Verifier;
 use outbound::Endpoint;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -36,7 +37,7 @@ pub(crate) struct Doctor {
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
 struct Check {
-    /// `configuration`, `caller`, `connection`, `policy`, `log` or `collector`.
+    /// `configuration`, `caller`, `connection`, `issuer`, `policy`, `log` or `collector`.
     kind: &'static str,
     /// Connection name; else the kind again.
     name: String,
@@ -64,6 +65,7 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let mut checks = vec![configuration(&found), caller(&found)];
             checks.extend(runtime.block_on(connections(&found)));
+            checks.extend(runtime.block_on(issuers(&found)));
             checks.extend([policy(&found), log(&found.state)]);
             checks.extend(collector(&found));
             (checks, found.notes)
@@ -75,7 +77,8 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
         _ => {}
     }
     let broken = |it: &Check| it.broken;
-    Ok(match checks.iter().filter(|it| broken(it)).any(|it| !matches!(it.kind, "connection" | "collector")) {
+    let elsewhere = |it: &Check| ["connection", "issuer", "collector"].contains(&it.kind);
+    Ok(match checks.iter().filter(|it| broken(it)).any(|it| !elsewhere(it)) {
         true => ExitCode::from(UNUSABLE),
         false => ExitCode::from(u8::from(checks.iter().any(broken))),
     })
@@ -142,6 +145,32 @@ fn caller(config: &Config) -> Check {
         teams => format!(" of {}", teams.join(", ")),
     };
     Check::well("caller", format!("agent {}{person}{teams} ({})", caller.agent, caller.assurance.word()))
+}
+
+/// Whether tokens of each issuer could be verified.
+async fn issuers(config: &Config) -> Vec<Check> {
+    let instead = "see that its url, jwks_url and ca_file are right; until then its tokens prove nobody";
+    let verifier = match Verifier::new(&config.issuers) {
+        Ok(verifier) => verifier,
+        Err(error) => return vec![Check::broken("issuer", error.to_string(), instead).named("issuers")],
+    };
+    let check = |(name, keys): (String, Result<usize, String>)| match keys {
+        Ok(keys) => Check::well("issuer", format!("gives {keys} keys")).named(&name),
+        Err(problem) => Check::broken("issuer", problem, instead).named(&name),
+    };
+    verifier.check().await.into_iter().map(check).collect()
+}
+
+/// Names of the connections that do not answer within `longest`.
+pub(crate) async fn unreachable(config: &Config, longest: Duration) -> Vec<String> {
+    let mut asked = JoinSet::new();
+    for connection in config.connections.iter().cloned() {
+        asked.spawn(async move {
+            let check = tokio::time::timeout(longest, connected(&connection)).await;
+            check.map_or(true, |it| it.broken).then_some(connection.name)
+        });
+    }
+    asked.join_all().await.into_iter().flatten().collect()
 }
 
 /// All connections at once, in the order of the configuration.

@@ -76,8 +76,19 @@ const USAGE: u8 = 2;
 const UNUSABLE: u8 = 5;
 
 /// Crates that mask what they tell.
-const OURS: [&str; 10] =
-    ["audit", "bailiwick", "code", "config", "gate", "mcp", "observability", "outbound", "policy", "tool"];
+const OURS: [&str; 11] = [
+    "audit",
+    "bailiwick",
+    "code",
+    "config",
+    "gate",
+    "identity",
+    "mcp",
+    "observability",
+    "outbound",
+    "policy",
+    "tool",
+];
 
 fn main() -> ExitCode {
     crash::listen();

@@ -1,11 +1,14 @@
-//! `bailiwick serve`: one or more servers over MCP on standard input and output.
+//! `bailiwick serve`: one or more servers over MCP, on standard input and output or over HTTP.
 
-use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+mod http;
+
+use std::{net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{
     Args, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
 };
+use gate::Gate;
 use mcp::{Opened, Opening};
 use policy::Channel;
 use tokio::{signal::unix, sync::SetOnce};
@@ -18,15 +21,17 @@ use crate::{
     open,
 };
 
-/// Serve one or more servers to an MCP client, on standard input and output
+/// Serve one or more servers to MCP clients, on standard input and output or over HTTP
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
                         bailiwick serve code\n  \
                         bailiwick serve observability --config /etc/bailiwick/bailiwick.toml\n  \
                         bailiwick serve observability --profile all   # with plot_metrics\n  \
                         bailiwick serve audit --state /var/lib/bailiwick-collector   # collect the logs of others\n  \
-                        claude mcp add code -- bailiwick serve code\n\n\
-                        A server per process holds only its own credentials; several in one process share one log.")]
+                        claude mcp add code -- bailiwick serve code\n  \
+                        bailiwick serve code observability --http 127.0.0.1:8080   # /code/mcp, /observability/mcp\n\n\
+                        A server per process holds only its own credentials. Several in one process share one log on\n\
+                        standard input and output; over HTTP each has its own.")]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Serve {
     #[command(subcommand)]
@@ -37,6 +42,12 @@ pub(crate) struct Serve {
     /// How many of their tools: clients pay for every definition on every request
     #[arg(long, value_name = "PROFILE", default_value = "default", value_parser = profile())]
     profile: Profile,
+    /// Listen here for streamable HTTP instead, each server at its path, e.g. /code/mcp
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<SocketAddr>,
+    /// Take whoever reaches a loopback address for the caller of [identity]
+    #[arg(long, requires = "http")]
+    unproven: bool,
 }
 
 /// What else is served.
@@ -54,7 +65,15 @@ pub(crate) fn run(arguments: &Serve, config: Option<&Path>) -> anyhow::Result<Ex
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let servers = each_once(&arguments.servers);
-    let opened = runtime.block_on(serve(servers, arguments.profile, config.map(Path::to_owned)))?;
+    let opened = match arguments.http {
+        None => runtime.block_on(serve(servers, arguments.profile, config.map(Path::to_owned)))?,
+        Some(address) => runtime.block_on(async {
+            let stop = CancellationToken::new();
+            tokio::spawn(stop_on_signal(stop.clone()));
+            let listen = http::Listen { address, unproven: arguments.unproven };
+            http::serve(&servers, arguments.profile, config, listen, stop).await.map(|()| true)
+        })?,
+    };
     // A blocking read of standard input may still be waiting; nothing else is.
     runtime.shutdown_background();
     Ok(if opened { ExitCode::SUCCESS } else { ExitCode::from(UNUSABLE) })
@@ -75,7 +94,12 @@ async fn serve(
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
     let opening: Opening = Arc::new(SetOnce::new());
-    tokio::spawn(beat(opening.clone()));
+    let beating = opening.clone();
+    tokio::spawn(async move {
+        if let Ok(opened) = beating.wait().await {
+            beat(opened.gate.clone()).await;
+        }
+    });
     let (slot, wanted) = (opening.clone(), servers.clone());
     // Policy and log load beside the handshake; the first call waits for them.
     let loading = tokio::task::spawn_blocking(move || {
@@ -131,13 +155,12 @@ fn instructions(servers: &[Server]) -> String {
 }
 
 /// Says in the log that the process lives, so that a tail that was cut shows by its age.
-async fn beat(opening: Opening) {
-    let Ok(opened) = opening.wait().await else { return };
+async fn beat(gate: Arc<Gate>) {
     let mut beats = tokio::time::interval(HEARTBEAT);
     beats.tick().await;
     loop {
         beats.tick().await;
-        if let Err(error) = opened.gate.log().heartbeat().await {
+        if let Err(error) = gate.log().heartbeat().await {
             tracing::error!(%error, "no heartbeat could be recorded");
         }
     }

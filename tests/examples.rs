@@ -62,6 +62,15 @@ fn the_example_configuration_fits_the_schema_that_editors_get_and_a_wrong_one_do
 }
 
 #[test]
+fn the_configuration_of_a_team_loads_and_fits_the_schema() {
+    let path = repository().join("examples/team/bailiwick.toml");
+    let text = fs::read_to_string(&path).expect("it ships");
+    assert_valid("examples/team/bailiwick.toml", &schema(), &toml::from_str::<Value>(&text).expect("TOML"));
+    let ended = home().run(["policy", "check", "--config", path.to_str().expect("our own name")]).expect(0);
+    assert!(ended.stdout.contains("on-call:own-team"), "{}", ended.stdout);
+}
+
+#[test]
 fn every_shipped_policy_passes_the_check_it_recommends() {
     let files = testkit::files(&repository().join("policies"));
     let policies: Vec<_> = files.iter().filter(|it| it.extension().is_some_and(|it| it == "cedar")).collect();

@@ -1,4 +1,5 @@
-"""The official Python client against `bailiwick serve`: argv is the binary and its arguments; prints one JSON object."""
+"""The official Python client against `bailiwick serve`: argv is the binary and its arguments, or `URL` and `TOKEN` in the
+environment say where it listens; prints one JSON object."""
 
 import asyncio
 import json
@@ -7,6 +8,24 @@ import sys
 
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
+
+
+async def remote(url: str, token: str) -> None:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with create_mcp_http_client(headers=headers) as http:
+        async with streamable_http_client(url, http_client=http) as streams:
+            async with ClientSession(streams[0], streams[1]) as session:
+                await session.initialize()
+                tools = (await session.list_tools()).tools
+                done = await session.call_tool("list_commits", {"window": "2026-01-01T00:00:00Z/2026-03-01T00:00:00Z"})
+                denied = await session.call_tool("read_file", {"path": "checkout/pay.rs"})
+    tell(tools, {"done": done, "denied": denied})
+
+
+def tell(tools, results) -> None:
+    dump = {name: it.model_dump(mode="json", by_alias=True) for name, it in results.items()}
+    print(json.dumps({"tools": [it.name for it in tools], **dump}))
 
 
 async def main() -> None:
@@ -22,8 +41,8 @@ async def main() -> None:
         )
         wrong = await session.call_tool("list_commits", {"windw": "7d"})
     results = {"done": done, "denied": denied, "asked": asked, "wrong": wrong}
-    dump = {name: it.model_dump(mode="json", by_alias=True) for name, it in results.items()}
-    print(json.dumps({"tools": [it.name for it in tools], **dump}))
+    tell(tools, results)
 
 
-asyncio.run(main())
+url = os.environ.get("URL")
+asyncio.run(main() if url is None else remote(url, os.environ["TOKEN"]))

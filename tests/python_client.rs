@@ -28,7 +28,11 @@ fn the_python_client_lists_calls_and_understands_refusals() {
     command.arg(script).arg(serve.get_program()).args(serve.get_args());
     command.env_clear().envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let said = cli::run(&mut command, b"").expect(0).json();
-    assert_eq!(said["tools"].as_array().map(Vec::len), Some(16), "{said}");
+    // What some call of this caller may be permitted, and nothing else.
+    let shown = ["list_commits", "list_alerts", "list_targets", "silence_alert", "expire_silence"];
+    let tools: Vec<&str> =
+        said["tools"].as_array().into_iter().flatten().filter_map(|it| it.as_str()).collect();
+    assert!(tools.len() == shown.len() && shown.iter().all(|it| tools.contains(it)), "{tools:?}");
     let done = &said["done"];
     assert_eq!(done["isError"], false, "{done}");
     assert!(done["structuredContent"]["rows"].as_array().is_some_and(|it| !it.is_empty()), "{done}");

@@ -9,16 +9,29 @@ use std::{
 use toml::{Table, Value};
 
 /// Which crate of ours uses which, exactly: a new arrow is a decision, so it is a change here too.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("audit", &[]),
     (
         "bailiwick",
-        &["audit", "code", "config", "gate", "mcp", "observability", "outbound", "policy", "sandbox", "tool"],
+        &[
+            "audit",
+            "code",
+            "config",
+            "gate",
+            "identity",
+            "mcp",
+            "observability",
+            "outbound",
+            "policy",
+            "sandbox",
+            "tool",
+        ],
     ),
     ("code", &["config", "policy", "redact", "tool"]),
     ("config", &["policy"]),
     ("gate", &["audit", "plot", "policy", "redact", "tool"]),
-    ("mcp", &["audit", "gate", "policy", "tool"]),
+    ("identity", &["config", "outbound", "policy"]),
+    ("mcp", &["audit", "gate", "identity", "policy", "tool"]),
     ("observability", &["config", "outbound", "policy", "redact", "tool"]),
     ("outbound", &["config", "redact", "tool"]),
     ("plot", &[]),

@@ -32,11 +32,16 @@ struct World {
 
 impl World {
     fn new() -> World {
+        World::under(
+            "allow = [\"list_*\", \"silence_alert\"]\ndeny = [\"read_file\"]\napprove = [\"effect:mitigate\"]",
+        )
+    }
+
+    fn under(policy: &str) -> World {
         let shop = GitRepository::shop();
         let alerts = Alertmanager::start(Alertmanager::CONFIG);
         let home = Home::new(env!("CARGO_BIN_EXE_bailiwick")).config(&format!(
-            "[policy]\nallow = [\"list_*\", \"silence_alert\"]\ndeny = [\"read_file\"]\n\
-             approve = [\"effect:mitigate\"]\n\
+            "[policy]\n{policy}\n\
              [connections.shop]\nkind = \"git\"\npath = {:?}\n\
              [connections.alerts]\nkind = \"alertmanager\"\nurl = \"{}\"\n",
             shop.path(),
@@ -91,7 +96,7 @@ impl World {
 
 fn holds(world: &World, said: &Value) {
     let tools = said["tools"].as_array().expect("tools");
-    assert!(tools.len() >= 6, "{said}");
+    assert!(tools.len() >= 5, "{said}");
     let hint = |it: &Value| it["_meta"]["anthropic/searchHint"].as_str().is_some_and(|it| !it.is_empty());
     assert!(tools.iter().all(hint), "words to search by reach a client: {said}");
     let instructions = said["instructions"].as_str().expect("instructions");
@@ -139,10 +144,10 @@ fn the_second_typescript_client_does_so_without_one() {
 
 #[test]
 fn the_inspector_finds_no_schema_that_some_client_cannot_read() {
-    let world = World::new();
+    let world = World::under("allow = [\"effect:read\", \"effect:mitigate\", \"effect:propose\"]");
     let ended = world.inspect(&["--method", "tools/list", "--strict"]).expect(0);
     let tools = ended.json()["tools"].as_array().map_or(0, Vec::len);
-    assert!(tools >= 6, "{ended:#?}");
+    assert!(tools >= 16, "{ended:#?}");
     // What answers hold is left open where that says enough: a warning, and never about arguments.
     let paths = ended.stderr.lines().filter_map(|it| it.trim().strip_prefix("Path: "));
     let about_arguments: Vec<&str> = paths.filter(|it| !it.starts_with("outputSchema.")).collect();

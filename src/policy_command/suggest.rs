@@ -145,6 +145,7 @@ fn read(record: &Record) -> Option<Recorded> {
     let channel = match leaf("channel")? {
         "stdio" => Channel::Stdio,
         "cli" => Channel::Cli,
+        "http" => Channel::Http,
         _ => return None,
     };
     let CallerRecord { agent, on_behalf_of, teams, assurance } = it.caller;

@@ -1,4 +1,5 @@
-// What every client asks of `bailiwick serve code observability`, and how it tells what it got: one JSON object.
+// What every client asks of `bailiwick serve code observability`, or of one of them over HTTP, and how it tells what it got:
+// one JSON object.
 
 interface Call {
   name: string;
@@ -25,11 +26,19 @@ const calls: Record<string, Call> = {
 export async function converse(client: Talking, version: string | undefined, instructions: string | undefined) {
   const { tools } = await client.listTools();
   const said: Record<string, unknown> = { tools, version, instructions };
-  for (const [name, call] of Object.entries(calls)) {
+  const only = process.env.CALLS?.split(",");
+  for (const [name, call] of Object.entries(calls).filter(([name]) => only?.includes(name) ?? true)) {
     said[name] = await client.callTool(call).catch((error) => ({ thrown: String(error) }));
   }
   await client.close();
   process.stdout.write(JSON.stringify(said) + "\n");
+}
+
+/** Where a server is over HTTP, with the token for it; none where it is to be started. */
+export function endpoint() {
+  const { URL: url, TOKEN: token } = process.env;
+  const headers: Record<string, string> = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+  return url === undefined ? undefined : { url: new URL(url), options: { requestInit: { headers } } };
 }
 
 /** The binary and its arguments, in this process's environment. */

@@ -1,12 +1,15 @@
 // The TypeScript SDK, version 2, as it comes and (with `PIN`) at one revision of the protocol.
 
-import { Client } from "@modelcontextprotocol/client";
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 
-import { converse, server } from "./conversation.ts";
+import { converse, endpoint, server } from "./conversation.ts";
 
 const pin = process.env.PIN;
 const versionNegotiation = { mode: pin === undefined ? ("legacy" as const) : { pin } };
 const client = new Client({ name: "typescript-v2", version: "1.0.0" }, { versionNegotiation });
-await client.connect(new StdioClientTransport(server()));
+const remote = endpoint();
+await client.connect(
+  remote ? new StreamableHTTPClientTransport(remote.url, remote.options) : new StdioClientTransport(server()),
+);
 await converse(client, client.getNegotiatedProtocolVersion(), client.getInstructions());

@@ -5,8 +5,8 @@ use std::path::Path;
 use policy::{Lists, UNKNOWN, Vocabulary};
 
 use crate::{
-    Config, ConfigError, Connection, Git, Http, Identity, Origin, PolicySettings, Recording, Surroundings,
-    System, address, interpret, words,
+    Config, ConfigError, Connection, Git, Http, Identity, Origin, PolicySettings, Recording, Serving,
+    Surroundings, System, address, interpret, words,
 };
 
 /// What one finds without a configuration file.
@@ -54,6 +54,8 @@ pub(crate) fn discover(surroundings: &Surroundings, notes: &mut Vec<String>) -> 
         audit_keys: Vec::new(),
         senders: Vec::new(),
         disposable: surroundings.disposable(),
+        serving: Serving::default(),
+        issuers: Vec::new(),
         connections,
         notes: Vec::new(),
     })

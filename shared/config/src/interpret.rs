@@ -11,7 +11,7 @@ use policy::{ListEntry, Lists, Scope, UNKNOWN, Vocabulary};
 use crate::{
     Config, ConfigError, Connection, Git, Identity, Origin, PolicySettings, Secret, Surroundings, System,
     document::{Document, Excerpt},
-    file,
+    file, issuer,
     sources::Sources,
     table::{
         ApproveEntry, ConnectionTable, FileTable, IdentityTable, PolicyTable, SecretTable, VocabularyTable,
@@ -48,7 +48,11 @@ impl Reading<'_, '_> {
             Some(state) => self.path(&["audit", "state"], state)?,
             None => surroundings.state_folder().ok_or(ConfigError::NoState)?,
         };
-        let vocabulary = self.vocabulary(table.vocabulary, &connections, &identity)?;
+        let serving = self.serving(&table.http)?;
+        let issuers = self.issuers(table.issuers)?;
+        let mut words = table.vocabulary;
+        words.teams.extend(issuer::teams(&issuers));
+        let vocabulary = self.vocabulary(words, &connections, &identity)?;
         let policy = PolicySettings {
             zone: self.zone(&table.policy)?,
             sources: Vec::new(),
@@ -70,6 +74,8 @@ impl Reading<'_, '_> {
             audit_keys,
             senders,
             disposable,
+            serving,
+            issuers,
             connections,
             notes,
         })
@@ -204,7 +210,7 @@ impl Reading<'_, '_> {
         Ok(())
     }
 
-    fn check_word(&self, path: &[&str], word: &str) -> Result<(), ConfigError> {
+    pub(crate) fn check_word(&self, path: &[&str], word: &str) -> Result<(), ConfigError> {
         let problem = "expected 1 to 63 ASCII letters, digits and . _ -";
         match words::is_word(word) {
             true => Ok(()),

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use policy::{ListEntry, Lists, Scope, Source, Vocabulary};
 
 use crate::{
-    ConfigError, Connection, Recording, Sender, Surroundings, discovery, document::Document, file,
-    interpret::Reading, narrow::Narrowing, sources::Sources, table::FileTable, words,
+    ConfigError, Connection, Issuer, Recording, Sender, Serving, Surroundings, discovery, document::Document,
+    file, interpret::Reading, narrow::Narrowing, sources::Sources, table::FileTable, words,
 };
 
 /// Everything that was decided before the first call.
@@ -30,6 +30,10 @@ pub struct Config {
     pub senders: Vec<Sender>,
     /// What says that this machine is thrown away when its job is done; none when nothing does.
     pub disposable: Option<String>,
+    /// How it is reached over HTTP.
+    pub serving: Serving,
+    /// Whose tokens prove callers.
+    pub issuers: Vec<Issuer>,
     /// Systems of record, by name.
     pub connections: Vec<Connection>,
     /// What was ignored and why, and what is dangerous; for a person to read.

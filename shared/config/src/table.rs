@@ -1,9 +1,13 @@
 //! What may stand in `bailiwick.toml`? The one definition that both the loader and the JSON Schema derive from.
 
+mod callers;
+
 use std::{collections::BTreeMap, path::PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+pub(crate) use self::callers::{IssuerTable, ServingTable};
 
 /// Bailiwick: who the agent is, which systems of record it reaches, and what it may do there.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -20,6 +24,10 @@ pub(crate) struct FileTable {
     pub collector: CollectingTable,
     /// Words that policies may use beyond those that connections mention.
     pub vocabulary: VocabularyTable,
+    /// How `bailiwick serve --http` is reached.
+    pub http: ServingTable,
+    /// Who issues tokens that prove callers over HTTP, by name: lower-case letters, digits and `-`.
+    pub issuers: BTreeMap<String, IssuerTable>,
     /// Systems of record by name: lower-case letters, digits and `-`.
     pub connections: BTreeMap<String, ConnectionTable>,
 }

@@ -31,6 +31,11 @@ pub fn describe(tool: &Definition) -> Tool {
     }
 }
 
+/// Whether a tool that [`describe`] described changes nothing.
+pub(crate) fn reads(tool: &Tool) -> bool {
+    tool.annotations.as_ref().and_then(|it| it.read_only_hint) == Some(true)
+}
+
 /// A model can act on a tool error; a protocol error means that the server itself is unusable or the tool unknown.
 pub(crate) fn respond(reply: Reply) -> Result<CallToolResponse, ErrorData> {
     match &reply.refusal {

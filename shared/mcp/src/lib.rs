@@ -1,16 +1,30 @@
 //! How is a gate served over MCP? The only crate that knows the protocol.
 //!
 //! * **Invariant:** a server offers tools and nothing else, so [`gate::Gate::call`] sees everything that can have an effect.
-//! * **Invariant:** a caller comes from the configuration, never from an argument or from what a client says of itself.
-//! * **Invariant:** a line that is no message is answered, bounded and recorded; it never reaches a tool.
+//! * **Invariant:** a caller comes from the configuration or a verified token, never from an argument, a plain header or what
+//!   a client says of itself.
+//! * **Invariant:** a line or a request that is no message is answered, bounded and recorded; it never reaches a tool.
+//! * **Invariant:** over HTTP a session serves the caller who began it and nobody else.
+//! * **Invariant:** plain HTTP and unproven callers stay on this machine unless the configuration says otherwise.
 
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "conformance")]
+mod conformance;
 mod describe;
+mod http;
+mod metrics;
 mod server;
 mod wire;
 
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError, Said, Start};
+#[cfg(feature = "conformance")]
+pub use conformance::CONFORMANCE;
 pub use describe::describe;
+pub use http::{
+    Callers, Certificate, CertificateError, Exposure, Http, Reach, Reachable, Reached, Site, address,
+    serve_http,
+};
+pub use metrics::Metrics;
 pub use server::{Opened, Opening, Server, serve_stdio};

@@ -1,13 +1,17 @@
-//! One gate behind the protocol's handler, on standard input and output.
+//! One gate behind the protocol's handler, on standard input and output or over HTTP.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use gate::{Gate, Request};
+use gate::{Gate, Refusal, Request};
+use identity::Scopes;
 use policy::{Caller, Channel};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler, ServiceExt,
     model::{
-        CallToolRequestMethod, CallToolRequestParams, CallToolResponse, CompleteRequestMethod,
+        CacheScope, CallToolRequestMethod, CallToolRequestParams, CallToolResponse, CompleteRequestMethod,
         CompleteRequestParams, CompleteResult, ConstString, CustomRequest, CustomResult, ErrorCode,
         Implementation, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
         ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult,
@@ -18,7 +22,12 @@ use rmcp::{
 use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 
-use crate::{describe::respond, wire::Wire};
+use crate::{
+    Metrics, Site,
+    describe::{reads, respond},
+    http::{Who, nobody},
+    wire::Wire,
+};
 
 /// A gate that may still be opening: policy and log load beside the handshake, and the first call waits.
 pub type Opening = Arc<SetOnce<Result<Opened, String>>>;
@@ -35,12 +44,28 @@ pub struct Opened {
 /// Serves one gate over MCP.
 #[derive(Clone)]
 pub struct Server {
-    name: String,
-    instructions: String,
-    tools: Arc<Vec<Tool>>,
+    about: Arc<About>,
     opening: Opening,
+    /// Where calls come in over HTTP; none on standard input.
+    over_http: Option<OverHttp>,
 }
 
+/// What clients are told.
+struct About {
+    name: String,
+    instructions: String,
+    tools: Vec<Tool>,
+}
+
+#[derive(Clone)]
+struct OverHttp {
+    /// Server word, for what is counted.
+    word: Arc<str>,
+    metrics: Arc<Metrics>,
+}
+
+/// How long a client may keep the list of tools: policy may change.
+const LIST_KEPT_MS: u64 = 60_000;
 /// How long calls in flight may go on once the client has left.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -64,7 +89,39 @@ pub async fn serve_stdio(server: Server, stop: CancellationToken) -> Result<(), 
 impl Server {
     /// A server called `name` that offers `tools` once `opening` is there.
     pub fn new(name: String, instructions: String, tools: Vec<Tool>, opening: Opening) -> Server {
-        Server { name, instructions, tools: Arc::new(tools), opening }
+        let about = Arc::new(About { name, instructions, tools });
+        Server { about, opening, over_http: None }
+    }
+
+    /// A server of many callers, each established before their request arrives here.
+    pub(crate) fn over_http(site: &Site, metrics: Arc<Metrics>) -> Server {
+        let opened = Opened { gate: site.gate.clone(), caller: nobody() };
+        let opening = Arc::new(SetOnce::new_with(Some(Ok(opened))));
+        let over_http = Some(OverHttp { word: site.word.as_str().into(), metrics });
+        Server {
+            over_http,
+            ..Server::new(site.name.clone(), site.instructions.clone(), site.tools.clone(), opening)
+        }
+    }
+
+    /// Who sent this request: over HTTP whom the door established, and nobody else.
+    fn who(&self, opened: &Opened, context: &RequestContext<RoleServer>) -> Result<Who, ErrorData> {
+        if self.over_http.is_none() {
+            let scopes = Scopes { read: true, act: true, approve: false };
+            return Ok(Who { caller: opened.caller.clone(), scopes });
+        }
+        let parts = context.extensions.get::<axum::http::request::Parts>();
+        let who = parts.and_then(|it| it.extensions.get::<Who>());
+        let unknown =
+            || ErrorData::internal_error("server unusable: a request came in without its caller", None);
+        who.cloned().ok_or_else(unknown)
+    }
+
+    fn channel(&self) -> Channel {
+        match self.over_http {
+            None => Channel::Stdio,
+            Some(_) => Channel::Http,
+        }
     }
 
     /// The gate, once it is open. A server whose policy or log cannot be loaded answers every call with why.
@@ -76,22 +133,33 @@ impl Server {
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
-        let implementation = Implementation::new(self.name.clone(), env!("CARGO_PKG_VERSION"));
+        let implementation = Implementation::new(self.about.name.clone(), env!("CARGO_PKG_VERSION"));
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
             .with_server_info(implementation)
-            .with_instructions(self.instructions.clone())
+            .with_instructions(self.about.instructions.clone())
     }
 
     async fn list_tools(
         &self,
         _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(self.tools.to_vec()))
+        // A server that cannot be used shows all it has: each call says why it is not.
+        let Ok(opened) = self.opened().await else {
+            return Ok(ListToolsResult::with_all_items(self.about.tools.clone()));
+        };
+        let caller = self.who(opened, &context)?.caller;
+        let policy = opened.gate.policy();
+        let shown = self.about.tools.iter().filter(|it| policy.offers(&caller, &it.name)).cloned();
+        let mut listed = ListToolsResult::with_all_items(shown.collect());
+        // Another caller may see another list.
+        listed.cache_scope = Some(CacheScope::Private);
+        listed.ttl_ms = Some(LIST_KEPT_MS);
+        Ok(listed)
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.tools.iter().find(|it| it.name == name).cloned()
+        self.about.tools.iter().find(|it| it.name == name).cloned()
     }
 
     async fn call_tool(
@@ -99,16 +167,29 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let Opened { gate, caller } = self.opened().await?;
+        let opened = self.opened().await?;
+        let who = self.who(opened, &context)?;
+        let begun = Instant::now();
+        let found = self.about.tools.iter().find(|it| it.name == request.name);
+        if found.is_some_and(|it| !reads(it)) && !who.scopes.act {
+            let problem = format!("the token lacks a scope; needed: {} {}", Scopes::READ, Scopes::ACT);
+            opened.gate.reject(&who.caller, self.channel(), &problem).await;
+            return Err(ErrorData::invalid_request(problem, None));
+        }
+        let tool = found.map_or_else(|| "(unknown)".into(), |it| it.name.clone());
         let request = Request {
-            caller: caller.clone(),
-            channel: Channel::Stdio,
+            caller: who.caller,
+            channel: self.channel(),
             client: context.client_info().map(|it| format!("{} {}", it.name, it.version)),
             tool: request.name.into_owned(),
             arguments: request.arguments.unwrap_or_default(),
             cancelled: context.ct,
         };
-        respond(gate.call(request).await)
+        let reply = opened.gate.call(request).await;
+        if let Some(OverHttp { word, metrics }) = &self.over_http {
+            metrics.called(word, &tool, reply.refusal.as_ref().map_or("ok", Refusal::code), begun.elapsed());
+        }
+        respond(reply)
     }
 
     /// The protocol completes arguments of prompts and of resource templates: a reference to a tool does not exist, and
@@ -150,14 +231,15 @@ impl ServerHandler for Server {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         if request.method != CallToolRequestMethod::VALUE {
             return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None));
         }
         let problem = "tools/call: expected params {\"name\": text, \"arguments\": object}";
-        let Opened { gate, caller } = self.opened().await?;
-        gate.reject(caller, Channel::Stdio, problem).await;
+        let opened = self.opened().await?;
+        let caller = self.who(opened, &context)?.caller;
+        opened.gate.reject(&caller, self.channel(), problem).await;
         Err(ErrorData::invalid_params(problem, None))
     }
 }

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::server::Opening;
 
 /// Longest line.
-const LINE_BYTES_MAX: usize = 1 << 20;
+pub(crate) const LINE_BYTES_MAX: usize = 1 << 20;
 
 /// A transport of lines.
 pub(crate) struct Wire<R, W> {
@@ -40,10 +40,10 @@ pub(crate) struct Wire<R, W> {
 }
 
 /// Why a line is no message.
-struct Bad {
-    code: i32,
-    problem: String,
-    id: Value,
+pub(crate) struct Bad {
+    pub(crate) code: i32,
+    pub(crate) problem: String,
+    pub(crate) id: Value,
 }
 
 enum Line {
@@ -192,7 +192,7 @@ where
 }
 
 /// Whether a line is no JSON at all, or JSON that is no message; with its id where it has one.
-fn bad(line: &[u8], error: &serde_json::Error) -> Bad {
+pub(crate) fn bad(line: &[u8], error: &serde_json::Error) -> Bad {
     match serde_json::from_slice::<Value>(line) {
         Err(_) => Bad { code: -32700, problem: format!("not JSON: {error}"), id: Value::Null },
         Ok(value) => {

@@ -53,6 +53,8 @@ pub enum Channel {
     Stdio,
     /// `bailiwick call`.
     Cli,
+    /// MCP over HTTP.
+    Http,
 }
 
 /// What a tool does to the world, from harmless to irreversible.
@@ -157,6 +159,7 @@ impl Channel {
         match self {
             Channel::Stdio => "stdio",
             Channel::Cli => "cli",
+            Channel::Http => "http",
         }
     }
 }
@@ -168,7 +171,7 @@ pub(crate) const WEEKDAYS: [&str; 7] =
 /// Attributes of every context beside the arguments, with all that each can hold where that is a closed set.
 pub(crate) fn words() -> [(&'static str, Option<Vec<&'static str>>); 6] {
     let assurances = [Assurance::Declared, Assurance::OsUser, Assurance::Token].map(Assurance::word);
-    let channels = [Channel::Stdio, Channel::Cli].map(Channel::word);
+    let channels = [Channel::Stdio, Channel::Cli, Channel::Http].map(Channel::word);
     [
         ("assurance: String", Some(assurances.to_vec())),
         ("channel: String", Some(channels.to_vec())),

@@ -43,6 +43,23 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// Whether a caller is worth being shown a tool: some permit about it covers them, and no forbid without a condition
+    /// covers them wherever the tool reaches. It may show what every call is then denied, and never hides what one call
+    /// would be permitted.
+    pub fn offers(&self, caller: &Caller, tool: &str) -> bool {
+        if self.tool(tool).is_none() {
+            return false;
+        }
+        let about = self.index.screen(&self.rules, caller, tool);
+        let everywhere = |at: &usize| {
+            let scope = &self.rules[*at].resource;
+            scope.entity == Pinned::No && scope.kind.as_ref().is_none_or(|it| it == "Target")
+        };
+        !about.permits.is_empty() && !about.forbids.iter().any(everywhere)
+    }
+}
+
 /// The rules about one tool that cover a caller, as positions in the set, in order.
 #[derive(Debug)]
 pub(crate) struct Screen {

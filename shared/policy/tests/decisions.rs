@@ -361,6 +361,18 @@ fn screening_refuses_only_what_is_certain() {
 }
 
 #[test]
+fn a_tool_is_offered_if_some_call_of_it_may_be_permitted() {
+    let policy = listed(&["query_metrics", "list_alerts"], &[], &["silence_alert"], &["list_alerts"]);
+    let offers = |tool: &str| policy.offers(&caller(), tool);
+    assert!(offers("query_metrics"));
+    assert!(offers("silence_alert"), "people may approve it");
+    assert!(!offers("list_alerts"), "it is denied wherever it reaches");
+    assert!(!offers("read_file") && !offers("nothing"), "nothing permits it");
+    let somewhere = listed(&["query_metrics"], &[], &[], &["query_metrics environment:production"]);
+    assert!(somewhere.offers(&caller(), "query_metrics"), "elsewhere it is permitted");
+}
+
+#[test]
 fn the_digest_changes_with_any_rule_and_not_with_order() {
     let one = listed(&["query_metrics", "list_alerts"], &[], &[], &[]).digest();
     assert_eq!(one, listed(&["list_alerts", "query_metrics"], &[], &[], &[]).digest());

@@ -16,6 +16,7 @@ pub mod http;
 pub mod mcp;
 mod picture;
 mod process;
+pub mod remote;
 mod schema;
 mod through;
 mod tokens;

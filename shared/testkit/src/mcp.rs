@@ -218,6 +218,11 @@ impl Session {
         wait_until("the server to end", DEADLINE, || child.try_wait().expect("our own child can be asked"))
     }
 
+    /// Whether it has ended.
+    pub fn ended(&mut self) -> bool {
+        self.child.try_wait().expect("our own child can be asked").is_some()
+    }
+
     /// Leaves as a client does, and waits until the server has ended.
     pub fn leave(mut self) -> ExitStatus {
         self.close_stdin();

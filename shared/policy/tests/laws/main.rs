@@ -196,6 +196,18 @@ proptest! {
     }
 
     #[test]
+    fn what_a_call_may_be_permitted_is_offered(
+        rules in prop::collection::vec(rule(), 1..20), calls in prop::collection::vec(call(), 6),
+    ) {
+        let policy = common::cedar(&file(&rules));
+        for drawn in &calls {
+            let answer = policy.decide(&drawn.question());
+            let possible = !matches!(answer, Err(Refusal::Denied(_)));
+            prop_assert!(!possible || policy.offers(&drawn.caller, drawn.tool), "{:?}", answer);
+        }
+    }
+
+    #[test]
     fn standing_is_true_of_every_call(
         rules in prop::collection::vec(rule(), 1..12), drawn in call(), some in any::<bool>(),
     ) {

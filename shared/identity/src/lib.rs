@@ -1,0 +1,25 @@
+//! Who calls, and what proves it? Access tokens in, [`policy::Caller`]s out. Start at [`Verifier::verify`].
+//!
+//! A token counts if one of the configured issuers signed it, for us, and it is of this moment. The configuration then says
+//! which of its claims name the agent, the person it acts for and their teams.
+//!
+//! * **Invariant:** only [`Verifier::verify`] makes a [`Proven`].
+//! * **Invariant:** a signature counts only by a public key that the token's own issuer published for that algorithm; `none`
+//!   and shared secrets never do, and no key or address that stands in a token is used.
+//! * **Invariant:** keys are asked for at addresses that the configuration names, over `outbound`, and an unknown key makes us
+//!   ask at most once in thirty seconds.
+//! * **Invariant:** two issuers cannot give the same name to different callers.
+//! * **Invariant:** a token stands in no error, no `Debug` and no log line, and goes nowhere else.
+//! * **Invariant:** this crate does not know MCP or HTTP servers.
+
+mod caller;
+mod claims;
+mod error;
+mod keys;
+mod scopes;
+mod signature;
+mod verifier;
+
+pub use error::{SetupError, TokenError};
+pub use scopes::Scopes;
+pub use verifier::{Proven, Verifier};

@@ -1,0 +1,215 @@
+//! Is this token to be believed, and whom does it name?
+
+use config::Issuer;
+use jsonwebtoken::{
+    Algorithm, Validation, dangerous::insecure_decode_claims, decode, decode_header, errors::ErrorKind,
+};
+use policy::Caller;
+use serde_json::{Map, Value};
+
+use crate::{
+    Scopes, SetupError, TokenError, caller,
+    claims::Claims,
+    keys::KeySet,
+    signature::{self, USUAL},
+};
+
+/// Verifies tokens of every configured issuer. Share one behind an `Arc`.
+pub struct Verifier {
+    trusted: Vec<Trusted>,
+}
+
+struct Trusted {
+    issuer: Issuer,
+    algorithms: Vec<Algorithm>,
+    keys: KeySet,
+    /// What names of other issuers begin with.
+    others: Vec<String>,
+}
+
+/// A caller that a token proved. Only [`Verifier::verify`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proven {
+    caller: Caller,
+    scopes: Scopes,
+    issuer: String,
+    subject: Option<String>,
+    expires: u64,
+    auth_time: Option<u64>,
+}
+
+/// Longest token: a header that is longer does not arrive either.
+const TOKEN_BYTES_MAX: usize = 16 << 10;
+/// How far clocks may differ.
+const LEEWAY_SECONDS: u64 = 30;
+
+impl Verifier {
+    /// Prepares for tokens of these issuers. Asks nobody for keys yet.
+    pub fn new(issuers: &[Issuer]) -> Result<Verifier, SetupError> {
+        signature::install()?;
+        let trust = |issuer: &Issuer| {
+            let named = issuer.algorithms.iter();
+            let named =
+                named.filter_map(|it| signature::ALGORITHMS.into_iter().find(|known| word(*known) == *it));
+            let algorithms = if issuer.algorithms.is_empty() { USUAL.to_vec() } else { named.collect() };
+            let others = issuers.iter().filter(|it| it.name != issuer.name).map(|it| it.prefix.clone());
+            Ok(Trusted {
+                algorithms,
+                keys: KeySet::new(&issuer.name, &issuer.url, issuer.keys.clone())?,
+                others: others.collect(),
+                issuer: issuer.clone(),
+            })
+        };
+        Ok(Verifier { trusted: issuers.iter().map(trust).collect::<Result<_, SetupError>>()? })
+    }
+
+    /// Addresses of issuers whose tokens people can get: what clients are told.
+    pub fn for_people(&self) -> Vec<String> {
+        let people = self.trusted.iter().filter(|it| it.issuer.person_claim.is_some());
+        people.map(|it| it.issuer.url.clone()).collect()
+    }
+
+    /// Asks each issuer for its keys: what the configuration calls it, and how many there are or why there are none.
+    pub async fn check(&self) -> Vec<(String, Result<usize, String>)> {
+        let mut checked = Vec::new();
+        for trusted in &self.trusted {
+            checked.push((trusted.issuer.name.clone(), trusted.keys.check().await));
+        }
+        checked
+    }
+
+    /// Believes a token that a trusted issuer signed for `audience`, and that is of this moment.
+    pub async fn verify(&self, token: &str, audience: &str) -> Result<Proven, TokenError> {
+        if token.len() > TOKEN_BYTES_MAX || !token.is_ascii() || token.split('.').count() != 3 {
+            return Err(TokenError::Malformed);
+        }
+        // Which key to ask for stands in the token itself; nothing else of it is used before the signature was checked.
+        let unchecked: Map<String, Value> =
+            insecure_decode_claims(token).map_err(|_| TokenError::Malformed)?;
+        let issuer = unchecked.get("iss").and_then(Value::as_str);
+        let trusted = self.trusted.iter().find(|it| Some(it.issuer.url.as_str()) == issuer);
+        let trusted = trusted.ok_or(TokenError::Issuer)?;
+        let (algorithm, id) = trusted.head(token)?;
+        let key = trusted.keys.find(id.as_deref(), algorithm).await?;
+        let checks = trusted.checks(algorithm, audience);
+        let checked = decode::<Map<String, Value>>(token, &key, &checks);
+        let claims = checked.map_err(|error| refused(error.kind(), audience))?.claims;
+        trusted.proven(Claims(claims))
+    }
+}
+
+impl Trusted {
+    /// How a token says that it is signed, if that counts here.
+    fn head(&self, token: &str) -> Result<(Algorithm, Option<String>), TokenError> {
+        let head = match decode_header(token) {
+            Ok(head) => head,
+            // `none` and whatever else there is.
+            Err(_) => return Err(TokenError::Algorithm("that it names".to_owned())),
+        };
+        if !self.algorithms.contains(&head.alg) {
+            return Err(TokenError::Algorithm(word(head.alg)));
+        }
+        // What a token calls critical has to be understood, and nothing of that kind is.
+        if head.crit.is_some() || head.enc.is_some() || head.zip.is_some() {
+            return Err(TokenError::Malformed);
+        }
+        match head.typ.as_deref() {
+            None => {}
+            Some(kind)
+                if ["jwt", "at+jwt", "application/at+jwt"].contains(&kind.to_ascii_lowercase().as_str()) => {}
+            Some(kind) => {
+                return Err(TokenError::Kind(kind.chars().filter(char::is_ascii_graphic).take(40).collect()));
+            }
+        }
+        Ok((head.alg, head.kid))
+    }
+
+    fn checks(&self, algorithm: Algorithm, audience: &str) -> Validation {
+        let mut checks = Validation::new(algorithm);
+        checks.leeway = LEEWAY_SECONDS;
+        checks.validate_nbf = true;
+        checks.set_issuer(&[&self.issuer.url]);
+        match self.issuer.audiences.as_slice() {
+            [] => checks.set_audience(&[audience]),
+            named => checks.set_audience(named),
+        }
+        checks.set_required_spec_claims(&["exp", "iss", "aud"]);
+        checks
+    }
+
+    fn proven(&self, claims: Claims) -> Result<Proven, TokenError> {
+        // Lists of issuers pass the library's check and mean nothing.
+        if claims.text("iss")? != Some(self.issuer.url.as_str()) {
+            return Err(TokenError::Issuer);
+        }
+        let expires = claims.seconds("exp")?.ok_or_else(|| TokenError::claim("exp", "is missing"))?;
+        // Whoever holds such a token has to prove that they hold a key too, and nobody here asks for that proof.
+        if claims.get("cnf").is_some() {
+            return Err(TokenError::claim("cnf", "binds it to a key; here tokens are sent alone"));
+        }
+        let now = jsonwebtoken::get_current_timestamp();
+        if claims.seconds("iat")?.is_some_and(|it| it > now + LEEWAY_SECONDS) {
+            return Err(TokenError::NotYet);
+        }
+        Ok(Proven {
+            caller: caller::caller(&self.issuer, &self.others, &claims)?,
+            scopes: caller::scopes(&self.issuer, &claims)?,
+            issuer: self.issuer.name.clone(),
+            subject: claims.text("sub")?.map(str::to_owned),
+            expires,
+            auth_time: claims.seconds("auth_time")?,
+        })
+    }
+}
+
+impl Proven {
+    /// The agent, the person it acts for, and their teams.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// What the token lets its bearer do at most.
+    pub fn scopes(&self) -> Scopes {
+        self.scopes
+    }
+
+    /// What the configuration calls its issuer.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Whom the issuer means by it, to the letter: one person has one, whatever names they go by.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// When it ends, in seconds since 1970.
+    pub fn expires(&self) -> u64 {
+        self.expires
+    }
+
+    /// When the person last proved to be there, in seconds since 1970, if the issuer says so.
+    pub fn auth_time(&self) -> Option<u64> {
+        self.auth_time
+    }
+}
+
+fn word(algorithm: Algorithm) -> String {
+    format!("{algorithm:?}")
+}
+
+fn refused(error: &ErrorKind, audience: &str) -> TokenError {
+    match error {
+        ErrorKind::InvalidSignature => TokenError::Signature,
+        ErrorKind::ExpiredSignature => TokenError::Expired,
+        ErrorKind::ImmatureSignature => TokenError::NotYet,
+        ErrorKind::InvalidIssuer => TokenError::Issuer,
+        ErrorKind::InvalidAudience => TokenError::Audience(audience.to_owned()),
+        ErrorKind::MissingRequiredClaim(claim) => TokenError::claim(claim, "is missing"),
+        ErrorKind::InvalidClaimFormat(claim) => TokenError::claim(claim, "is not a time"),
+        ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => {
+            TokenError::Algorithm("that it names".to_owned())
+        }
+        _ => TokenError::Malformed,
+    }
+}
