@@ -81,7 +81,8 @@ impl Plain {
                 continue;
             }
             shows_changes = false;
-            if !fs::metadata(entry.path()).is_ok_and(|it| it.is_file() || it.is_dir()) {
+            // What is not there, or must not be opened, does not make anybody wait.
+            if fs::metadata(entry.path()).is_ok_and(|it| !it.is_file() && !it.is_dir()) {
                 let below = folder.file_name().unwrap_or_default().to_string_lossy();
                 return Err(format!("a file below its `objects/{below}` is no plain file"));
             }

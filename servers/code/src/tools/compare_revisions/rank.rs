@@ -197,5 +197,8 @@ pub(super) fn closed_by_content(it: &Touched, contents: [&[u8]; 2]) -> Option<Ru
 /// The start of a line with its sign, without what indents it.
 fn squeezed(line: &str) -> String {
     let (sign, text) = line.split_at(1);
+    if !matches!(sign, "-" | "+") {
+        return line.to_owned();
+    }
     format!("{sign}{}", excerpt::beginning(text.trim().as_bytes(), CHANGED_WIDTH))
 }
