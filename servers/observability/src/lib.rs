@@ -5,6 +5,16 @@
 //! * **Invariant:** what a query would cost is asked before the query is.
 //! * **Invariant:** no silence is without an equality on `alertname`, and none is longer than 24 hours.
 //! * **Invariant:** only [`tools::all`]'s writes reach a writing method of a backend: each takes a [`tool::Leave`].
+//!
+//! A connection of kind `prometheus` is whatever answers `/api/v1/query`. What differs where it is no Prometheus, as
+//! `tests/stores.rs` holds it for VictoriaMetrics; answers say it in their notes where it matters:
+//!
+//! | asked for | Prometheus | VictoriaMetrics |
+//! | --- | --- | --- |
+//! | types and help of metrics | told by targets | unknown: `find_metrics` has no help, kinds come from names; `find_signals` finds the same by names |
+//! | rules and their alerts | evaluated by itself | by vmalert, where the store is started with `-vmalert.proxyURL` and the address has no path `/prometheus`; every alert then has the label `alertgroup`. Without, `explain_alert` knows the past alone, from the series `ALERTS` |
+//! | scrape targets | told with their errors | empty where samples are pushed: `list_targets` reads the series `up`, which know no errors |
+//! | values, courses, burn rates | | the same |
 
 mod backends;
 mod cost;

@@ -92,3 +92,22 @@ async fn of_five_hundred_alerts_the_critical_ones() {
     assert!(told["rows"].as_array().is_some_and(|it| it.len() >= 8), "{told:?}");
     assert_eq!(told["next"]["arguments"]["max_tokens"], 8_000);
 }
+
+#[tokio::test]
+async fn of_two_thousand_targets_the_one_that_is_down() {
+    let end = Prometheus::now();
+    let history = (0..2_000).fold(History::new(), |history, at| {
+        let labels = format!(r#"job="job-{}",instance="10.0.{}.{}:9100""#, at % 40, at / 250, at % 250);
+        history.gauge("up", labels, [(end, if at == 1_234 { 0.0 } else { 1.0 })])
+    });
+    let prometheus = Prometheus::start(history);
+    let told = told(backends(prometheus.address(), System::Prometheus), "list_targets", json!({})).await;
+    assert_eq!(told["seen"], 41);
+    let first = &told["rows"][0];
+    assert_eq!(
+        [&first[0], &first[1], &first[2], &first[3]],
+        [&json!("job-34"), &json!("down"), &json!(1), &json!(50)]
+    );
+    assert_eq!(first[6], "10.0.4.234:9100");
+    assert!(told["rows"].as_array().is_some_and(|it| it.len() > 30), "{told:?}");
+}

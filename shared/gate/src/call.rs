@@ -236,7 +236,8 @@ impl Gate {
     fn screen(&self, call: &dyn Call, trail: &mut Trail) -> Result<(), Refusal> {
         trail.targets = listable(call.targets().map_err(Refusal::Unresolved)?);
         let tool = trail.tool_name();
-        self.policy.screen(&trail.request.caller, tool, &trail.targets).map_err(Refusal::Denied)
+        let screened = self.policy.screen(&trail.request.caller, tool, &trail.targets);
+        screened.map_err(|it| self.with_way(Refusal::Denied(it), trail))
     }
 
     /// Narrows the targets by asking a backend, where a tool cannot know them otherwise. Read-only.
@@ -251,7 +252,8 @@ impl Gate {
 
     /// Policy over caller, call and facts. Pure.
     fn decide(&self, trail: &mut Trail) -> Result<Permit, Refusal> {
-        let permit = self.policy.decide(&trail.question()).map_err(Refusal::from)?;
+        let decided = self.policy.decide(&trail.question());
+        let permit = decided.map_err(|it| self.with_way(Refusal::from(it), trail))?;
         trail.permitted(&permit);
         Ok(permit)
     }
@@ -364,7 +366,7 @@ impl Gate {
         self.tools.iter().filter(|(_, it)| self.profile.offers(it.definition.profile))
     }
 
-    fn find(&self, name: &str) -> Option<&(String, Bound)> {
+    pub(crate) fn find(&self, name: &str) -> Option<&(String, Bound)> {
         self.offered().find(|(_, it)| it.definition.name == name)
     }
 

@@ -17,6 +17,7 @@ mod reply;
 mod shape;
 mod tokens;
 mod trail;
+mod way;
 
 pub use authority::{Authority, Place, ShowAuthority};
 pub use call::{Gate, Request};

@@ -1,4 +1,10 @@
 //! In which order does a reader hear of what moved? Causes come before symptoms: what began early and moved far first.
+//!
+//! Calls say more of the order than seconds do. Waiting and failing go from who is called to who calls, so the calls at the
+//! end of a chain come before those that wait for them; demand goes the other way, so calls that are made because more is
+//! asked of their caller come after that.
+
+use std::collections::BTreeSet;
 
 use super::{Aspect, Frame, Signal, kind, limit::Limit, score::Movement};
 use crate::labels::Labels;
@@ -9,6 +15,12 @@ const SATURATED: f64 = 0.85;
 const NEAR: f64 = 0.1;
 /// What begins this part of the window after the first of its event is a symptom to a third.
 const LATER: f64 = 0.03;
+
+/// What it is worth that others wait for it and it for none of them: the chain of calls ends here.
+const ENDS: f64 = 1.5;
+
+/// What calls are worth that are made because more is asked of their caller.
+const FOLLOWS: f64 = 0.7;
 
 /// What a second view of the same kind is worth.
 const AGAIN: f64 = 0.7;
@@ -47,6 +59,11 @@ pub(super) fn ordered(frame: &Frame, mut signals: Vec<Signal>) -> Vec<Signal> {
         // Demand that rises in many places at once comes from outside: everything else follows from it.
         it.rank *= 1.0 + 0.1 * (it.elsewhere.len() as f64).min(8.0);
     }
+    let asked: Vec<Signal> =
+        kept.iter().filter(|it| it.counts && it.aspect == Aspect::Rate).cloned().collect();
+    for it in kept.iter_mut().filter(|it| asked.iter().any(|other| it.follows(other, near))) {
+        it.rank *= FOLLOWS;
+    }
     varied(kept)
 }
 
@@ -64,9 +81,18 @@ fn merged(mut signals: Vec<Signal>, frame: &Frame, near: i64) -> Vec<Signal> {
         // A moment or two earlier or later is chance.
         let first = group[0].onset + 2 * frame.step;
         let leads = |it: &Signal| it.leads() * later(frame, (it.onset - first).max(0)).powi(2);
-        group.sort_by(|a, b| leads(b).total_cmp(&leads(a)));
+        let places: BTreeSet<String> =
+            group.iter().flat_map(|it| kind::owners(&it.labels)).cloned().collect();
+        let explained = |it: &Signal| it.waits_for().is_some_and(|it| places.contains(it));
+        group.sort_by(|a, b| explained(a).cmp(&explained(b)).then_with(|| leads(b).total_cmp(&leads(a))));
         let mut group = group.into_iter();
         let mut leader = group.next()?;
+        let waiting = |it: &Signal| {
+            it.waits_for().is_some_and(|called| kind::owners(&leader.labels).any(|it| it == called))
+        };
+        if !explained(&leader) && group.as_slice().iter().any(waiting) {
+            leader.rank *= ENDS;
+        }
         group.for_each(|it| join(&mut leader, it));
         Some(leader)
     };
@@ -104,6 +130,27 @@ impl Signal {
             _ if self.counts => change.min(self.before),
             _ => change,
         }
+    }
+
+    /// Whom it waits for, and whose failures it passes on, where it is of calls to somebody else.
+    fn waits_for(&self) -> Option<&String> {
+        let passes_on = matches!(self.kind(), 0 | 1) && self.after > self.before;
+        let called = kind::called(&self.labels).filter(|_| passes_on)?;
+        kind::owners(&self.labels).all(|it| it != called).then_some(called)
+    }
+
+    /// Whether these are calls that a place makes more of because more is asked of it.
+    fn follows(&self, asked: &Signal, near: i64) -> bool {
+        let more = |it: &Signal| it.counts && it.aspect == Aspect::Rate && it.after > it.before;
+        let is_caller = |it: &Labels| {
+            kind::called(it).is_none()
+                && kind::owners(&self.labels).any(|own| kind::owners(it).any(|it| it == own))
+        };
+        more(self)
+            && more(asked)
+            && kind::called(&self.labels).is_some()
+            && (self.onset - asked.onset).abs() <= near
+            && std::iter::once(&asked.labels).chain(&asked.elsewhere).any(is_caller)
     }
 
     /// What kind of view it is on what happened.

@@ -110,6 +110,23 @@ const OWNERS: [&str; 9] = [
     "statefulset",
     "name",
 ];
+/// Labels of a call that say who is called.
+const CALLED: [&str; 14] = [
+    "upstream",
+    "upstream_service",
+    "upstream_cluster",
+    "peer",
+    "peer_service",
+    "destination",
+    "destination_service",
+    "destination_service_name",
+    "destination_workload",
+    "dst_service",
+    "dst_deployment",
+    "remote_service",
+    "dependency",
+    "callee",
+];
 /// Beyond this, and below four times as much, a value reads as a moment in Unix seconds.
 const STAMP: f64 = 1e9;
 
@@ -257,6 +274,16 @@ pub(super) fn ending(label: &str, value: &str) -> Option<Ending> {
 /// Whether a label tells copies of one thing apart.
 pub(super) fn is_copy(label: &str) -> bool {
     COPIES.contains(&label)
+}
+
+/// Who is called, where these are labels of calls.
+pub(super) fn called(labels: &Labels) -> Option<&String> {
+    CALLED.iter().find_map(|it| labels.get(*it))
+}
+
+/// Of what these labels are, in every word they have for it.
+pub(super) fn owners(labels: &Labels) -> impl Iterator<Item = &String> {
+    OWNERS.iter().filter_map(|it| labels.get(*it))
 }
 
 /// Whether labels say of what a series is a copy.

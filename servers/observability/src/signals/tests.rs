@@ -208,3 +208,59 @@ fn a_healthy_estate_accuses_nothing() {
     let quiet = quiet.count();
     assert!(quiet >= 58, "{quiet} of 60");
 }
+
+/// Calls of one service to another: their sum of seconds and their number, slow from a moment on.
+fn calls(noise: &mut Noise, from: &str, to: &str, slow: (usize, f64), more: (usize, f64)) -> Vec<Series> {
+    let (mut seconds, mut count, mut sums, mut counts) = (0.0, 0.0, Vec::new(), Vec::new());
+    for at in 0..FRAME.points() {
+        let made = noise.count(600.0 * if at >= more.0 { more.1 } else { 1.0 });
+        count += made;
+        seconds += made * (0.1 + 0.002 * noise.normal()) * if at >= slow.0 { slow.1 } else { 1.0 };
+        sums.push(seconds);
+        counts.push(count);
+    }
+    let own = [("service", from), ("upstream", to)];
+    vec![
+        series("http_client_request_duration_seconds_sum", &own, sums),
+        series("http_client_request_duration_seconds_count", &own, counts),
+    ]
+}
+
+#[test]
+fn of_calls_that_wait_for_one_another_the_end_of_the_chain_is_told_first() {
+    for seed in 0..20 {
+        let mut noise = Noise(seed);
+        let never = (usize::MAX, 1.0);
+        // Who calls waits longer than who is called: what is nearest to the cause moved least in proportion.
+        let mut all = calls(&mut noise, "edge", "checkout", (ONSET, 9.0), never);
+        all.extend(calls(&mut noise, "checkout", "shipping", (ONSET, 8.0), never));
+        all.extend(calls(&mut noise, "shipping", "carrier", (ONSET + 1, 6.0), never));
+        all.extend(calls(&mut noise, "search", "stock", never, never));
+        let found = find(&FRAME, &all, &Hints::default());
+        let first = &found.signals[0];
+        assert_eq!(
+            (first.aspect, first.labels["upstream"].as_str()),
+            (Aspect::Mean, "carrier"),
+            "{found:#?}"
+        );
+        assert_eq!(first.elsewhere.len(), 2, "{first:?}");
+    }
+}
+
+#[test]
+fn calls_that_are_made_because_more_is_asked_come_after_that() {
+    for seed in 0..20 {
+        let mut noise = Noise(seed);
+        let never = (usize::MAX, 1.0);
+        let mut all = calls(&mut noise, "edge", "cart", never, (ONSET, 3.0));
+        let mut total = 0.0;
+        let asked = (0..FRAME.points()).map(|at| {
+            total += noise.count(500.0 * if at >= ONSET { 2.5 } else { 1.0 });
+            total
+        });
+        all.push(series("http_requests_total", &[("service", "edge")], asked.collect()));
+        let found = find(&FRAME, &all, &Hints::default());
+        let order: Vec<&str> = found.signals.iter().map(|it| it.metric.as_str()).collect();
+        assert_eq!(order, ["http_requests_total", "http_client_request_duration_seconds"], "{found:#?}");
+    }
+}
