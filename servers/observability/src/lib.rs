@@ -14,6 +14,7 @@
 //! | types and help of metrics | told by targets | unknown: `find_metrics` has no help, kinds come from names; `find_signals` finds the same by names |
 //! | rules and their alerts | evaluated by itself | by vmalert, where the store is started with `-vmalert.proxyURL` and the address has no path `/prometheus`; every alert then has the label `alertgroup`. Without, `explain_alert` knows the past alone, from the series `ALERTS` |
 //! | scrape targets | told with their errors | empty where samples are pushed: `list_targets` reads the series `up`, which know no errors |
+//! | a series that ends | is there for five minutes more | is gone after its usual distance of samples: `find_signals` tells it earlier |
 //! | values, courses, burn rates | | the same |
 
 mod backends;
