@@ -1,6 +1,6 @@
 //! Several connections of which some are another team's: what does a call hear that names none?
 
-use serde_json::{Value, json};
+use serde_json::json;
 use testkit::{
     backends::{Alert, Alertmanager},
     cli::Home,
@@ -55,7 +55,7 @@ fn where_none_may_be_named_none_is_offered() {
     let world = world("[policy]\nallow = [\"list_targets\"]\n");
     let mut session = serve(&world);
     let denied = session.call("list_alerts", json!({}));
-    assert!(denied.is_error() && denied.structured().get("instead") == None::<&Value>, "{}", denied.text());
+    assert!(denied.is_error() && denied.structured().get("instead").is_none(), "{}", denied.text());
 }
 
 #[test]

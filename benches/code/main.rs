@@ -1,10 +1,11 @@
-//! How long does one wait for answers about large repositories? A search of 1 GB beside ripgrep over the same files, and
-//! lists and traces in a history of 200,000 commits. `cargo bench --bench code`; `benches/README.md` says how to read it.
+//! How long does one wait for answers about large repositories? A search of 1 GB beside ripgrep over the same files and git
+//! over the same packs, and lists and traces in a history of 200,000 commits. `cargo bench --bench code`; `benches/README.md` says how to read it.
 //!
 //! * **Invariant:** what is compared runs in turns in the same run, with everything in the page cache for both.
 //! * **Invariant:** an answer that misses what it was asked for ends the run with an error; a slow one never does.
 //!
-//! Answers come through the whole gate: policy, log on the disk, and shaping are part of every time.
+//! Answers come through the whole gate: policy, log on the disk, and shaping are part of every time, and so is opening
+//! them, because each call has a gate of its own.
 
 #![expect(clippy::print_stdout, reason = "the table is what stdout is for")]
 #![expect(clippy::disallowed_methods, reason = "a bench starts git and ripgrep")]

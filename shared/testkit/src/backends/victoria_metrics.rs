@@ -74,7 +74,7 @@ impl VictoriaMetrics {
             let names = http::get(address, "/api/v1/label/__name__/values?start=1").ok()?.body;
             (!names.contains("\"data\":[]")).then_some(())
         });
-        VictoriaMetrics { address, running: vec![running], folder: folder }
+        VictoriaMetrics { address, running: vec![running], folder }
     }
 
     /// Where it listens.
