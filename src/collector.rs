@@ -66,13 +66,16 @@ struct Shared {
 
 pub(crate) fn run(arguments: &ServeAudit, config: Option<&std::path::Path>) -> anyhow::Result<ExitCode> {
     if !arguments.listen.ip().is_loopback() && !arguments.public {
-        eprintln!("bailiwick: {} is not of this machine; say --public if that is meant", arguments.listen);
+        say::note(&format!(
+            "bailiwick: {} is not of this machine; say --public if that is meant",
+            arguments.listen
+        ));
         return Ok(ExitCode::from(USAGE));
     }
     let config = open::configuration(config)?;
     if config.senders.is_empty() {
-        eprintln!(
-            "bailiwick: nobody may send; name who may, e.g. [collector.senders.ci] token = {{ file = \"/run/secrets/ci\" }}"
+        say::note(
+            "bailiwick: nobody may send; name who may, e.g. [collector.senders.ci] token = { file = \"/run/secrets/ci\" }",
         );
         return Ok(ExitCode::from(USAGE));
     }

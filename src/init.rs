@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json, ser::PrettyFormatter};
 use similar::TextDiff;
 
-use crate::{USAGE, family::Server};
+use crate::{USAGE, family::Server, say};
 
 /// Set up a client for this project: merge the servers into its configuration, after showing the change
 #[derive(Args)]
@@ -54,7 +54,7 @@ struct Change {
 pub(crate) fn run(arguments: &Init, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let surroundings = Surroundings::from_process()?;
     let found = Config::load(config, &surroundings)?;
-    let mut out = io::stderr().lock();
+    let mut out = say::Words::new();
     describe(&mut out, &found, &surroundings)?;
     let entries = entries(&found, config, &surroundings)?;
     let root = surroundings.repository().unwrap_or(&surroundings.current_folder);

@@ -17,6 +17,25 @@ pub(crate) fn note(text: &str) {
     let _nobody_reads = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
+/// Standard error, where nobody there to read it is no failure either.
+pub(crate) struct Words(io::StderrLock<'static>);
+
+impl Words {
+    pub(crate) fn new() -> Words {
+        Words(io::stderr().lock())
+    }
+}
+
+impl Write for Words {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).or(Ok(bytes.len()))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().or(Ok(()))
+    }
+}
+
 /// Writes a value as indented JSON.
 pub(crate) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     line(&escaped(&serde_json::to_string_pretty(value)?))

@@ -1,7 +1,6 @@
 //! `bailiwick trust`: let a file in a repository narrow what is allowed.
 
 use std::{
-    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -10,7 +9,7 @@ use clap::Args;
 use config::{Config, Pin, Surroundings, clean};
 use policy::{ListEntry, RuleEffect};
 
-use crate::open;
+use crate::{open, say};
 
 /// Let a file in a repository narrow what is allowed, as it is now
 #[derive(Args)]
@@ -38,12 +37,8 @@ pub(crate) fn run(arguments: &Trust, config: Option<&Path>) -> anyhow::Result<Ex
             clean(&place.to_string_lossy())
         )
     };
-    let mut out = io::stdout().lock();
-    writeln!(out, "{}\nsha256 {}", clean(&pin.path.to_string_lossy()), pin.sha256)?;
-    for line in lines {
-        writeln!(out, "  {line}")?;
-    }
-    writeln!(out, "{told}")?;
+    let lines: String = lines.iter().map(|it| format!("  {it}\n")).collect();
+    say::line(&format!("{}\nsha256 {}\n{lines}{told}", clean(&pin.path.to_string_lossy()), pin.sha256))?;
     Ok(ExitCode::SUCCESS)
 }
 

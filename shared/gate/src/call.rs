@@ -140,7 +140,10 @@ impl Gate {
 
     /// Records that something arrived which is not a call at all: a malformed or oversized line.
     pub async fn reject(&self, caller: &Caller, channel: Channel, problem: &str) {
-        let entry = Trail::rejected(caller, channel, problem, self.policy.digest());
+        let entry = |problem| Trail::rejected(caller, channel, problem, self.policy.digest());
+        // That it arrived is recorded, whatever it was.
+        let entry = catch_unwind(AssertUnwindSafe(|| entry(problem)))
+            .unwrap_or_else(|_| entry("something that could not be made fit to keep"));
         if let Err(error) = self.log.record(entry).await {
             tracing::error!(%error, "a rejected message could not be recorded");
         }
