@@ -15,7 +15,7 @@ use super::instructions;
 use crate::{
     doctor,
     family::{self, Server},
-    open,
+    open, say,
 };
 
 /// Longest wait for one connection, so that whoever asks `/readyz` hears within the second or two they give it.
@@ -51,7 +51,8 @@ pub(super) async fn serve(
         .with_context(|| format!("{} cannot be listened on", listen.address))?;
     let bound = listener.local_addr()?;
     for site in &sites {
-        eprintln!("bailiwick: {} is served at {}", site.word, mcp::address(secure, bound, &site.word));
+        let address = mcp::address(secure, bound, &site.word);
+        say::note(&format!("bailiwick: {} is served at {address}", site.word));
         tokio::spawn(super::beat(site.gate.clone()));
     }
     let http = Http {
