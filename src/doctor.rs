@@ -1,5 +1,7 @@
 //! `bailiwick doctor`: does everything that a call needs work, and if not, what to do?
 
+mod issuers;
+
 use std::{
     fs,
     io::{self, Write},
@@ -11,7 +13,6 @@ use std::{
 use audit::{Collect, Verdict};
 use clap::Args;
 use config::{Auth, Config, Connection, Http, Origin, Surroundings, System, clean};
-use identity::Verifier;
 use outbound::Endpoint;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -65,7 +66,7 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let mut checks = vec![configuration(&found), caller(&found)];
             checks.extend(runtime.block_on(connections(&found)));
-            checks.extend(runtime.block_on(issuers(&found)));
+            checks.extend(runtime.block_on(issuers::check(&found)));
             checks.extend([policy(&found), log(&found.state)]);
             checks.extend(collector(&found));
             (checks, found.notes)
@@ -77,8 +78,8 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
         _ => {}
     }
     let broken = |it: &Check| it.broken;
-    let elsewhere = |it: &Check| ["connection", "issuer", "collector"].contains(&it.kind);
-    Ok(match checks.iter().filter(|it| broken(it)).any(|it| !elsewhere(it)) {
+    let minor = |it: &Check| matches!(it.kind, "connection" | "issuer" | "collector");
+    Ok(match checks.iter().filter(|it| broken(it)).any(|it| !minor(it)) {
         true => ExitCode::from(UNUSABLE),
         false => ExitCode::from(u8::from(checks.iter().any(broken))),
     })
@@ -145,20 +146,6 @@ fn caller(config: &Config) -> Check {
         teams => format!(" of {}", teams.join(", ")),
     };
     Check::well("caller", format!("agent {}{person}{teams} ({})", caller.agent, caller.assurance.word()))
-}
-
-/// Whether tokens of each issuer could be verified.
-async fn issuers(config: &Config) -> Vec<Check> {
-    let instead = "see that its url, jwks_url and ca_file are right; until then its tokens prove nobody";
-    let verifier = match Verifier::new(&config.issuers) {
-        Ok(verifier) => verifier,
-        Err(error) => return vec![Check::broken("issuer", error.to_string(), instead).named("issuers")],
-    };
-    let check = |(name, keys): (String, Result<usize, String>)| match keys {
-        Ok(keys) => Check::well("issuer", format!("gives {keys} keys")).named(&name),
-        Err(problem) => Check::broken("issuer", problem, instead).named(&name),
-    };
-    verifier.check().await.into_iter().map(check).collect()
 }
 
 /// Names of the connections that do not answer within `longest`.

@@ -159,7 +159,11 @@ fn the_inspector_finds_no_schema_that_some_client_cannot_read() {
 
 #[test]
 fn the_inspector_calls_a_tool_and_is_denied_another() {
-    let world = World::new();
+    // Where a tool is denied depends on the call: so it is listed, and the inspector calls nothing else.
+    let world = World::under(
+        "allow = [\"effect:read\"]\ndeny = [\"read_file environment:production\"]\n\
+         [vocabulary]\nenvironments = [\"production\"]",
+    );
     let call = |tool: &str, argument: &str| {
         world.inspect(&["--method", "tools/call", "--tool-name", tool, "--tool-arg", argument])
     };
