@@ -101,6 +101,26 @@ async fn a_log_that_was_put_back_is_declined_and_kept_as_evidence() {
     assert!(altered.problem.contains("refused/fork-") && altered.likely.contains("older copy"), "{after}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_that_were_never_sent_are_said_to_be_and_what_comes_later_is_sent_whole() {
+    let (state, collected) = (scratch(), scratch());
+    let near = Near::open(collected.path());
+    let (zero, _) = common::open(state.path());
+    zero.record(entry(Event::Read)).await.unwrap();
+    run(state.path(), options(&near), 2).await;
+    let told = report(collected.path());
+    assert_eq!((told.verdict, told.logs.len()), (Verdict::Intact, 1), "{told}");
+    let absent = |it: &audit::Report| it.not_seen.iter().any(|it| it.contains("never sent here"));
+    assert!(absent(&told), "{told}");
+    zero.close("end of test").await.unwrap();
+    // The next process takes the log that nobody had sent, and all of it gets there.
+    run(state.path(), options(&near), 2).await;
+    let (here, there) = (audit::verify(state.path(), &[]).unwrap(), report(collected.path()));
+    assert!(there.verdict == Verdict::Intact && !absent(&there), "{there}");
+    let roots = |it: &audit::Report| it.logs.iter().map(|it| it.root.clone()).collect::<Vec<_>>();
+    assert_eq!(roots(&there), roots(&here));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     /// Cut off in any commit, at any byte, it goes on where it was acknowledged, and holds in the end what was sent.

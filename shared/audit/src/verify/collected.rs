@@ -34,6 +34,12 @@ struct Collected {
     size: u64,
 }
 
+/// A delivery that was declined and kept: its file, and the checkpoints in it.
+struct Kept {
+    name: String,
+    notes: Vec<Vec<u8>>,
+}
+
 impl Verification {
     /// Verifies what a collector holds, from the folder that it keeps. With keys, only their logs are taken for genuine; without,
     /// the key that each source was first sent under counts. Blocks on the disk.
@@ -44,20 +50,25 @@ impl Verification {
             held.iter().flatten().map(|it| (it.origin.as_str(), it.size)).collect();
         let mut sightings = self.kept();
         let (mut witnessed, mut never_sent) = (Vec::new(), BTreeMap::new());
+        let mut books = Vec::new();
         for (source, held) in sources.iter().zip(&held) {
             let keys = self.keys_of(source);
+            let mut see = |head: &Head, by: &Source| see(head, by, &sizes, &mut sightings, &mut never_sent);
             for it in held {
-                witnessed.extend(witnessed::beside(&it.place.folder, &self.witnesses, &mut sightings)?);
                 let by = Source::Sibling(it.name.clone());
-                claims(&it.place, &keys, |head| see(head, &by, &sizes, &mut sightings, &mut never_sent))?;
+                claims(&it.place, &keys, |head| see(&head, &by))?;
             }
+            let deeds = deeds(&source.folder, &keys)?;
+            let by = Source::Sibling(format!("{}/operator", source.sender));
+            deeds.trust.heads().filter(|it| it.size > 0).for_each(|it| see(it, &by));
+            books.push(deeds);
+        }
+        for it in held.iter().flatten() {
+            witnessed.extend(witnessed::beside(&it.place.folder, &self.witnesses, &mut sightings)?);
         }
         let mut logs = Vec::new();
-        for (source, held) in sources.iter().zip(&held) {
-            let deeds = deeds(&source.folder, &self.keys_of(source))?;
-            deeds.trust.show(&mut sightings);
-            let keys = deeds.trust.keys.clone();
-            let given = self.given(&keys, Some(&source.folder), &deeds);
+        for ((source, held), deeds) in sources.iter().zip(&held).zip(&books) {
+            let given = self.given(&deeds.trust.keys, Some(&source.folder), deeds);
             for it in held {
                 logs.push(report(it, &given, &mut sightings)?);
             }
@@ -128,7 +139,7 @@ fn held(sources: &[collector::Source]) -> Result<Vec<Vec<Collected>>, AuditError
 
 /// A head of another log in the records of one: compared where as much of it is here.
 fn see(
-    head: Head,
+    head: &Head,
     by: &Source,
     sizes: &BTreeMap<&str, u64>,
     sightings: &mut Sightings,
@@ -137,7 +148,7 @@ fn see(
     match sizes.get(head.origin.as_str()) {
         Some(size) if head.size <= *size => sightings.add(&head.origin, head.seen_by(by)),
         _ => {
-            let most = never_sent.entry(head.origin).or_default();
+            let most = never_sent.entry(head.origin.clone()).or_default();
             *most = head.size.max(*most);
         }
     }
@@ -146,7 +157,7 @@ fn see(
 /// Judges one log, by what was declined of it too.
 fn report(it: &Collected, given: &Given<'_>, sightings: &mut Sightings) -> Result<LogReport, AuditError> {
     let (mut undecided, mut foreign) = (Vec::new(), 0);
-    for (name, notes) in declined(&it.place)? {
+    for Kept { name, notes } in kept(&it.place)? {
         let ours: Vec<Signed> = notes.iter().filter_map(|note| signed::open(note, given.keys).ok()).collect();
         foreign += u64::from(ours.is_empty());
         for note in ours.into_iter().filter(|note| note.origin == it.origin) {
@@ -172,15 +183,15 @@ fn report(it: &Collected, given: &Given<'_>, sightings: &mut Sightings) -> Resul
     Ok(report)
 }
 
-/// Checkpoints of what was declined and kept.
-fn declined(place: &Place) -> Result<Vec<(String, Vec<Vec<u8>>)>, AuditError> {
+/// Every delivery that was declined and kept.
+fn kept(place: &Place) -> Result<Vec<Kept>, AuditError> {
     let folder = place.folder.join(REFUSED);
     let mut found = Vec::new();
     for name in names(&folder)?.into_iter().filter(|it| !it.starts_with('.')) {
         let path = folder.join(&name);
         let bytes = std::fs::read(&path).at("read", &path)?;
         let frames = Delivery::read(&bytes).map(|it| it.frames).unwrap_or_default();
-        found.push((name, collector::checkpoints(frames)));
+        found.push(Kept { name, notes: collector::checkpoints(frames) });
     }
     Ok(found)
 }
