@@ -42,9 +42,9 @@ pub(super) fn run(config: &Config, it: &Revoke) -> anyhow::Result<ExitCode> {
     match wait(audit::revoke(&config.state, &key, &from, &it.reason, &operator(config)?))? {
         Ok(revocation) => {
             say::json(&revocation)?;
-            eprintln!(
+            say::note(
                 "From now on `audit verify` calls altered what that key signed beyond, and exits with 1; `audit accept-loss` gives up a\n\
-                 log that holds such records. Keep the receipt: it misses the revocation if somebody takes that away."
+                 log that holds such records. Keep the receipt: it misses the revocation if somebody takes that away.",
             );
             Ok(ExitCode::SUCCESS)
         }
