@@ -2,12 +2,16 @@
 
 use promql_parser::parser::{self, Expr};
 
+use crate::{expression::refuse_large, matcher::unquoted};
+
 /// More tokens than this nest deeper than a thread's stack may bear.
 const TOKENS_MAX: usize = 1_500;
 /// Deeper nesting of brackets than anybody writes.
 const DEPTH_MAX: usize = 64;
 /// The parser panics on numbers and durations that overflow; nobody means one.
 const DIGITS_MAX: usize = 18;
+/// More regular expressions than anybody writes into one query.
+const EXPRESSIONS_MAX: usize = 32;
 /// Beyond this, looking for the place of an error would take longer than it helps.
 const TOKENS_SEARCHED: usize = 300;
 
@@ -27,6 +31,7 @@ pub(super) fn refuse_outrageous(text: &str) -> Result<(), String> {
     if tokens.len() > TOKENS_MAX {
         return Err(format!("{} tokens; at most {TOKENS_MAX}: split the query", tokens.len()));
     }
+    refuse_large_expressions(text, &tokens)?;
     let (mut depth, mut unary) = (0_usize, 0_usize);
     for token in &tokens {
         match token.text {
@@ -44,6 +49,28 @@ pub(super) fn refuse_outrageous(text: &str) -> Result<(), String> {
             && token.text.starts_with(|it: char| it.is_ascii_digit())
         {
             return Err(format!("number of more than {DIGITS_MAX} digits at {}", place(text, token.at)));
+        }
+    }
+    Ok(())
+}
+
+/// Regular expressions that would take long to compile: the parser compiles each, and again for each place where an error
+/// may be.
+fn refuse_large_expressions(text: &str, tokens: &[Token<'_>]) -> Result<(), String> {
+    let after = tokens.windows(2).filter(|it| matches!(it[0].text, "=~" | "!~")).map(|it| it[1]);
+    let mut count = 0;
+    for token in after {
+        count += 1;
+        if count > EXPRESSIONS_MAX {
+            return Err(format!(
+                "more than {EXPRESSIONS_MAX} regular expressions at {}: split the query",
+                place(text, token.at)
+            ));
+        }
+        if let Some(expression) = unquoted(token.text) {
+            // What is none is left to the parser, which says where.
+            refuse_large(&expression)
+                .or_else(|it| if it.contains("too large") { Err(it) } else { Ok(()) })?;
         }
     }
     Ok(())
