@@ -4,6 +4,7 @@
 
 mod forced;
 mod terms;
+mod tokens;
 mod trouble;
 mod unit;
 
