@@ -1,6 +1,11 @@
 //! Is a query too costly, and what would cost less?
 
-use crate::promql::Selector;
+use crate::{figure::Figure, promql::Selector};
+
+/// Most samples that a query may load: what Prometheus loads for one unless told otherwise.
+const SAMPLES_MAX: f64 = 50e6;
+/// Seconds between samples, where nothing is known.
+const SAMPLE_SECONDS: f64 = 15.0;
 
 /// Most series that a query may touch at one moment.
 const SELECTED_MAX: u64 = 500_000;
@@ -26,6 +31,18 @@ pub(crate) struct Cost<'a> {
     pub(crate) points: u64,
     /// Evaluations for each point; 1 without subqueries.
     pub(crate) evaluations: u64,
+    /// Seconds from the first point to the last.
+    pub(crate) seconds: f64,
+}
+
+/// Why samples of so many series over so many seconds are too many to be loaded; none when they are not.
+pub(crate) fn too_many_samples(series: u64, seconds: f64) -> Option<String> {
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let samples = series as f64 * (seconds / SAMPLE_SECONDS).max(1.0);
+    (samples > SAMPLES_MAX).then(|| {
+        let (about, most) = (Figure(samples / 1e6), Figure(SAMPLES_MAX / 1e6));
+        format!("{series} series are about {about} million samples; at most {most} million")
+    })
 }
 
 /// Why a query is refused, and what to send instead.
@@ -71,6 +88,13 @@ impl Cost<'_> {
             );
             return refuse(problem, top);
         }
+        let dear = self.selected.iter().find_map(|(it, count)| {
+            let problem = too_many_samples(*count, it.loads(self.seconds, points))?;
+            Some(format!("`{}`: {problem}: shorten its range or the window, or add matchers", it.text))
+        });
+        if let Some(problem) = dear {
+            return refuse(problem, None);
+        }
         let evaluations = self.evaluations;
         if evaluations > 1 && all.saturating_mul(points).saturating_mul(evaluations) > EVALUATED_MAX {
             let problem = format!(
@@ -105,7 +129,24 @@ mod tests {
         let selectors = parsed.selectors();
         assert_eq!(selectors.len(), counts.len());
         let selected = selectors.iter().zip(counts.iter().copied()).collect();
-        Cost { selected, result, points, evaluations: parsed.evaluations() }.excess(query)
+        let seconds = (points - 1) as f64 * 180.0;
+        Cost { selected, result, points, evaluations: parsed.evaluations(), seconds }.excess(query)
+    }
+
+    #[test]
+    fn a_range_is_paid_for_by_its_length() {
+        assert_eq!(excess("max_over_time(a[1h])", &[7_000], 7_000, 1), None);
+        let refused = excess("sum(max_over_time(a[90d]))", &[7_000], 1, 1).expect("refused");
+        assert!(
+            refused.problem.contains("7000 series are about 3629 million samples"),
+            "{}",
+            refused.problem
+        );
+        assert_eq!(excess("sum(rate(a[5m]))", &[7_000], 1, 121), None);
+        assert_eq!(excess("sum(rate(a[5m]))", &[1], 1, 11_000), None);
+        assert!(excess("sum(max_over_time(rate(a[5m])[30d:1h]))", &[10_000], 1, 1).is_some());
+        assert_eq!(excess("sum(max_over_time(rate(a[5m])[1d:1h]))", &[7_000], 1, 1), None);
+        assert!(excess("sum(rate(a[30d]))", &[300], 1, 121).is_some());
     }
 
     #[test]

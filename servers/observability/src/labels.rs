@@ -39,6 +39,13 @@ pub(crate) fn text(labels: &Labels, except: &Labels) -> String {
     text
 }
 
+/// Whether a label of this name can be written in a query as it is. Systems know others, and anybody whose metrics they
+/// collect makes them up: such a name is a piece of a query, not a word in it.
+pub(crate) fn is_plain_name(name: &str) -> bool {
+    let letters = |it: char| it.is_ascii_alphanumeric() || it == '_';
+    !name.is_empty() && name.chars().all(letters) && !name.starts_with(|it: char| it.is_ascii_digit())
+}
+
 /// At most `most` characters of a text, with a sign that there was more: masked before it is cut.
 pub(crate) fn short(text: &str, most: usize) -> String {
     redact::short(text, most)
@@ -60,6 +67,16 @@ mod tests {
         assert_eq!(text(&sets[1], &shared), "pod=b");
         assert_eq!(common(&sets[..1]), Labels::new());
         assert_eq!(common(&[set(&[("a", "1")]), set(&[])]), Labels::new());
+    }
+
+    #[test]
+    fn a_name_that_could_pass_for_more_than_a_name_is_none() {
+        for plain in ["a", "_b", "job_2", "__name__"] {
+            assert!(is_plain_name(plain), "{plain}");
+        }
+        for other in ["", "2a", "a-b", "a.b", "ä", "a:b", "x=\"1\"} or {y"] {
+            assert!(!is_plain_name(other), "{other}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Observability: is something wrong, since when, and where? Metrics from Prometheus, alerts from Alertmanager.
 //!
 //! * **Invariant:** PromQL is parsed here before anything leaves, and every selector of it carries the connection's
-//!   forced matchers when it does.
+//!   forced matchers when it does: only a `promql::Confined` query is sent, and only `Forced::confine` makes one.
+//! * **Invariant:** what a system warns of is told with whatever it answered.
 //! * **Invariant:** what a query would cost is asked before the query is.
 //! * **Invariant:** no silence is without an equality on `alertname`, and none is longer than 24 hours.
 //! * **Invariant:** only [`tools::all`]'s writes reach a writing method of a backend: each takes a [`tool::Leave`].
@@ -19,6 +20,7 @@
 
 mod backends;
 mod cost;
+mod expression;
 mod figure;
 #[cfg(test)]
 mod fixture;

@@ -10,6 +10,11 @@ use promql_parser::{
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
+use crate::{
+    expression::refuse_large,
+    labels::{Labels, is_plain_name},
+};
+
 /// A condition on one label. Serialized in one canonical form, so that policies and records compare equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LabelMatcher {
@@ -33,6 +38,10 @@ pub(crate) enum Relation {
 /// From `MIN` to `MAX` conditions that must all hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct LabelMatchers<const MIN: usize, const MAX: usize>(Vec<LabelMatcher>);
+
+/// Conditions in the form that is held against many label sets: compiled once.
+#[derive(Debug)]
+pub(crate) struct Filter(Vec<Option<Matcher>>);
 
 const TEXT_MAX: usize = 300;
 const RIGHT: &str = "expected a matcher like `alertname=\"HighErrorRate\"` (=, !=, =~, !~)";
@@ -68,7 +77,7 @@ impl LabelMatcher {
         let text = text.trim();
         let end = text.find(|it: char| !it.is_ascii_alphanumeric() && it != '_').ok_or_else(wrong)?;
         let (name, rest) = text.split_at(end);
-        if name.is_empty() || name.starts_with(|it: char| it.is_ascii_digit()) {
+        if !is_plain_name(name) {
             return Err(wrong());
         }
         let relations = [Relation::Matches, Relation::MatchesNot, Relation::NotEqual, Relation::Equal];
@@ -78,11 +87,14 @@ impl LabelMatcher {
             .find_map(|it| rest.strip_prefix(it.sign()).map(|value| (it, value.trim())))
             .ok_or_else(wrong)?;
         let value = match value.starts_with(['"', '\'', '`']) {
-            true => unquote_string(value).map_err(|_| wrong())?,
+            true => unquoted(value).ok_or_else(wrong)?,
             false if value.contains(['"', '\'', '`', '{', '}', ',', '=']) => return Err(wrong()),
             false => value.to_owned(),
         };
         let matcher = LabelMatcher { name: name.to_owned(), relation, value };
+        if matches!(relation, Relation::Matches | Relation::MatchesNot) {
+            refuse_large(&matcher.value)?;
+        }
         matcher.compiled().map_err(|_| format!("`{}` is not a regular expression", matcher.value))?;
         Ok(matcher)
     }
@@ -110,6 +122,17 @@ impl LabelMatcher {
     }
 }
 
+/// What stands between quotes. The parser cuts in two what stands behind a backslash and is more than one byte.
+pub(crate) fn unquoted(text: &str) -> Option<String> {
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        if letter == '\\' && !letters.next().is_some_and(|it| it.is_ascii()) {
+            return None;
+        }
+    }
+    unquote_string(text).ok()
+}
+
 impl fmt::Display for LabelMatcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
@@ -117,7 +140,26 @@ impl fmt::Display for LabelMatcher {
     }
 }
 
+impl Filter {
+    /// Whether a thing with these labels meets all.
+    pub(crate) fn meets(&self, labels: &Labels) -> bool {
+        let value = |name: &str| labels.get(name).map_or("", String::as_str);
+        self.0.iter().all(|it| it.as_ref().is_some_and(|it| it.is_match(value(&it.name))))
+    }
+
+    /// Whether a thing with these labels, and perhaps more, may meet all.
+    pub(crate) fn allows(&self, labels: &Labels) -> bool {
+        let fits = |it: &Matcher| labels.get(&it.name).is_none_or(|value| it.is_match(value));
+        self.0.iter().all(|it| it.as_ref().is_some_and(fits))
+    }
+}
+
 impl<const MIN: usize, const MAX: usize> LabelMatchers<MIN, MAX> {
+    /// To hold against label sets.
+    pub(crate) fn filter(&self) -> Filter {
+        Filter(self.0.iter().map(|it| it.compiled().ok()).collect())
+    }
+
     /// In the order given.
     pub(crate) fn as_slice(&self) -> &[LabelMatcher] {
         &self.0
@@ -224,9 +266,22 @@ mod tests {
             "a=\"b",
             "a=~\"(\"",
             "a=\"x\ny\"",
+            "a=\"\\é\"",
+            "a=~'b\\€'",
         ] {
             assert!(LabelMatcher::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_expression_that_takes_long_to_hold_against_thousands_is_refused() {
+        let error = LabelMatcher::parse("instance=~\"\\\\w{100}\"").expect_err("too large");
+        assert!(error.contains("too large a regular expression"), "{error}");
+        let query = crate::promql::Query::parse("up{instance=~\"\\\\w{100}\"}").expect_err("too large");
+        assert!(query.contains("too large a regular expression"), "{query}");
+        let many = vec!["a{b=~\"c\"}"; 33].join(" or ");
+        let error = crate::promql::Query::parse(&many).expect_err("too many");
+        assert!(error.contains("more than 32 regular expressions"), "{error}");
     }
 
     proptest! {
@@ -240,6 +295,11 @@ mod tests {
         #[test]
         fn parsing_never_panics(text in "\\PC{0,40}") {
             let _either = LabelMatcher::parse(&text);
+        }
+
+        #[test]
+        fn no_quoted_value_breaks_it(value in "[\\\\xu0-7a\"'é€ ]{0,12}", quote in "[\"'`]") {
+            let _either = LabelMatcher::parse(&format!("a={quote}{value}{quote}"));
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod forced;
 mod terms;
+mod tokens;
 mod trouble;
 mod unit;
 
@@ -11,10 +12,10 @@ use std::time::Duration;
 
 use promql_parser::{
     label::{METRIC_NAME, MatchOp},
-    parser::{Expr, VectorSelector, value::ValueType},
+    parser::{Expr, SubqueryExpr, VectorSelector, value::ValueType},
 };
 
-pub(crate) use forced::Forced;
+pub(crate) use forced::{Confined, Forced};
 pub(crate) use terms::{Against, Term, Terms, Test};
 
 /// A query whose syntax and types are right.
@@ -25,7 +26,7 @@ pub(crate) struct Query {
 }
 
 /// One vector selector of a query.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Selector {
     /// In canonical form, without a range.
     pub(crate) text: String,
@@ -35,6 +36,26 @@ pub(crate) struct Selector {
     pub(crate) equality: bool,
     /// Whether an aggregation stands around it.
     pub(crate) aggregated: bool,
+    /// Where it stands, as far as that decides what it loads.
+    reach: Reach,
+}
+
+/// Of how much time a selector needs the samples, for one evaluation of the whole query.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Reach {
+    /// Its own range, seconds; 0 without one.
+    range: f64,
+    /// Ranges of the subqueries around it, seconds in all.
+    within: f64,
+    /// How often they evaluate it.
+    times: f64,
+}
+
+/// Where a selector stands.
+#[derive(Clone, Copy)]
+struct Place {
+    aggregated: bool,
+    reach: Reach,
 }
 
 impl Query {
@@ -51,12 +72,9 @@ impl Query {
         &self.text
     }
 
-    /// Another query over the same selectors and no others, so that whatever was forced into these holds there too.
-    pub(crate) fn around(&self, text: &str) -> Option<Query> {
-        let known = self.selectors();
-        let around = Query::parse(text).ok()?;
-        let known = |it: &Selector| known.iter().any(|known| known.text == it.text);
-        around.selectors().iter().all(known).then_some(around)
+    /// A query put together here of such as were parsed before: it may be longer than one that somebody writes.
+    pub(crate) fn composed(text: &str) -> Result<Query, String> {
+        trouble::guarded(text).map(|expr| Query { text: text.to_owned(), expr })
     }
 
     /// Whether it is a selector of series as they are now, and nothing else.
@@ -86,10 +104,13 @@ impl Query {
     /// Its vector selectors, each once.
     pub(crate) fn selectors(&self) -> Vec<Selector> {
         let mut found: Vec<Selector> = Vec::new();
-        each_selector(&self.expr, false, &mut |selector, aggregated| {
-            let selector = Selector::of(selector, aggregated);
+        each_selector(&self.expr, Place::OUTSIDE, &mut |selector, place| {
+            let selector = Selector::of(selector, place);
             match found.iter_mut().find(|it| it.text == selector.text) {
-                Some(same) => same.aggregated &= aggregated,
+                Some(same) => {
+                    same.aggregated &= place.aggregated;
+                    same.reach = same.reach.or(place.reach);
+                }
                 None => found.push(selector),
             }
         });
@@ -105,16 +126,46 @@ impl Query {
     pub(crate) fn count_of_result(&self) -> Option<String> {
         match &self.expr {
             Expr::MatrixSelector(matrix) => Some(format!("count({})", matrix.vs)),
-            // An outermost aggregation over everything has one series.
-            Expr::Aggregate(aggregate) if aggregate.modifier.is_none() && !self.is_ordered() => None,
+            // An outermost aggregation over everything has one series, unless it picks or makes several.
+            Expr::Aggregate(aggregate)
+                if aggregate.modifier.is_none() && SINGLE.contains(&aggregate.op.to_string().as_str()) =>
+            {
+                None
+            }
             _ if self.kind() == ValueType::Vector => Some(format!("count({})", self.text)),
             _ => None,
         }
     }
 }
 
+/// Aggregations that come to one series.
+const SINGLE: [&str; 9] = ["sum", "min", "max", "avg", "group", "stddev", "stdvar", "count", "quantile"];
+
+impl Place {
+    const OUTSIDE: Place = Place { aggregated: false, reach: Reach { range: 0.0, within: 0.0, times: 1.0 } };
+}
+
+impl Reach {
+    /// The more of both.
+    fn or(self, other: Reach) -> Reach {
+        Reach {
+            range: self.range.max(other.range),
+            within: self.within.max(other.within),
+            times: self.times.max(other.times),
+        }
+    }
+}
+
 impl Selector {
-    fn of(selector: &VectorSelector, aggregated: bool) -> Selector {
+    /// Of how many seconds it loads samples, for points over so many seconds: never more than there are in all.
+    pub(crate) fn loads(&self, seconds: f64, points: u64) -> f64 {
+        let Reach { range, within, times } = self.reach;
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let each = points as f64 * times * range;
+        each.min(seconds + within + range)
+    }
+
+    fn of(selector: &VectorSelector, place: Place) -> Selector {
         let equals = |name: Option<&str>| {
             let matchers = selector.matchers.matchers.iter();
             matchers.clone().find(|it| {
@@ -123,43 +174,56 @@ impl Selector {
         };
         let metric = selector.name.clone().or_else(|| equals(Some(METRIC_NAME)).map(|it| it.value.clone()));
         let equality = metric.is_some() || equals(None).is_some();
-        Selector { text: selector.to_string(), metric, equality, aggregated }
+        let Place { aggregated, reach } = place;
+        Selector { text: selector.to_string(), metric, equality, aggregated, reach }
     }
 }
 
 /// Visits every vector selector. Spelt out rather than left to the parser's own walk, which skips the parameter of an
 /// aggregation (`topk(scalar(x), y)`); a new kind of node does not compile until it has its place here.
-fn each_selector<'a>(expr: &'a Expr, aggregated: bool, visit: &mut impl FnMut(&'a VectorSelector, bool)) {
+fn each_selector<'a>(expr: &'a Expr, place: Place, visit: &mut impl FnMut(&'a VectorSelector, Place)) {
+    let aggregated = Place { aggregated: true, ..place };
     match expr {
-        Expr::VectorSelector(selector) => visit(selector, aggregated),
-        Expr::MatrixSelector(matrix) => visit(&matrix.vs, aggregated),
+        Expr::VectorSelector(selector) => visit(selector, place),
+        Expr::MatrixSelector(matrix) => {
+            let reach = Reach { range: matrix.range.as_secs_f64(), ..place.reach };
+            visit(&matrix.vs, Place { reach, ..place });
+        }
         Expr::Aggregate(aggregate) => {
-            each_selector(&aggregate.expr, true, visit);
+            each_selector(&aggregate.expr, aggregated, visit);
             if let Some(parameter) = &aggregate.param {
-                each_selector(parameter, true, visit);
+                each_selector(parameter, aggregated, visit);
             }
         }
-        Expr::Unary(unary) => each_selector(&unary.expr, aggregated, visit),
+        Expr::Unary(unary) => each_selector(&unary.expr, place, visit),
         Expr::Binary(binary) => {
-            each_selector(&binary.lhs, aggregated, visit);
-            each_selector(&binary.rhs, aggregated, visit);
+            each_selector(&binary.lhs, place, visit);
+            each_selector(&binary.rhs, place, visit);
         }
-        Expr::Paren(paren) => each_selector(&paren.expr, aggregated, visit),
-        Expr::Subquery(subquery) => each_selector(&subquery.expr, aggregated, visit),
-        Expr::Call(call) => call.args.args.iter().for_each(|it| each_selector(it, aggregated, visit)),
+        Expr::Paren(paren) => each_selector(&paren.expr, place, visit),
+        Expr::Subquery(subquery) => {
+            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+            let times = place.reach.times * steps(subquery) as f64;
+            let within = place.reach.within + subquery.range.as_secs_f64();
+            let reach = Reach { within, times, ..place.reach };
+            each_selector(&subquery.expr, Place { reach, ..place }, visit);
+        }
+        Expr::Call(call) => call.args.args.iter().for_each(|it| each_selector(it, place, visit)),
         Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => {}
     }
 }
 
-fn evaluations(expr: &Expr) -> u64 {
+/// How often a subquery evaluates what is in it.
+fn steps(subquery: &SubqueryExpr) -> u64 {
     /// Step of a subquery that names none: how often Prometheus evaluates rules, unless it is told otherwise.
     const STEP: Duration = Duration::from_secs(60);
+    let step = subquery.step.unwrap_or(STEP).as_millis().max(1);
+    u64::try_from(subquery.range.as_millis() / step).unwrap_or(u64::MAX).max(1)
+}
+
+fn evaluations(expr: &Expr) -> u64 {
     match expr {
-        Expr::Subquery(subquery) => {
-            let step = subquery.step.unwrap_or(STEP).as_millis().max(1);
-            let steps = u64::try_from(subquery.range.as_millis() / step).unwrap_or(u64::MAX).max(1);
-            steps.saturating_mul(evaluations(&subquery.expr))
-        }
+        Expr::Subquery(subquery) => steps(subquery).saturating_mul(evaluations(&subquery.expr)),
         Expr::Aggregate(it) => it.param.as_ref().map_or(1, |it| evaluations(it)).max(evaluations(&it.expr)),
         Expr::Unary(it) => evaluations(&it.expr),
         Expr::Binary(it) => evaluations(&it.lhs).max(evaluations(&it.rhs)),
@@ -223,6 +287,12 @@ mod tests {
         );
         assert_eq!(count("a{b=\"#c\"} #\n + d # e").as_deref(), Some("count(a{b=\"#c\"} #\n + d)"));
         assert_eq!(count("sum(up)"), None);
+        for several in ["topk(5, up)", "count_values(\"v\", up)", "limitk(5, up)", "limit_ratio(0.5, up)"] {
+            // Not every version of the language has all of them.
+            if Query::parse(several).is_ok() {
+                assert_eq!(count(several), Some(format!("count({several})")));
+            }
+        }
         assert_eq!(count("1 + 1"), None);
         assert_eq!(count("time()"), None);
     }

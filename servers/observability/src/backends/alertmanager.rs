@@ -110,6 +110,10 @@ impl Alertmanager {
         &self.connection
     }
 
+    pub(crate) fn forced(&self) -> &Forced {
+        &self.forced
+    }
+
     pub(crate) fn trusts_labels(&self) -> bool {
         self.trust_labels
     }

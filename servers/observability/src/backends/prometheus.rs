@@ -3,6 +3,7 @@
 //! Source: <https://prometheus.io/docs/prometheus/latest/querying/api/>
 
 mod count;
+mod inquiry;
 mod inventory;
 mod rules;
 mod scrapes;
@@ -11,18 +12,19 @@ use std::{borrow::Cow, collections::HashMap, fmt};
 
 use config::{Connection, Http};
 use jiff::Timestamp;
-use outbound::{Deadline, Endpoint, OutboundError};
-use serde::{Deserialize, Deserializer, de::Error};
+use outbound::{Endpoint, OutboundError};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error};
 use tool::ToolError;
 
 use crate::{
     grid::Grid,
     labels::Labels,
-    promql::{Forced, Query},
+    promql::{Confined, Forced, Query},
     statistics::Point,
 };
 
-pub(crate) use inventory::{Described, Scope};
+pub(crate) use inquiry::Inquiry;
+pub(crate) use inventory::{Described, Scope, is_plain_metric};
 pub(crate) use rules::{Rule, RuleState};
 pub(crate) use scrapes::{Scrape, Scrapes, Vanished};
 
@@ -50,7 +52,7 @@ pub(crate) enum Moments {
 #[derive(Debug)]
 pub(crate) struct Answered {
     pub(crate) outcome: Outcome,
-    /// Prometheus' own remarks; untrusted.
+    /// Prometheus' own remarks on the query; untrusted. What it warned of is with the [`Inquiry`].
     pub(crate) remarks: Vec<String>,
 }
 
@@ -102,6 +104,9 @@ struct Envelope<T> {
     warnings: Vec<String>,
     #[serde(default)]
     infos: Vec<String>,
+    /// How VictoriaMetrics says that some of its stores did not answer.
+    #[serde(default, rename = "isPartial")]
+    partial: bool,
 }
 
 #[derive(Deserialize)]
@@ -139,40 +144,23 @@ impl Prometheus {
     }
 
     /// The query as this connection may ask it.
-    pub(crate) fn confine(&self, query: Query) -> Result<Query, String> {
+    pub(crate) fn confine(&self, query: Query) -> Result<Confined, String> {
         self.forced.confine(query)
     }
 
-    /// Evaluates a query that [`Prometheus::confine`] returned: `/api/v1/query` and `/api/v1/query_range`.
+    /// A query put together here, as this connection may ask it.
+    pub(crate) fn compose(&self, text: &str) -> Result<Confined, ToolError> {
+        let invalid = |problem| ToolError::Invalid { argument: "connection", problem };
+        Query::composed(text).and_then(|it| self.confine(it)).map_err(invalid)
+    }
+
+    /// Evaluates a query: `/api/v1/query` and `/api/v1/query_range`. The only way there.
     pub(crate) async fn query(
         &self,
-        query: &Query,
+        query: &Confined,
         when: Moments,
-        deadline: Deadline,
+        inquiry: &Inquiry,
     ) -> Result<Answered, ToolError> {
-        self.evaluate(query.text(), when, deadline).await
-    }
-
-    /// Names of metrics, within the forced matchers: `/api/v1/label/__name__/values`.
-    pub(crate) async fn metrics(&self, at: Timestamp, deadline: Deadline) -> Result<Vec<String>, ToolError> {
-        let (from, to) = ((at.as_second() - 3_600).to_string(), at.as_second().to_string());
-        let forced = self.forced.selector("");
-        let mut query = vec![("start", from.as_str()), ("end", to.as_str())];
-        query.extend(forced.as_deref().map(|it| ("match[]", it)));
-        let path = ["api", "v1", "label", "__name__", "values"];
-        let names: Envelope<Vec<String>> = self.endpoint.get_json(&path, &query, deadline).await?;
-        Ok(names.data)
-    }
-
-    /// Alerts as the rules evaluate them now, within the forced matchers: `/api/v1/alerts`.
-    pub(crate) async fn rule_alerts(&self, deadline: Deadline) -> Result<Vec<RuleAlert>, ToolError> {
-        let found: Envelope<RuleAlerts> =
-            self.endpoint.get_json(&["api", "v1", "alerts"], &[], deadline).await?;
-        // This address takes no matchers, so they are applied here.
-        Ok(found.data.alerts.into_iter().filter(|it| self.forced.admits(&it.labels)).collect())
-    }
-
-    async fn evaluate(&self, query: &str, when: Moments, deadline: Deadline) -> Result<Answered, ToolError> {
         // Lets Prometheus give up when we do.
         let timeout = format!("{}ms", self.timeout_ms);
         let moments: Vec<(&str, String)> = match when {
@@ -187,15 +175,44 @@ impl Prometheus {
             Moments::At(_) => ["api", "v1", "query"],
             Moments::Over(_) => ["api", "v1", "query_range"],
         };
-        let mut form = vec![("query", query), ("timeout", timeout.as_str())];
+        let mut form = vec![("query", query.text()), ("timeout", timeout.as_str())];
         form.extend(moments.iter().map(|(name, value)| (*name, value.as_str())));
-        let envelope: Envelope<Outcome> = match query.len() > GET_BYTES_MAX {
-            true => self.endpoint.post_form_read(&path, &form, deadline).await?,
-            false => self.endpoint.get_json(&path, &form, deadline).await?,
+        let envelope: Envelope<Outcome> = match query.text().len() > GET_BYTES_MAX {
+            true => self.endpoint.post_form_read(&path, &form, inquiry.deadline()).await?,
+            false => self.endpoint.get_json(&path, &form, inquiry.deadline()).await?,
         };
-        let mut remarks = envelope.warnings;
-        remarks.extend(envelope.infos);
-        Ok(Answered { outcome: envelope.data, remarks })
+        let remarks = envelope.infos.clone();
+        Ok(Answered { outcome: envelope.opened(inquiry), remarks })
+    }
+
+    /// Alerts as the rules evaluate them now, within the forced matchers: `/api/v1/alerts`.
+    pub(crate) async fn rule_alerts(&self, inquiry: &Inquiry) -> Result<Vec<RuleAlert>, ToolError> {
+        let found: RuleAlerts = self.read(&["alerts"], &[], inquiry).await?;
+        // This address takes no matchers, so they are applied here.
+        Ok(found.alerts.into_iter().filter(|it| self.forced.admits(&it.labels)).collect())
+    }
+
+    /// What one address below `/api/v1` answers.
+    async fn read<T: DeserializeOwned + Send + 'static>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        inquiry: &Inquiry,
+    ) -> Result<T, ToolError> {
+        let path: Vec<&str> = ["api", "v1"].iter().chain(path).copied().collect();
+        let envelope: Envelope<T> = self.endpoint.get_json(&path, query, inquiry.deadline()).await?;
+        Ok(envelope.opened(inquiry))
+    }
+}
+
+impl<T> Envelope<T> {
+    /// What is in it; what it warns of is kept, so that nothing partial is told as whole.
+    fn opened(self, inquiry: &Inquiry) -> T {
+        inquiry.warned(self.warnings);
+        if self.partial {
+            inquiry.warned(vec!["some of its stores did not answer".to_owned()]);
+        }
+        self.data
     }
 }
 

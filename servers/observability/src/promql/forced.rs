@@ -1,11 +1,13 @@
 //! How does every selector come to carry the matchers that the connection forces?
 
+use std::ops::Deref;
+
 use promql_parser::{
     label::{MatchOp, Matcher},
     parser::{Expr, VectorSelector},
 };
 
-use super::{Query, each_selector, trouble};
+use super::{Place, Query, each_selector, trouble};
 use crate::{labels::Labels, matcher::LabelMatcher};
 
 /// Matchers that a connection forces into every selector.
@@ -13,6 +15,19 @@ use crate::{labels::Labels, matcher::LabelMatcher};
 pub(crate) struct Forced {
     given: Vec<LabelMatcher>,
     compiled: Vec<Matcher>,
+}
+
+/// A query that a connection may be asked: every selector of it carries what is forced. Only [`Forced::confine`] makes
+/// one, and nothing else is sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Confined(Query);
+
+impl Deref for Confined {
+    type Target = Query;
+
+    fn deref(&self) -> &Query {
+        &self.0
+    }
 }
 
 impl Forced {
@@ -52,10 +67,11 @@ impl Forced {
     }
 
     /// The query with the matchers in every selector. What is sent is printed from the tree, parsed again, and must be
-    /// the same tree with the matchers everywhere: whatever cannot be printed faithfully is refused, not sent.
-    pub(crate) fn confine(&self, query: Query) -> Result<Query, String> {
+    /// the same tree with the matchers everywhere: whatever cannot be printed faithfully is refused, not sent. What has
+    /// them already keeps them once.
+    pub(crate) fn confine(&self, query: Query) -> Result<Confined, String> {
         if self.is_empty() {
-            return Ok(query);
+            return Ok(Confined(query));
         }
         let refuse = |what: &str| {
             Err(format!("this connection forces matchers into every selector, and {what} cannot carry them"))
@@ -67,7 +83,10 @@ impl Forced {
         let mut alternatives = false;
         each_selector_mut(&mut expr, &mut |selector| {
             alternatives |= !selector.matchers.or_matchers.is_empty();
-            selector.matchers.matchers.extend(self.compiled.iter().cloned());
+            let has = &mut selector.matchers.matchers;
+            let lacking = self.compiled.iter().filter(|it| !has.iter().any(|has| same(it, has)));
+            let lacking: Vec<Matcher> = lacking.cloned().collect();
+            has.extend(lacking);
             // The order in which they are printed, so that the printed query parses to the same tree.
             selector.matchers.matchers.sort_by_cached_key(ToString::to_string);
         });
@@ -77,14 +96,14 @@ impl Forced {
         let text = expr.to_string();
         let again = trouble::guarded(&text).ok().filter(|it| *it == expr && self.holds_in(it));
         match again {
-            Some(expr) => Ok(Query { text, expr }),
+            Some(expr) => Ok(Confined(Query { text, expr })),
             None => refuse("a part of this query"),
         }
     }
 
     fn holds_in(&self, expr: &Expr) -> bool {
         let mut holds = true;
-        each_selector(expr, false, &mut |selector, _| {
+        each_selector(expr, Place::OUTSIDE, &mut |selector, _| {
             holds &= selector.matchers.or_matchers.is_empty()
                 && self.compiled.iter().all(|it| selector.matchers.matchers.iter().any(|has| same(it, has)));
         });
@@ -187,6 +206,15 @@ mod tests {
             let sent = confined(given).unwrap_or_else(|it| panic!("{given}: {it}"));
             let spaceless = |it: &str| it.replace([' '], "");
             assert_eq!(spaceless(&sent), spaceless(&expected.replace('F', F)), "{given}");
+        }
+    }
+
+    #[test]
+    fn what_is_confined_already_stays_as_it_is() {
+        for given in ["sum(a) / b", "a{team=\"other\"}", "max_over_time(rate(a[1m])[1h:5m])"] {
+            let once = forced().confine(Query::parse(given).expect(given)).expect(given);
+            let twice = forced().confine(Query::composed(once.text()).expect(given)).expect(given);
+            assert_eq!(once.text(), twice.text());
         }
     }
 

@@ -262,11 +262,4 @@ mod tests {
             }
         }
     }
-
-    #[test]
-    fn a_query_around_another_brings_no_selector_of_its_own() {
-        let query = Query::parse("a{b=\"c\"} > 1").expect("a query");
-        assert!(query.around("topk(1, a{b=\"c\"})").is_some());
-        assert!(query.around("topk(1, a)").is_none());
-    }
 }

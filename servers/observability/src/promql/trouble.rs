@@ -2,24 +2,22 @@
 
 use promql_parser::parser::{self, Expr};
 
+use super::tokens::{Token, bland, closed, expressions, tokens};
+use crate::{expression::refuse_large, matcher::unquoted};
+
 /// More tokens than this nest deeper than a thread's stack may bear.
 const TOKENS_MAX: usize = 1_500;
 /// Deeper nesting of brackets than anybody writes.
 const DEPTH_MAX: usize = 64;
 /// The parser panics on numbers and durations that overflow; nobody means one.
 const DIGITS_MAX: usize = 18;
+/// More regular expressions than anybody writes into one query.
+const EXPRESSIONS_MAX: usize = 32;
 /// Beyond this, looking for the place of an error would take longer than it helps.
 const TOKENS_SEARCHED: usize = 300;
 
 /// The parser's word for "no idea where".
 const SYNTAX: &str = "invalid promql query";
-
-/// A token: where it starts, and its text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Token<'a> {
-    at: usize,
-    text: &'a str,
-}
 
 /// Refuses what could hurt the parser, before it sees it.
 pub(super) fn refuse_outrageous(text: &str) -> Result<(), String> {
@@ -27,6 +25,7 @@ pub(super) fn refuse_outrageous(text: &str) -> Result<(), String> {
     if tokens.len() > TOKENS_MAX {
         return Err(format!("{} tokens; at most {TOKENS_MAX}: split the query", tokens.len()));
     }
+    refuse_large_expressions(text, &tokens)?;
     let (mut depth, mut unary) = (0_usize, 0_usize);
     for token in &tokens {
         match token.text {
@@ -44,6 +43,23 @@ pub(super) fn refuse_outrageous(text: &str) -> Result<(), String> {
             && token.text.starts_with(|it: char| it.is_ascii_digit())
         {
             return Err(format!("number of more than {DIGITS_MAX} digits at {}", place(text, token.at)));
+        }
+    }
+    Ok(())
+}
+
+/// Regular expressions that would take long to compile: the parser compiles each, and again for each place where an error
+/// may be.
+fn refuse_large_expressions(text: &str, tokens: &[Token<'_>]) -> Result<(), String> {
+    for (count, token) in expressions(tokens) {
+        if count >= EXPRESSIONS_MAX {
+            let at = place(text, token.at);
+            return Err(format!("more than {EXPRESSIONS_MAX} regular expressions at {at}: split the query"));
+        }
+        if let Some(expression) = unquoted(token.text) {
+            // What is none is left to the parser, which says where.
+            refuse_large(&expression)
+                .or_else(|it| if it.contains("too large") { Err(it) } else { Ok(()) })?;
         }
     }
     Ok(())
@@ -148,6 +164,7 @@ fn habit(tokens: &[Token<'_>]) -> Option<(usize, &'static str)> {
 
 /// Where the longest beginning ends that parses once its brackets are closed.
 fn stuck(text: &str, tokens: &[Token<'_>]) -> usize {
+    let text = &bland(text, tokens);
     let mut good = 0;
     for (count, token) in tokens.iter().enumerate().take(TOKENS_SEARCHED) {
         let end = token.at + token.text.len();
@@ -167,53 +184,6 @@ fn stuck(text: &str, tokens: &[Token<'_>]) -> usize {
         }
     }
     tokens.get(good).map_or(text.len(), |it| it.at)
-}
-
-/// Splits as the language does, coarsely: words and numbers, quoted strings, operators of two characters, the rest
-/// one by one. Comments are left out.
-fn tokens(text: &str) -> Vec<Token<'_>> {
-    let mut tokens = Vec::new();
-    let mut at = 0;
-    while let Some(letter) = text[at..].chars().next() {
-        let rest = &text[at..];
-        let word = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | ':' | '.');
-        let length = match letter {
-            it if it.is_whitespace() => {
-                at += it.len_utf8();
-                continue;
-            }
-            '#' => {
-                at += rest.find('\n').unwrap_or(rest.len());
-                continue;
-            }
-            '"' | '\'' | '`' => quoted(rest),
-            it if word(it) => rest.find(|it| !word(it)).unwrap_or(rest.len()),
-            _ if ["=~", "!~", "!=", "==", ">=", "<="].iter().any(|it| rest.starts_with(it)) => 2,
-            it => it.len_utf8(),
-        };
-        tokens.push(Token { at, text: &rest[..length] });
-        at += length;
-    }
-    tokens
-}
-
-/// Length of a string with its quotes, or of all that follows when it does not end.
-fn quoted(text: &str) -> usize {
-    let quote = text.chars().next();
-    let mut escaped = false;
-    for (at, letter) in text.char_indices().skip(1) {
-        match letter {
-            _ if escaped => escaped = false,
-            '\\' if quote != Some('`') => escaped = true,
-            it if Some(it) == quote => return at + 1,
-            _ => {}
-        }
-    }
-    text.len()
-}
-
-fn closed(text: &str) -> bool {
-    text.len() > 1 && quoted(text) == text.len() && text.chars().next() == text.chars().next_back()
 }
 
 fn place(text: &str, at: usize) -> String {

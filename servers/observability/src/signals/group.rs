@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use std::collections::BTreeMap;
+
 use super::{Aspect, Frame, Signal, kind, limit::Limit, score::Movement};
 use crate::labels::Labels;
 
@@ -108,14 +110,14 @@ fn later(frame: &Frame, seconds: i64) -> f64 {
 /// Highest first, but each further view of one kind on one event counts for less: a reader wants its other sides too.
 fn varied(mut left: Vec<Signal>) -> Vec<Signal> {
     let mut told: Vec<Signal> = Vec::new();
+    let mut alike: BTreeMap<(usize, u8), i32> = BTreeMap::new();
     while !left.is_empty() {
-        let worth = |it: &Signal| {
-            let alike =
-                told.iter().filter(|has| has.together == it.together && has.kind() == it.kind()).count();
-            it.rank * AGAIN.powi(i32::try_from(alike).unwrap_or(i32::MAX))
-        };
+        let view = |it: &Signal| (it.together, it.kind());
+        let worth = |it: &Signal| it.rank * AGAIN.powi(alike.get(&view(it)).copied().unwrap_or(0));
         let best = (0..left.len()).max_by(|a, b| worth(&left[*a]).total_cmp(&worth(&left[*b]))).unwrap_or(0);
-        told.push(left.remove(best));
+        let best = left.remove(best);
+        *alike.entry(view(&best)).or_default() += 1;
+        told.push(best);
     }
     told
 }

@@ -75,7 +75,7 @@ impl Tool for ExpireSilence {
         "unmute, unsilence, remove, delete, lift, resume notifications, alertmanager";
     /// Not exact: silencing the same again makes another silence, and whoever was told meanwhile was told.
     const UNDO: Option<Undo> = Some(Undo::Compensating);
-    const UNTRUSTED_FACTS: &'static [&'static str] = &["matchers", "origin"];
+    const UNTRUSTED_FACTS: &'static [&'static str] = &["undo", "matchers", "origin"];
     type Backends = Backends;
     type Facts = ExpiredFacts;
 

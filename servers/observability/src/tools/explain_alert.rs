@@ -3,6 +3,7 @@
 mod condition;
 mod facts;
 mod past;
+mod telling;
 
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -18,10 +19,9 @@ use tool::{
 use self::{condition::Measured, facts::AlertFacts};
 use crate::{
     Backends,
-    backends::prometheus::{Moments, Prometheus, Rule, RuleAlert, RuleState},
+    backends::prometheus::{Inquiry, Moments, Prometheus, Rule, RuleAlert},
     cost::Cost,
-    figure::Figure,
-    grid::{Grid, lasting, utc},
+    grid::Grid,
     labels::{Labels, short, text},
     matcher::LabelMatchers,
     promql::{Query, Terms},
@@ -47,7 +47,6 @@ pub(super) struct ExplainAlert {
 }
 
 const WINDOW: &str = "24h";
-const ALERTS_MAX: usize = 6;
 const SUGGESTIONS_MAX: usize = 5;
 /// How alike a name must be to be offered.
 const ALIKE: f64 = 0.7;
@@ -99,24 +98,31 @@ impl ExplainAlert {
         deadline: Deadline,
     ) -> Result<Answer<AlertFacts>, ToolError> {
         let span = self.span(now)?;
-        let rules = prometheus.rules(deadline).await?;
+        let inquiry = &Inquiry::until(deadline);
+        let rules = prometheus.rules(inquiry).await?;
         let named: Vec<&Rule> = rules.iter().filter(|it| it.name == *self.alert).collect();
         let rule = self.chosen(&named)?;
         let interval = rule.map_or(60.0, |it| it.interval);
-        let past = past::look(prometheus, &self.alert, self.filter.as_slice(), span, interval, deadline);
+        let past = past::look(prometheus, &self.alert, self.filter.as_slice(), span, interval, inquiry);
         let Some(rule) = rule else {
             return match past.await? {
-                history if history.is_empty() => Err(self.not_found(prometheus, &rules)),
-                history => Ok(Answer::facts(AlertFacts {
-                    verdict: "its rule is not evaluated by this connection, so only its past is known"
-                        .to_owned(),
-                    history,
-                    window: span.to_string(),
-                    ..AlertFacts::default()
-                })),
+                history if history.is_empty() => match inquiry.incomplete(prometheus.connection()) {
+                    Some(error) => Err(error),
+                    None => Err(self.not_found(prometheus, &rules)),
+                },
+                history => {
+                    let facts = AlertFacts {
+                        verdict: "its rule is not evaluated by this connection, so only its past is known"
+                            .to_owned(),
+                        history,
+                        window: span.to_string(),
+                        ..AlertFacts::default()
+                    };
+                    Ok(Answer { not_looked_at: inquiry.warnings(), ..Answer::facts(facts) })
+                }
             };
         };
-        let (past, mut evaluated) = tokio::join!(past, evaluate(prometheus, rule, span, now, deadline));
+        let (past, mut evaluated) = tokio::join!(past, evaluate(prometheus, rule, span, now, inquiry));
         let history = past.unwrap_or_else(|error| {
             evaluated.not_looked_at.push(format!("history: {error}"));
             Vec::new()
@@ -129,6 +135,7 @@ impl ExplainAlert {
             let forced = prometheus.forced().selector("").unwrap_or_default();
             evaluated.notes.push(format!("every selector was kept within {forced}"));
         }
+        evaluated.not_looked_at.extend(inquiry.warnings());
         let facts = self.facts(rule, &evaluated, history, span, now);
         Ok(evaluated.table(facts))
     }
@@ -144,14 +151,9 @@ impl ExplainAlert {
 
     /// Of the rules with this name and the labels asked for, the most pressing one; none when no rule has the name.
     fn chosen<'a>(&self, named: &[&'a Rule]) -> Result<Option<&'a Rule>, ToolError> {
-        let fits = |rule: &Rule| {
-            self.filter.as_slice().iter().all(|it| {
-                let value = rule.labels.get(&it.name);
-                // What the rule does not set, its alerts may have.
-                value.is_none_or(|value| it.compiled().is_ok_and(|it| it.is_match(value)))
-            })
-        };
-        let fitting = named.iter().filter(|it| fits(it));
+        // What the rule does not set, its alerts may have.
+        let filter = self.filter.filter();
+        let fitting = named.iter().filter(|it| filter.allows(&it.labels));
         let chosen = fitting.max_by_key(|it| (it.state, it.alerts.len(), std::cmp::Reverse(&it.labels)));
         if chosen.is_none() && !named.is_empty() {
             let labels: Vec<String> =
@@ -196,24 +198,21 @@ impl ExplainAlert {
         span: Span,
         now: Timestamp,
     ) -> AlertFacts {
-        let matches = |alert: &&RuleAlert| {
-            let value = |name: &str| alert.labels.get(name).map_or("", String::as_str);
-            self.filter.as_slice().iter().all(|it| it.compiled().is_ok_and(|m| m.is_match(value(&it.name))))
-        };
-        let mut alerts: Vec<&RuleAlert> = rule.alerts.iter().filter(matches).collect();
+        let filter = self.filter.filter();
+        let mut alerts: Vec<&RuleAlert> = rule.alerts.iter().filter(|it| filter.meets(&it.labels)).collect();
         alerts.sort_by_key(|it| (std::cmp::Reverse(it.state), it.active_at));
         let annotation = |names: &[&str]| {
             let found = names.iter().find_map(|it| rule.annotations.get(*it));
             found.map(|it| short(it, SENTENCE_MAX))
         };
         AlertFacts {
-            verdict: verdict(rule, &alerts, evaluated, now),
-            alerts: listed(rule, &alerts, now),
+            verdict: telling::verdict(rule, &alerts, evaluated, now),
+            alerts: telling::listed(rule, &alerts, now),
             history,
             runbook: annotation(&["runbook_url", "runbook", "runbookUrl"]),
             expression: Some(short(&rule.query, EXPRESSION_MAX)),
             logic: evaluated.terms.as_ref().and_then(|it| it.logic.clone()),
-            rule: Some(about(rule)),
+            rule: Some(telling::about(rule)),
             summary: annotation(&["summary", "description", "message"]),
             notes: evaluated.notes.clone(),
             window: span.to_string(),
@@ -242,7 +241,7 @@ async fn evaluate(
     rule: &Rule,
     span: Span,
     now: Timestamp,
-    deadline: Deadline,
+    inquiry: &Inquiry,
 ) -> Evaluated {
     let mut evaluated = Evaluated::default();
     let query = match Query::parse(&rule.query).and_then(|it| prometheus.confine(it)) {
@@ -252,7 +251,7 @@ async fn evaluate(
             return evaluated;
         }
     };
-    match affordable(prometheus, &query, span, now, deadline).await {
+    match affordable(prometheus, &query, span, now, inquiry).await {
         Ok((grid, dear)) => {
             evaluated.grid = grid;
             evaluated.not_looked_at.extend(dear.map(|it| format!("the course of its conditions: {it}")));
@@ -264,7 +263,7 @@ async fn evaluate(
     }
     let terms = query.terms();
     let grid = evaluated.grid;
-    let measured = terms.terms.iter().map(|it| condition::measure(prometheus, it, now, grid, deadline));
+    let measured = terms.terms.iter().map(|it| condition::measure(prometheus, it, now, grid, inquiry));
     for (at, measured) in join_all(measured).await.into_iter().enumerate() {
         match measured {
             Ok(measured) => evaluated.measured.push((at, measured)),
@@ -281,15 +280,16 @@ async fn affordable(
     query: &Query,
     span: Span,
     now: Timestamp,
-    deadline: Deadline,
+    inquiry: &Inquiry,
 ) -> Result<(Option<Grid>, Option<String>), String> {
     let selectors = query.selectors();
-    let counts = prometheus.count_selectors(&selectors, Moments::At(now), deadline).await;
+    let counts = prometheus.count_selectors(&selectors, Moments::At(now), inquiry).await;
     let counts = counts.map_err(|it| it.to_string())?;
     let excess = |points: u64| {
         let selected = selectors.iter().zip(counts.iter().copied()).collect();
         // Every condition is asked for one series, whatever it is of.
-        Cost { selected, result: 1, points, evaluations: query.evaluations() }.excess(query.text())
+        let seconds = if points > 1 { span.seconds() as f64 } else { 0.0 };
+        Cost { selected, result: 1, points, evaluations: query.evaluations(), seconds }.excess(query.text())
     };
     if let Some(excess) = excess(1) {
         return Err(excess.problem);
@@ -299,73 +299,6 @@ async fn affordable(
         Some(excess) => (None, Some(excess.problem)),
         None => (Some(grid), None),
     })
-}
-
-fn verdict(rule: &Rule, alerts: &[&RuleAlert], evaluated: &Evaluated, now: Timestamp) -> String {
-    if !rule.last_error.is_empty() {
-        return format!("it cannot be evaluated: {}", short(&rule.last_error, SENTENCE_MAX));
-    }
-    let of = |state: RuleState| alerts.iter().filter(move |it| it.state == state);
-    let (firing, pending) = (of(RuleState::Firing).count(), of(RuleState::Pending).count());
-    let held = |it: &RuleAlert| it.active_at.map_or(0.0, |since| since.duration_until(now).as_secs_f64());
-    let waits = match pending {
-        0 => String::new(),
-        _ => {
-            let longest = of(RuleState::Pending).map(|it| held(it)).fold(0.0, f64::max);
-            format!("{pending} pending, {} of {} waited", lasting(longest), lasting(rule.duration))
-        }
-    };
-    match (firing, pending) {
-        (0, 0) => {}
-        (0, _) => return waits,
-        (_, 0) => return format!("{firing} firing"),
-        _ => return format!("{firing} firing, {waits}"),
-    }
-    let lacking = evaluated.measured.iter().filter(|it| it.1.holding == 0);
-    let lacking: Vec<String> =
-        lacking.take(2).map(|(at, it)| format!("part {} {}", at + 1, it.lacks())).collect();
-    match lacking.is_empty() {
-        false => format!("does not fire: {}", lacking.join("; ")),
-        true if evaluated.measured.is_empty() => "does not fire".to_owned(),
-        true => {
-            "does not fire, though every part holds now: for different labels, or since its last evaluation"
-                .to_owned()
-        }
-    }
-}
-
-fn listed(rule: &Rule, alerts: &[&RuleAlert], now: Timestamp) -> Vec<String> {
-    let mut known = rule.labels.clone();
-    known.insert("alertname".to_owned(), String::new());
-    let one = |it: &&RuleAlert| {
-        let labels = short(&text(&it.labels, &known), SENTENCE_MAX / 2);
-        let value = it.value.parse().map_or_else(|_| it.value.clone(), |it| Figure(it).to_string());
-        let since = it.active_at.map_or_else(String::new, |since| {
-            let held = lasting(since.duration_until(now).as_secs_f64());
-            match it.state {
-                RuleState::Pending => format!(" for {held} of {}", lasting(rule.duration)),
-                _ => format!(" since {} ({held})", utc(since)),
-            }
-        });
-        format!("{}{since}, value {value}: {labels}", it.state.word())
-    };
-    let more = alerts.len().saturating_sub(ALERTS_MAX);
-    let said = alerts.iter().take(ALERTS_MAX).map(one);
-    said.chain((more > 0).then(|| format!("and {more} more"))).collect()
-}
-
-fn about(rule: &Rule) -> String {
-    let mut parts =
-        vec![format!("group {}, evaluated every {}", short(&rule.group, 60), lasting(rule.interval))];
-    if rule.duration > 0.0 {
-        parts.push(format!("for {}", lasting(rule.duration)));
-    }
-    if rule.keep_firing_for > 0.0 {
-        parts.push(format!("keeps firing for {}", lasting(rule.keep_firing_for)));
-    }
-    parts.extend(rule.last_evaluation.map(|it| format!("last at {}", utc(it))));
-    parts.extend((!rule.labels.is_empty()).then(|| text(&rule.labels, &Labels::new())));
-    short(&parts.join(", "), SENTENCE_MAX)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use tool::{
 
 use crate::{
     Backends,
-    backends::prometheus::{Described, Prometheus},
+    backends::prometheus::{Described, Inquiry, Prometheus},
     grid::Grid,
     labels::short,
     matcher::{LabelMatcher, LabelMatchers, Relation},
@@ -107,9 +107,10 @@ impl FindMetrics {
         deadline: Deadline,
     ) -> Result<Answer<FoundFacts>, ToolError> {
         let hour = Grid { from: now.as_second() - HOUR_S, to: now.as_second(), step: 60 };
-        let scope = prometheus.scope(self.scope.as_slice());
+        let inquiry = Inquiry::until(deadline);
+        let scope = prometheus.scope(self.scope.as_slice())?;
         let (families, described) =
-            tokio::join!(prometheus.families(&scope, hour, deadline), prometheus.described(deadline));
+            tokio::join!(prometheus.families(&scope, hour, &inquiry), prometheus.described(&inquiry));
         // Some stores know no types: names tell enough.
         let all = metrics(families?, &described.unwrap_or_default());
         let words = self.words.as_ref().map_or("", |it| &**it).to_lowercase();
@@ -126,7 +127,7 @@ impl FindMetrics {
             found = near(&all, &words).into_iter().map(|it| (0, it)).collect();
         }
         let shown: Vec<&Metric> = found.iter().take(ROWS_MAX).map(|it| it.1).collect();
-        let looks = shown.iter().take(LABELLED_MAX).map(|it| self.labels(prometheus, it, hour, deadline));
+        let looks = shown.iter().take(LABELLED_MAX).map(|it| self.labels(prometheus, it, hour, &inquiry));
         let looks: Vec<_> = looks.collect();
         let labels: Vec<_> = stream::iter(looks).buffered(AT_ONCE).collect().await;
         let mut not_looked_at = Vec::new();
@@ -139,6 +140,7 @@ impl FindMetrics {
         });
         let rows: Vec<Row> = shown.iter().map(|it| row(it, labels.next())).collect();
         drop(labels);
+        not_looked_at.extend(inquiry.warnings());
         if let Some(forced) = prometheus.forced().selector("").filter(|_| !prometheus.forced().is_empty()) {
             notes.push(format!("only series within {forced} were counted"));
         }
@@ -160,7 +162,7 @@ impl FindMetrics {
         prometheus: &Prometheus,
         metric: &Metric,
         hour: Grid,
-        deadline: Deadline,
+        inquiry: &Inquiry,
     ) -> Result<String, ToolError> {
         let mut matchers = self.scope.as_slice().to_vec();
         let name = LabelMatcher {
@@ -169,7 +171,7 @@ impl FindMetrics {
             value: metric.name.clone(),
         };
         matchers.push(name);
-        labelled::tell(prometheus, &prometheus.scope(&matchers), metric.series, hour, deadline).await
+        labelled::tell(prometheus, &prometheus.scope(&matchers)?, metric.series, hour, inquiry).await
     }
 
     /// The same with more room, as long as there is more to have.

@@ -1,5 +1,6 @@
 //! `find_signals`: what moved in a scope, since when, and beside which limit?
 
+mod asking;
 mod look;
 mod threshold;
 

@@ -16,7 +16,7 @@ use crate::{
     Backends,
     backends::{
         alertmanager::{Alert, Alertmanager},
-        prometheus::Values,
+        prometheus::{Inquiry, Values},
     },
     grid::utc,
     labels::Labels,
@@ -110,11 +110,17 @@ impl ListAlerts {
         let looks = asked.iter().map(|it| self.look(backends, it, deadline));
         let mut groups: Vec<Group> = Vec::new();
         let (mut connections, mut not_looked_at, mut failed) = (Vec::new(), Vec::new(), None);
+        let mut bounds = Vec::new();
         for (alertmanager, look) in asked.iter().zip(join_all(looks).await) {
             let name = &alertmanager.connection().name;
             match look {
-                Ok((alerts, values)) => {
+                Ok((alerts, values, warnings)) => {
                     connections.push(name.clone());
+                    let forced = alertmanager.forced();
+                    let within = forced.selector("").filter(|_| !forced.is_empty());
+                    bounds.extend(within.map(|it| format!("{name}: only alerts within {it}")));
+                    not_looked_at
+                        .extend(warnings.into_iter().map(|it| format!("values of {name}'s alerts: {it}")));
                     not_looked_at
                         .extend(values.as_ref().err().map(|it| format!("values of {name}'s alerts: {it}")));
                     let value = |it: &Labels| values.as_ref().ok()?.as_ref()?.find(it);
@@ -126,11 +132,14 @@ impl ListAlerts {
                 }
             }
         }
+        let partly = failed.is_some();
         if let (true, Some(error)) = (connections.is_empty(), failed) {
             return Err(error);
         }
         alerts::sort(&mut groups);
-        let notes = self.notes(groups.is_empty());
+        let of = partly.then(|| connections.join(", "));
+        let nothing = groups.is_empty().then(|| self.nothing(of.as_deref()));
+        let notes = nothing.into_iter().chain(bounds).collect();
         let seen = groups.len() as u64;
         let (columns, rows) = alerts::table(groups, asked.len() > 1);
         let facts = AlertsFacts { connections, time: utc(now), notes };
@@ -144,26 +153,26 @@ impl ListAlerts {
         backends: &Backends,
         alertmanager: &Alertmanager,
         deadline: Deadline,
-    ) -> Result<(Vec<Alert>, Result<Option<Values>, ToolError>), ToolError> {
+    ) -> Result<(Vec<Alert>, Result<Option<Values>, ToolError>, Vec<String>), ToolError> {
+        let inquiry = Inquiry::until(deadline);
         let values = async {
             match backends.values_for(alertmanager) {
-                Some(peer) => peer.rule_alerts(deadline).await.map(|it| Some(Values::of(it))),
+                Some(peer) => peer.rule_alerts(&inquiry).await.map(|it| Some(Values::of(it))),
                 None => Ok(None),
             }
         };
         let (alerts, values) = tokio::join!(alertmanager.alerts(self.filter.as_slice(), deadline), values);
         let mut alerts = alerts?;
         alerts.retain(|it| self.state.takes(State::of(it)));
-        Ok((alerts, values))
+        Ok((alerts, values, inquiry.warnings()))
     }
 
-    fn notes(&self, empty: bool) -> Vec<String> {
+    /// That nothing fires, and where that is known; of a system that did not answer it is not.
+    fn nothing(&self, of: Option<&str>) -> String {
         let narrowed = !self.filter.as_slice().is_empty() || self.state != Wanted::All;
-        match (empty, narrowed) {
-            (true, true) => vec!["nothing fires that meets `filter` and `state`".to_owned()],
-            (true, false) => vec!["nothing fires".to_owned()],
-            (false, _) => Vec::new(),
-        }
+        let of = of.map_or_else(String::new, |it| format!(" in {it}"));
+        let narrowed = if narrowed { " that meets `filter` and `state`" } else { "" };
+        format!("nothing fires{of}{narrowed}")
     }
 
     /// The same with more room; after that, filters.

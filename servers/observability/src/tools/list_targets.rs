@@ -15,9 +15,8 @@ use tool::{
 
 use crate::{
     Backends,
-    backends::prometheus::{Prometheus, Scrapes, Vanished},
+    backends::prometheus::{Inquiry, Prometheus, Scrapes, Vanished},
     grid::utc,
-    labels::Labels,
     matcher::LabelMatchers,
 };
 
@@ -54,7 +53,7 @@ impl Tool for ListTargets {
     const NAME: &'static str = "list_targets";
     const EFFECT: Effect = Effect::Read;
     const SEARCH: &'static str = "prometheus, up, exporter, no data, gap, unreachable, monitoring health";
-    const UNTRUSTED_FACTS: &'static [&'static str] = &["not_looked_at"];
+    const UNTRUSTED_FACTS: &'static [&'static str] = &["notes", "not_looked_at"];
     type Backends = Backends;
     type Facts = TargetsFacts;
 
@@ -84,10 +83,12 @@ impl ListTargets {
         deadline: Deadline,
     ) -> Result<Answer<TargetsFacts>, ToolError> {
         let asked = backends.prometheuses(self.connection.as_ref())?;
-        let looks = join_all(asked.iter().map(|it| look(it, now, deadline))).await;
+        let inquiries: Vec<Inquiry> = asked.iter().map(|_| Inquiry::until(deadline)).collect();
+        let looks = join_all(asked.iter().zip(&inquiries).map(|(it, inquiry)| look(it, now, inquiry))).await;
+        let filter = self.filter.filter();
         let (mut groups, mut connections, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         let (mut not_looked_at, mut failed) = (Vec::new(), None);
-        for (prometheus, look) in asked.iter().zip(looks) {
+        for ((prometheus, inquiry), look) in asked.iter().zip(&inquiries).zip(looks) {
             let name = &prometheus.connection().name;
             let (found, vanished) = match look {
                 Ok(found) => found,
@@ -110,16 +111,23 @@ impl ListTargets {
             }
             not_looked_at
                 .extend(vanished.as_ref().err().map(|it| format!("targets of an hour ago of {name}: {it}")));
+            not_looked_at
+                .extend(found.empty.as_ref().err().map(|it| format!("jobs without targets of {name}: {it}")));
+            not_looked_at.extend(inquiry.warnings().into_iter().map(|it| format!("{name}: {it}")));
             let target = prometheus.connection().whole("metrics");
             let vanished = vanished.unwrap_or_default();
-            jobs::group(found, &vanished, |it| self.matches(it), &target, now, &mut groups);
+            jobs::group(found, &vanished, |it| filter.meets(it), &target, now, &mut groups);
         }
-        if let (true, Some(error)) = (connections.is_empty(), failed) {
+        if connections.is_empty()
+            && let Some(error) = failed
+        {
             return Err(error);
         }
         if groups.is_empty() {
             let narrowed = if self.filter.as_slice().is_empty() { "" } else { " that meets `filter`" };
-            notes.push(format!("no target{narrowed}: nothing is scraped"));
+            // Of a system that did not answer nothing is known.
+            let of = if failed.is_some() { format!(" of {}", connections.join(", ")) } else { String::new() };
+            notes.push(format!("no target{of}{narrowed}: nothing is scraped"));
         }
         jobs::sort(&mut groups);
         let seen = groups.len() as u64;
@@ -127,13 +135,6 @@ impl ListTargets {
         let facts = TargetsFacts { connections, time: utc(now), notes };
         let table = tool::Table { columns, rows, seen, noun: "groups of targets", next: self.next() };
         Ok(Answer { not_looked_at, ..Answer::table(facts, table) })
-    }
-
-    fn matches(&self, labels: &Labels) -> bool {
-        let value = |name: &str| labels.get(name).map_or("", String::as_str);
-        let holds =
-            |it: &crate::matcher::LabelMatcher| it.compiled().is_ok_and(|m| m.is_match(value(&it.name)));
-        self.filter.as_slice().iter().all(holds)
     }
 
     /// The same with more room; after that, filters.
@@ -153,10 +154,9 @@ impl ListTargets {
 async fn look(
     prometheus: &Prometheus,
     now: Timestamp,
-    deadline: Deadline,
+    inquiry: &Inquiry,
 ) -> Result<(Scrapes, Result<Vanished, ToolError>), ToolError> {
-    let (found, vanished) =
-        tokio::join!(prometheus.scrapes(now, deadline), prometheus.vanished(now, deadline));
+    let (found, vanished) = tokio::join!(prometheus.scrapes(now, inquiry), prometheus.vanished(now, inquiry));
     Ok((found?, vanished))
 }
 

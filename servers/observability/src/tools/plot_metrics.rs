@@ -86,7 +86,7 @@ impl PlotMetrics {
             step_seconds: self.step_seconds,
             max_tokens: MaxTokens::default(),
         };
-        let Asked { query, when, outcome, mut notes, forced } =
+        let Asked { query, when, outcome, mut notes, forced, warnings } =
             question.ask(prometheus, now, deadline).await?;
         let (Moments::Over(grid), Outcome::Matrix(found)) = (when, outcome) else {
             let problem = "comes to no series over time; query_metrics shows what it comes to".to_owned();
@@ -109,7 +109,7 @@ impl PlotMetrics {
             step: grid.step,
             lines,
         };
-        Ok(Answer { plot: Some(plot), ..Answer::table(facts, shown.table) })
+        Ok(Answer { plot: Some(plot), not_looked_at: warnings, ..Answer::table(facts, shown.table) })
     }
 }
 

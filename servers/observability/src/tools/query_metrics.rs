@@ -1,6 +1,6 @@
 //! `query_metrics`: what does a PromQL expression come to, now or over a window?
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use outbound::Deadline;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,12 +13,12 @@ use tool::{
 use super::series;
 use crate::{
     Backends,
-    backends::prometheus::{Answered, Moments, Outcome, Prometheus},
+    backends::prometheus::{Answered, Inquiry, Moments, Outcome, Prometheus},
     cost::Cost,
     figure::Figure,
     grid::{Grid, When, utc},
     labels::{Labels, text},
-    promql::{Query, Selector},
+    promql::{Confined, Query, Selector},
 };
 
 /// Prometheus: values now, or statistics per series over a window, most moved first. Aggregate: too much is refused with
@@ -61,17 +61,21 @@ pub(super) struct MetricsFacts {
 
 /// What a query came to, and what is to be said of it.
 pub(super) struct Asked {
-    pub(super) query: Query,
+    pub(super) query: Confined,
     pub(super) when: Moments,
     pub(super) outcome: Outcome,
     /// Why there is nothing, and the system's remarks.
     pub(super) notes: Vec<String>,
     /// Which matchers were forced on the query.
     pub(super) forced: Option<String>,
+    /// What the system warned of.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Most rows that any budget shows.
 const ROWS_MAX: usize = 200;
+/// Names are looked up from this long before a moment.
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 impl Tool for QueryMetrics {
     const NAME: &'static str = "query_metrics";
@@ -123,23 +127,24 @@ impl QueryMetrics {
         let query = Query::parse(&self.query).map_err(invalid("query"))?;
         let query = prometheus.confine(query).map_err(invalid("query"))?;
         let when = self.moments(now)?;
+        let inquiry = Inquiry::until(deadline);
         let selectors = query.selectors();
         // What is too much for a single series is refused before anything is asked.
         self.refuse_costly(&query, &selectors, &vec![1; selectors.len()], 1, when)?;
         // Counting the result evaluates the query: first the selectors are counted, which is cheap whatever stands around.
-        let selected = prometheus.count_selectors(&selectors, when, deadline).await?;
+        let selected = prometheus.count_selectors(&selectors, when, &inquiry).await?;
         self.refuse_costly(&query, &selectors, &selected, 1, when)?;
-        let result = prometheus.count_result(&query, when, deadline).await?.unwrap_or(1);
+        let result = prometheus.count_result(&query, when, &inquiry).await?.unwrap_or(1);
         self.refuse_costly(&query, &selectors, &selected, result, when)?;
-        let Answered { outcome, remarks } = prometheus.query(&query, when, deadline).await?;
+        let Answered { outcome, remarks } = prometheus.query(&query, when, &inquiry).await?;
         let mut notes = Vec::new();
         if outcome.is_empty() {
-            notes.push(self.why_empty(prometheus, &selectors, &selected, when, deadline).await);
+            notes.push(self.why_empty(prometheus, &selectors, &selected, when, &inquiry).await);
         }
         notes.extend(remarks.into_iter().take(3).map(|it| crate::labels::short(&it, 200)));
         let forced = prometheus.forced().selector("").filter(|_| !prometheus.forced().is_empty());
         let forced = forced.map(|it| format!("every selector was kept within {it}"));
-        Ok(Asked { query, when, outcome, notes, forced })
+        Ok(Asked { query, when, outcome, notes, forced, warnings: inquiry.warnings() })
     }
 
     fn moments(&self, now: Timestamp) -> Result<Moments, ToolError> {
@@ -164,12 +169,15 @@ impl QueryMetrics {
         result: u64,
         when: Moments,
     ) -> Result<(), ToolError> {
-        let (points, end) = match when {
-            Moments::At(at) => (1, at),
-            Moments::Over(grid) => (grid.points(), Timestamp::from_second(grid.to).unwrap_or_default()),
+        let (points, end, seconds) = match when {
+            Moments::At(at) => (1, at, 0.0),
+            Moments::Over(grid) => {
+                let end = Timestamp::from_second(grid.to).unwrap_or_default();
+                (grid.points(), end, (grid.to - grid.from) as f64)
+            }
         };
         let selected = selectors.iter().zip(selected.iter().copied()).collect();
-        let cost = Cost { selected, result, points, evaluations: query.evaluations() };
+        let cost = Cost { selected, result, points, evaluations: query.evaluations(), seconds };
         let Some(excess) = cost.excess(query.text()) else { return Ok(()) };
         let next = excess.instead.filter(|it| it.chars().count() <= 4096).map(|cheaper| {
             let mut arguments = json!({ "query": cheaper, "window": utc(end) });
@@ -182,7 +190,7 @@ impl QueryMetrics {
     }
 
     fn sum_up(&self, asked: Asked) -> Answer<MetricsFacts> {
-        let Asked { query, when, outcome, notes, forced } = asked;
+        let Asked { query, when, outcome, notes, forced, warnings } = asked;
         let time = match when {
             Moments::At(at) => utc(at),
             Moments::Over(grid) => grid.to_string(),
@@ -202,7 +210,8 @@ impl QueryMetrics {
             common_labels: (!shown.common.is_empty()).then(|| text(&shown.common, &Labels::new())),
             notes: notes.into_iter().chain(shown.notes).chain(forced).collect(),
         };
-        Answer::table(facts, tool::Table { next: self.next(), ..shown.table })
+        let table = tool::Table { next: self.next(), ..shown.table };
+        Answer { not_looked_at: warnings, ..Answer::table(facts, table) }
     }
 
     /// The same with more room, as long as there is more to have.
@@ -224,25 +233,32 @@ impl QueryMetrics {
         selectors: &[Selector],
         selected: &[u64],
         when: Moments,
-        deadline: Deadline,
+        inquiry: &Inquiry,
     ) -> String {
-        let end = match when {
-            Moments::At(at) => at,
-            Moments::Over(grid) => Timestamp::from_second(grid.to).unwrap_or_default(),
+        // Selectors are counted at these moments only.
+        let (from, end, then) = match when {
+            Moments::At(at) => (at.checked_sub(HOUR).unwrap_or(at), at, "at that time"),
+            Moments::Over(grid) => {
+                let at = |it| Timestamp::from_second(it).unwrap_or_default();
+                (at(grid.from), at(grid.to), "at the start, middle and end of that time")
+            }
         };
         let empty = selectors.iter().zip(selected).find(|it| *it.1 == 0).map(|it| it.0);
         let Some(selector) = empty else {
             return "every selector has series: a comparison or a join leaves none".to_owned();
         };
         let Some(metric) = &selector.metric else {
-            return format!("no series match `{}` at that time", selector.text);
+            return format!("no series match `{}` {then}", selector.text);
         };
-        match prometheus.series_of(metric, end, deadline).await {
+        match prometheus.series_of(metric, end, inquiry).await {
             Ok(0) => {}
             Ok(count) => return format!("`{metric}` has {count} series, but none with all of these labels"),
-            Err(_) => return format!("no series match `{}` at that time", selector.text),
+            Err(_) => return format!("no series match `{}` {then}", selector.text),
         }
-        let names = prometheus.metrics(end, deadline).await.unwrap_or_default();
+        let names = prometheus.metrics(from, end, inquiry).await.unwrap_or_default();
+        if names.contains(metric) {
+            return format!("no series match `{}` {then}, though `{metric}` had some near it", selector.text);
+        }
         let mut near: Vec<(f64, &String)> =
             names.iter().map(|it| (strsim::jaro_winkler(it, metric), it)).filter(|it| it.0 > 0.8).collect();
         near.sort_by(|a, b| b.0.total_cmp(&a.0));

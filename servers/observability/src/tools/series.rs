@@ -93,7 +93,8 @@ pub(super) fn range(found: Vec<RangeSeries>, most: usize, grid: Option<Grid>, po
         true => in_points(kept, &common, grid),
         false => in_statistics(kept, &common, (from, to)),
     };
-    if points && kept.iter().any(|it| it.1.len() > POINTS_MAX) {
+    let newest = |points: &[Point]| newest(points, grid).len();
+    if points && kept.iter().any(|it| newest(&it.1) < it.1.len()) {
         notes
             .push(format!("only the newest {POINTS_MAX} points of a series are shown: raise `step_seconds`"));
     }
@@ -167,7 +168,7 @@ fn in_statistics(series: &[Summed], common: &Labels, (from, to): (f64, f64)) -> 
 fn in_points(series: &[Summed], common: &Labels, grid: Option<Grid>) -> (Vec<Column>, Vec<Row>) {
     let columns = vec![Column::untrusted("labels"), Column::new("first_at_s"), Column::new("values")];
     let cells = |(labels, points, _): &Summed| {
-        let points = &points[points.len().saturating_sub(POINTS_MAX)..];
+        let points = newest(points, grid);
         let first = points.first().map_or(0.0, |it| it.0);
         let values: Vec<Value> = match grid {
             Some(grid) => on_grid(points, grid.step as f64),
@@ -180,17 +181,28 @@ fn in_points(series: &[Summed], common: &Labels, grid: Option<Grid>) -> (Vec<Col
     (columns, series.iter().map(|it| row(cells(it))).collect())
 }
 
+/// The newest points that there is room for, gaps between them included.
+fn newest(points: &[Point], grid: Option<Grid>) -> &[Point] {
+    let room = grid.zip(points.last()).map(|(grid, last)| last.0 - POINTS_MAX as f64 * grid.step as f64);
+    // Half a step: moments are whole steps, but for rounding.
+    let late = |it: &Point| room.zip(grid).is_none_or(|(room, grid)| it.0 > room + 0.5 * grid.step as f64);
+    let first = points.iter().position(late).unwrap_or(points.len());
+    &points[first.max(points.len().saturating_sub(POINTS_MAX))..]
+}
+
 /// Values in steps from the first, null where there is none.
 fn on_grid(points: &[Point], step: f64) -> Vec<Value> {
     let mut values = Vec::new();
-    let mut due = points.first().map_or(0.0, |it| it.0);
+    let first = points.first().map_or(0.0, |it| it.0);
     for (at, value) in points {
-        while due + step / 2.0 < *at && values.len() < POINTS_MAX {
-            values.push(Value::Null);
-            due += step;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+        let place = ((at - first) / step).round() as usize;
+        // A point out of order, or of no step, has no place.
+        if place >= POINTS_MAX || place < values.len() {
+            continue;
         }
+        values.resize(place, Value::Null);
         values.push(Figure(*value).cell());
-        due += step;
     }
     values
 }
@@ -301,5 +313,21 @@ mod tests {
         let shown = range(found(), 1, Some(grid), true);
         assert_eq!(cells(&shown), [r#"["pod=risen",0,[1,1,null,null,null,null,null,null,null,null,9]]"#]);
         assert_eq!(shown.table.seen, 3);
+    }
+
+    #[test]
+    fn points_after_a_long_gap_stand_at_their_own_times() {
+        let last = 100 * 1_000;
+        let values = [0.0, 100.0, last as f64 - 100.0, last as f64].map(|at| (at, at)).to_vec();
+        let found = || vec![RangeSeries { metric: Labels::new(), values: values.clone() }];
+        let shown = range(found(), 10, Some(Grid { from: 0, to: last, step: 100 }), true);
+        assert_eq!(cells(&shown), [r#"["",99900,[99900,100000]]"#], "the two old ones have no room");
+        assert!(shown.notes[0].starts_with("only the newest 240 points"), "{:?}", shown.notes);
+        let values = [0.0, 1_000.0, 99_000.0, 100_000.0].map(|at| (at, at)).to_vec();
+        let found = || vec![RangeSeries { metric: Labels::new(), values: values.clone() }];
+        let shown = range(found(), 10, Some(Grid { from: 0, to: last, step: 1_000 }), true);
+        let told = shown.table.rows[0].cells[2].as_array().expect("values").len();
+        assert!(shown.table.rows[0].cells[1] == json!(0) && told == 101, "{told}");
+        assert!(shown.notes.is_empty(), "{:?}", shown.notes);
     }
 }

@@ -1,7 +1,9 @@
 //! `show_slo`: is the error budget being used up too fast, and how much of it is left?
 
 mod burn;
+mod counted;
 mod ratios;
+mod recorded;
 
 use std::borrow::Cow;
 
@@ -15,12 +17,15 @@ use tool::{
     args::{Number, Slug, Text},
 };
 
-use self::ratios::{Asking, Counters, Found};
+use self::{
+    counted::Counters,
+    ratios::{Asking, Found},
+};
 use crate::{
     Backends,
-    backends::prometheus::Prometheus,
+    backends::prometheus::{Inquiry, Prometheus},
     grid::utc,
-    labels::{Labels, short, text},
+    labels::{Labels, is_plain_name, short, text},
     promql::Query,
 };
 
@@ -107,7 +112,8 @@ impl ShowSlo {
         deadline: Deadline,
     ) -> Result<Answer<SloFacts>, ToolError> {
         let days = self.days.get();
-        let asking = Asking { prometheus, now, days, deadline };
+        let inquiry = Inquiry::until(deadline);
+        let asking = Asking { prometheus, now, days, inquiry: &inquiry };
         let objective = self.objective.as_ref().map(Percent::share);
         let invalid = |argument, problem: &str| ToolError::Invalid { argument, problem: problem.to_owned() };
         let mut found = match (&self.good, &self.total, objective) {
@@ -118,8 +124,7 @@ impl ShowSlo {
                 return Err(invalid("slo", "picks recorded ones: leave it out beside `good` and `total`"));
             }
             (Some(good), Some(total), Some(objective)) => {
-                plain_selector("good", good)?;
-                plain_selector("total", total)?;
+                let (good, total) = (&plain_selector("good", good)?, &plain_selector("total", total)?);
                 let counters = Counters { good, total, by: self.label()?, objective };
                 asking.counted(&counters).await?
             }
@@ -128,10 +133,11 @@ impl ShowSlo {
             }
             (None, None, objective) => asking.recorded(objective).await?,
         };
-        self.keep_wanted(&mut found);
         if found.slos.is_empty() && found.not_looked_at.is_empty() {
             found.notes.push(self.why_none());
         }
+        self.keep_wanted(&mut found);
+        found.not_looked_at.extend(inquiry.warnings());
         if !prometheus.forced().is_empty() {
             let forced = prometheus.forced().selector("").unwrap_or_default();
             found.notes.push(format!("every selector was kept within {forced}"));
@@ -163,16 +169,17 @@ impl ShowSlo {
     fn why_none(&self) -> String {
         match self.good {
             Some(_) => "nothing happened: `total` has no events in any of these windows".to_owned(),
-            None => "no recorded error ratios (…ratio_rate5m, …burnrate5m) with an objective; give `good`, `total` and \
-                     `objective`"
-                .to_owned(),
+            None => {
+                "no recorded error ratios (…error…ratio_rate5m, …burnrate5m) with an objective; give `good`, \
+                     `total` and `objective`"
+                    .to_owned()
+            }
         }
     }
 
     fn label(&self) -> Result<Option<&str>, ToolError> {
         let Some(label) = &self.by else { return Ok(None) };
-        let plain = |it: char| it.is_ascii_alphanumeric() || it == '_';
-        match label.chars().all(plain) && !label.starts_with(|it: char| it.is_ascii_digit()) {
+        match is_plain_name(label) {
             true => Ok(Some(label)),
             false => Err(ToolError::Invalid {
                 argument: "by",
@@ -183,10 +190,11 @@ impl ShowSlo {
 }
 
 /// A selector and nothing around it: `rate` and sums are put around it here.
-fn plain_selector(argument: &'static str, text: &str) -> Result<(), ToolError> {
+fn plain_selector(argument: &'static str, text: &str) -> Result<Query, ToolError> {
     let invalid = |problem| ToolError::Invalid { argument, problem };
-    match Query::parse(text).map_err(invalid)?.is_plain_selector() {
-        true => Ok(()),
+    let query = Query::parse(text).map_err(invalid)?;
+    match query.is_plain_selector() {
+        true => Ok(query),
         false => Err(invalid("expected a counter's selector, such as `x_total{code!~\"5..\"}`".to_owned())),
     }
 }

@@ -1,13 +1,13 @@
 //! How many series stand behind a query? Asked before the query is.
 
 use jiff::Timestamp;
-use outbound::Deadline;
 use tool::ToolError;
 
-use super::{Moments, Outcome, Prometheus};
+use super::{Inquiry, Moments, Outcome, Prometheus};
 use crate::{
     labels::Labels,
-    promql::{Query, Selector},
+    matcher::{LabelMatcher, Relation},
+    promql::{Confined, Selector},
 };
 
 impl Prometheus {
@@ -16,33 +16,33 @@ impl Prometheus {
         &self,
         selectors: &[Selector],
         when: Moments,
-        deadline: Deadline,
+        inquiry: &Inquiry,
     ) -> Result<Vec<u64>, ToolError> {
         let counts: Vec<String> = selectors.iter().map(|it| format!("count({})", it.text)).collect();
-        self.counts(&counts, when, deadline).await
+        self.counts(&counts, when, inquiry).await
     }
 
     /// Counts the series of a result, by evaluating the query: what it selects is counted, and found affordable, before.
     /// None when there is one value at most.
     pub(crate) async fn count_result(
         &self,
-        query: &Query,
+        query: &Confined,
         when: Moments,
-        deadline: Deadline,
+        inquiry: &Inquiry,
     ) -> Result<Option<u64>, ToolError> {
         let Some(count) = query.count_of_result() else { return Ok(None) };
-        Ok(self.counts(&[count], when, deadline).await?.pop())
+        Ok(self.counts(&[count], when, inquiry).await?.pop())
     }
 
     /// Counts the series of several queries: one question for all of them.
     pub(crate) async fn count_results(
         &self,
-        queries: &[&Query],
+        queries: &[&Confined],
         when: Moments,
-        deadline: Deadline,
+        inquiry: &Inquiry,
     ) -> Result<Vec<u64>, ToolError> {
         let counts: Vec<String> = queries.iter().map(|it| format!("count({})", it.text())).collect();
-        self.counts(&counts, when, deadline).await
+        self.counts(&counts, when, inquiry).await
     }
 
     /// Series of one metric, within the forced matchers, with a sample shortly before `at`.
@@ -50,10 +50,12 @@ impl Prometheus {
         &self,
         metric: &str,
         at: Timestamp,
-        deadline: Deadline,
+        inquiry: &Inquiry,
     ) -> Result<u64, ToolError> {
-        let selector = self.forced.selector(&format!("__name__={metric:?}")).unwrap_or_default();
-        let counts = self.counts(&[format!("count({selector})")], Moments::At(at), deadline).await?;
+        let name =
+            LabelMatcher { name: "__name__".to_owned(), relation: Relation::Equal, value: metric.to_owned() };
+        let scope = self.scope(&[name])?;
+        let counts = self.counts(&[format!("count({})", scope.text())], Moments::At(at), inquiry).await?;
         Ok(counts.first().copied().unwrap_or(0))
     }
 
@@ -63,7 +65,7 @@ impl Prometheus {
         &self,
         expressions: &[String],
         when: Moments,
-        deadline: Deadline,
+        inquiry: &Inquiry,
     ) -> Result<Vec<u64>, ToolError> {
         let named: Vec<String> = expressions
             .iter()
@@ -78,7 +80,8 @@ impl Prometheus {
             Moments::At(at) => Moments::At(at),
             Moments::Over(grid) => Moments::Over(grid.sparse()),
         };
-        let outcome = self.evaluate(&named.join(" or "), when, deadline).await?.outcome;
+        let query = self.compose(&named.join(" or "))?;
+        let outcome = self.query(&query, when, inquiry).await?.outcome;
         for (labels, most) in highest(outcome) {
             let part = labels.get("part").and_then(|it| it.parse::<usize>().ok());
             if let Some(count) = part.and_then(|it| counted.get_mut(it)) {

@@ -1,11 +1,10 @@
 //! Which alerting rules are there, and how did each come out?
 
 use jiff::Timestamp;
-use outbound::Deadline;
 use serde::Deserialize;
 use tool::ToolError;
 
-use super::{Envelope, Prometheus, RuleAlert};
+use super::{Inquiry, Prometheus, RuleAlert};
 use crate::labels::Labels;
 
 /// An alerting rule, and what it came to when it was last evaluated.
@@ -51,6 +50,10 @@ pub(crate) enum RuleState {
     Firing,
 }
 
+/// An error may quote what lies outside of the forced matchers.
+const ERROR_NOT_TOLD: &str =
+    "the error is not told, because it may name series that this connection does not show";
+
 #[derive(Deserialize)]
 struct Groups {
     groups: Vec<Group>,
@@ -83,6 +86,17 @@ impl RuleState {
     }
 }
 
+impl Rule {
+    /// What the rule says of itself is of all its series: what is within the forced matchers is told by the alerts that
+    /// are, and an error quotes the labels of any.
+    fn keep_within(&mut self) {
+        self.state = self.alerts.iter().map(|it| it.state).max().unwrap_or_default();
+        if !self.last_error.is_empty() {
+            ERROR_NOT_TOLD.clone_into(&mut self.last_error);
+        }
+    }
+}
+
 impl From<String> for RuleState {
     fn from(word: String) -> RuleState {
         [RuleState::Firing, RuleState::Pending].into_iter().find(|it| it.word() == word).unwrap_or_default()
@@ -92,17 +106,19 @@ impl From<String> for RuleState {
 impl Prometheus {
     /// Every alerting rule with the alerts it has now, within the forced matchers: `/api/v1/rules`. A rule whose own
     /// labels contradict them is left out.
-    pub(crate) async fn rules(&self, deadline: Deadline) -> Result<Vec<Rule>, ToolError> {
-        let path = ["api", "v1", "rules"];
-        let found: Envelope<Groups> = self.endpoint.get_json(&path, &[("type", "alert")], deadline).await?;
+    pub(crate) async fn rules(&self, inquiry: &Inquiry) -> Result<Vec<Rule>, ToolError> {
+        let found: Groups = self.read(&["rules"], &[("type", "alert")], inquiry).await?;
         let mut rules = Vec::new();
-        for group in found.data.groups {
+        for group in found.groups {
             for rule in group.rules {
                 let AnyRule::Alerting(mut rule) = rule else { continue };
                 if !self.forced.allows(&rule.labels) {
                     continue;
                 }
                 rule.alerts.retain(|it| self.forced.admits(&it.labels));
+                if !self.forced.is_empty() {
+                    rule.keep_within();
+                }
                 rule.group.clone_from(&group.name);
                 rule.interval = group.interval;
                 rules.push(*rule);

@@ -1,15 +1,14 @@
 //! Which scrape targets are there, and how did the last look at each end?
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
-use outbound::Deadline;
 use promql_parser::util::parse_duration;
 use serde::Deserialize;
 use tool::ToolError;
 
-use super::{Envelope, Moments, Outcome, Prometheus};
-use crate::{labels::Labels, promql::Query};
+use super::{Inquiry, Moments, Outcome, Prometheus};
+use crate::labels::Labels;
 
 /// One scrape target.
 #[derive(Debug, Deserialize)]
@@ -32,8 +31,8 @@ pub(crate) struct Scrape {
 #[derive(Debug)]
 pub(crate) struct Scrapes {
     pub(crate) scrapes: Vec<Scrape>,
-    /// Jobs that are configured and find nothing to scrape.
-    pub(crate) empty: Vec<String>,
+    /// Jobs that are configured and find nothing to scrape, where that is known.
+    pub(crate) empty: Result<Vec<String>, ToolError>,
     /// Why all of it is read from the series `up`, which know no errors, rather than from whoever scrapes.
     pub(crate) indirect: Option<String>,
 }
@@ -63,7 +62,12 @@ struct Pools {
 impl Scrape {
     /// Seconds between looks, where it is told.
     pub(crate) fn interval(&self) -> Option<f64> {
-        parse_duration(&self.scrape_interval).ok().map(|it| it.as_secs_f64())
+        // A bare number of seconds is not left to the parser: it panics on one that is no length of time.
+        let length = match self.scrape_interval.parse() {
+            Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+            Err(_) => parse_duration(&self.scrape_interval).ok(),
+        };
+        length.map(|it| it.as_secs_f64()).filter(|it| *it > 0.0)
     }
 
     pub(crate) fn job(&self) -> &str {
@@ -91,14 +95,14 @@ impl Scrape {
 
 impl Prometheus {
     /// Targets within the forced matchers: `/api/v1/targets`. A store that scrapes nothing itself is asked for `up`.
-    pub(crate) async fn scrapes(&self, now: Timestamp, deadline: Deadline) -> Result<Scrapes, ToolError> {
-        let (active, pools) = tokio::join!(self.active_targets(deadline), self.pools(deadline));
+    pub(crate) async fn scrapes(&self, now: Timestamp, inquiry: &Inquiry) -> Result<Scrapes, ToolError> {
+        let (active, pools) = tokio::join!(self.active_targets(inquiry), self.pools(inquiry));
         let why = match active {
             Ok(scrapes) if !scrapes.is_empty() => {
                 // What a pool finds outside the forced matchers is not ours to know, and neither is that it finds nothing.
                 let found = |pool: &String| scrapes.iter().any(|it| it.scrape_pool == *pool);
-                let empty = if self.forced.is_empty() { pools.unwrap_or_default() } else { Vec::new() };
-                let empty = empty.into_iter().filter(|it| !found(it)).collect();
+                let pools = if self.forced.is_empty() { pools } else { Ok(Vec::new()) };
+                let empty = pools.map(|it| it.into_iter().filter(|it| !found(it)).collect());
                 let scrapes = scrapes.into_iter().filter(|it| self.forced.admits(&it.labels)).collect();
                 return Ok(Scrapes { scrapes, empty, indirect: None });
             }
@@ -109,15 +113,15 @@ impl Prometheus {
             }
             Err(error) => return Err(error),
         };
-        let scrapes = self.up(now, deadline).await?;
-        Ok(Scrapes { scrapes, empty: Vec::new(), indirect: Some(why) })
+        let scrapes = self.up(now, inquiry).await?;
+        Ok(Scrapes { scrapes, empty: Ok(Vec::new()), indirect: Some(why) })
     }
 
     /// Targets that had the series `up` an hour before and have none now.
-    pub(crate) async fn vanished(&self, now: Timestamp, deadline: Deadline) -> Result<Vanished, ToolError> {
+    pub(crate) async fn vanished(&self, now: Timestamp, inquiry: &Inquiry) -> Result<Vanished, ToolError> {
         let (gone, before) = tokio::join!(
-            self.vector("(up offset 1h) unless up", now, deadline),
-            self.vector("count by (job) (up offset 1h)", now, deadline),
+            self.vector("(up offset 1h) unless up", now, inquiry),
+            self.vector("count by (job) (up offset 1h)", now, inquiry),
         );
         #[expect(
             clippy::cast_possible_truncation,
@@ -133,9 +137,9 @@ impl Prometheus {
         })
     }
 
-    async fn up(&self, now: Timestamp, deadline: Deadline) -> Result<Vec<Scrape>, ToolError> {
+    async fn up(&self, now: Timestamp, inquiry: &Inquiry) -> Result<Vec<Scrape>, ToolError> {
         let (values, times) =
-            tokio::join!(self.vector("up", now, deadline), self.vector("timestamp(up)", now, deadline));
+            tokio::join!(self.vector("up", now, inquiry), self.vector("timestamp(up)", now, inquiry));
         let times: BTreeMap<Labels, f64> = times?.into_iter().collect();
         let of = |(mut labels, up): (Labels, f64)| {
             // A function drops the name.
@@ -150,11 +154,10 @@ impl Prometheus {
         &self,
         query: &str,
         now: Timestamp,
-        deadline: Deadline,
+        inquiry: &Inquiry,
     ) -> Result<Vec<(Labels, f64)>, ToolError> {
-        let invalid = |problem| ToolError::Invalid { argument: "connection", problem };
-        let query = Query::parse(query).and_then(|it| self.confine(it)).map_err(invalid)?;
-        match self.query(&query, Moments::At(now), deadline).await?.outcome {
+        let query = self.compose(query)?;
+        match self.query(&query, Moments::At(now), inquiry).await?.outcome {
             Outcome::Vector(series) => {
                 Ok(series.into_iter().filter_map(|it| Some((it.metric, it.value?.0.1))).collect())
             }
@@ -162,16 +165,30 @@ impl Prometheus {
         }
     }
 
-    async fn active_targets(&self, deadline: Deadline) -> Result<Vec<Scrape>, ToolError> {
-        let path = ["api", "v1", "targets"];
-        let found: Envelope<Targets> =
-            self.endpoint.get_json(&path, &[("state", "active")], deadline).await?;
-        Ok(found.data.active_targets.unwrap_or_default())
+    async fn active_targets(&self, inquiry: &Inquiry) -> Result<Vec<Scrape>, ToolError> {
+        let found: Targets = self.read(&["targets"], &[("state", "active")], inquiry).await?;
+        Ok(found.active_targets.unwrap_or_default())
     }
 
-    async fn pools(&self, deadline: Deadline) -> Result<Vec<String>, ToolError> {
-        let found: Envelope<Pools> =
-            self.endpoint.get_json(&["api", "v1", "scrape_pools"], &[], deadline).await?;
-        Ok(found.data.scrape_pools)
+    async fn pools(&self, inquiry: &Inquiry) -> Result<Vec<String>, ToolError> {
+        let found: Pools = self.read(&["scrape_pools"], &[], inquiry).await?;
+        Ok(found.scrape_pools)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_that_is_no_length_of_time_is_none() {
+        let interval = |text: &str| {
+            let scrape = serde_json::json!({ "labels": {}, "scrapeInterval": text });
+            serde_json::from_value::<Scrape>(scrape).expect("a target").interval()
+        };
+        assert_eq!(["15s", "1m", "30"].map(interval), [Some(15.0), Some(60.0), Some(30.0)]);
+        for wrong in ["", "-1", "NaN", "inf", "1e300", "0", "0s", "soon"] {
+            assert_eq!(interval(wrong), None, "{wrong}");
+        }
     }
 }

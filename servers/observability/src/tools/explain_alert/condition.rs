@@ -2,16 +2,15 @@
 
 use futures::future::OptionFuture;
 use jiff::Timestamp;
-use outbound::Deadline;
 use serde_json::{Value, json};
 use tool::{Column, Row, ToolError};
 
 use crate::{
-    backends::prometheus::{Moments, Outcome, Prometheus},
+    backends::prometheus::{Inquiry, Moments, Outcome, Prometheus},
     figure::Figure,
     grid::Grid,
     labels::{Labels, short, text},
-    promql::{Against, Query, Term, Test},
+    promql::{Against, Confined, Query, Term, Test},
     statistics::{Distribution, Point, sparkline},
 };
 
@@ -76,27 +75,30 @@ pub(super) async fn measure(
     term: &Term,
     now: Timestamp,
     grid: Option<Grid>,
-    deadline: Deadline,
+    inquiry: &Inquiry,
 ) -> Result<Measured, ToolError> {
     let search = Search::of(term);
     let Search { measured, one, each } = &search;
     let now = Moments::At(now);
-    let mut counted = vec![&term.query];
-    counted.extend(if let Test::Compare { value, .. } = &term.test { Some(&**value) } else { None });
-    let counts = prometheus.count_results(&counted, now, deadline).await?;
-    let of = counts.get(1).copied();
-    let nearest = term.query.around(&format!("{one}(1, {measured})"));
-    let course = term.query.around(&format!("{each}({measured})"));
-    let looked_through = match &term.test {
-        Test::Compare { value, against: Against::Moving(_), .. } if of <= Some(LOOKED_THROUGH_MAX) => {
-            Some(&**value)
-        }
-        _ => None,
+    // A part of what is confined is, too; only saying so again makes it something that can be asked.
+    let confined = |query: &Query| prometheus.compose(query.text());
+    let condition = confined(&term.query)?;
+    let value = match &term.test {
+        Test::Compare { value, .. } => Some(confined(value)?),
+        Test::Present => None,
     };
+    let counted: Vec<&Confined> = std::iter::once(&condition).chain(&value).collect();
+    let counts = prometheus.count_results(&counted, now, inquiry).await?;
+    let of = counts.get(1).copied();
+    // What cannot be put around it is not asked.
+    let nearest = prometheus.compose(&format!("{one}(1, {measured})")).ok();
+    let course = prometheus.compose(&format!("{each}({measured})")).ok();
+    let moves = matches!(&term.test, Test::Compare { against: Against::Moving(_), .. });
+    let looked_through = value.as_ref().filter(|_| moves && of <= Some(LOOKED_THROUGH_MAX));
     let (nearest, course, values) = tokio::join!(
-        ask(prometheus, nearest.as_ref(), Some(now), deadline),
-        ask(prometheus, course.as_ref(), grid.map(Moments::Over), deadline),
-        ask(prometheus, looked_through, Some(now), deadline),
+        ask(prometheus, nearest.as_ref(), Some(now), inquiry),
+        ask(prometheus, course.as_ref(), grid.map(Moments::Over), inquiry),
+        ask(prometheus, looked_through, Some(now), inquiry),
     );
     let mut found = Measured { holding: counts.first().copied().unwrap_or(0), of, ..Measured::default() };
     let mut shown = None;
@@ -115,11 +117,11 @@ pub(super) async fn measure(
 
 async fn ask(
     prometheus: &Prometheus,
-    query: Option<&Query>,
+    query: Option<&Confined>,
     when: Option<Moments>,
-    deadline: Deadline,
+    inquiry: &Inquiry,
 ) -> Result<Option<Outcome>, ToolError> {
-    let asked = query.zip(when).map(|(query, when)| prometheus.query(query, when, deadline));
+    let asked = query.zip(when).map(|(query, when)| prometheus.query(query, when, inquiry));
     Ok(OptionFuture::from(asked).await.transpose()?.map(|it| it.outcome))
 }
 

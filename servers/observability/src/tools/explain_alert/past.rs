@@ -1,14 +1,12 @@
 //! How often did an alert fire, for how long, and does it flap?
 
 use jiff::Timestamp;
-use outbound::Deadline;
 use tool::{Span, ToolError};
 
 use crate::{
-    backends::prometheus::{Moments, Outcome, Prometheus},
+    backends::prometheus::{Inquiry, Moments, Outcome, Prometheus},
     grid::{Grid, lasting, utc},
     matcher::{LabelMatcher, Relation},
-    promql::Query,
     statistics::{Point, sparkline},
 };
 
@@ -30,26 +28,29 @@ pub(super) async fn look(
     filter: &[LabelMatcher],
     span: Span,
     interval: f64,
-    deadline: Deadline,
+    inquiry: &Inquiry,
 ) -> Result<Vec<String>, ToolError> {
     let selected = selected(alert, filter);
     let step = step(span, interval);
-    let Ok(grid) = Grid::over(span, Some(step)) else { return Ok(Vec::new()) };
+    let invalid = |problem| ToolError::Invalid { argument: "window", problem };
+    let grid = Grid::over(span, Some(step)).map_err(invalid)?;
     let window = span.seconds();
-    let states = confined(prometheus, &format!("sum by (alertstate) (ALERTS{selected})"));
-    let starts = confined(
-        prometheus,
-        &format!(
-            "sum(changes(ALERTS_FOR_STATE{selected}[{window}s])) + count(last_over_time(ALERTS_FOR_STATE{selected}[{window}s]))"
-        ),
-    );
-    let sets = confined(prometheus, &format!("count(last_over_time(ALERTS_FOR_STATE{selected}[{window}s]))"));
-    let (Some(states), Some(starts), Some(sets)) = (states, starts, sets) else { return Ok(Vec::new()) };
+    // Between two moments further apart than evaluations an alert may have come and gone.
+    let within = step as f64 > interval;
+    let alerts = match within {
+        true => format!("max_over_time(ALERTS{selected}[{step}s])"),
+        false => format!("ALERTS{selected}"),
+    };
+    let states = prometheus.compose(&format!("sum by (alertstate) ({alerts})"))?;
+    let sets = format!("count(last_over_time(ALERTS_FOR_STATE{selected}[{window}s]))");
+    let starts =
+        prometheus.compose(&format!("sum(changes(ALERTS_FOR_STATE{selected}[{window}s])) + {sets}"))?;
+    let sets = prometheus.compose(&sets)?;
     let (over, at) = (Moments::Over(grid), Moments::At(span.to));
     let (states, starts, sets) = tokio::join!(
-        prometheus.query(&states, over, deadline),
-        prometheus.query(&starts, at, deadline),
-        prometheus.query(&sets, at, deadline),
+        prometheus.query(&states, over, inquiry),
+        prometheus.query(&starts, at, inquiry),
+        prometheus.query(&sets, at, inquiry),
     );
     let (mut firing, mut pending) = (Vec::new(), Vec::new());
     if let Outcome::Matrix(series) = states?.outcome {
@@ -64,7 +65,11 @@ pub(super) async fn look(
     // Not every store keeps the series behind these two.
     let number =
         |it: Result<crate::backends::prometheus::Answered, _>| it.ok().and_then(|it| single(it.outcome));
-    Ok(tell(&firing, &pending, grid, number(starts).zip(number(sets))))
+    let mut told = tell(&firing, &pending, grid, number(starts).zip(number(sets)));
+    if within && !told.is_empty() {
+        told.push(format!("all of it to within {}", lasting(step as f64)));
+    }
+    Ok(told)
 }
 
 /// Every evaluation, unless that is too many moments.
@@ -79,10 +84,6 @@ fn selected(alert: &str, filter: &[LabelMatcher]) -> String {
         LabelMatcher { name: "alertname".to_owned(), relation: Relation::Equal, value: alert.to_owned() };
     let all: Vec<String> = std::iter::once(&name).chain(filter).map(ToString::to_string).collect();
     format!("{{{}}}", all.join(","))
-}
-
-fn confined(prometheus: &Prometheus, text: &str) -> Option<Query> {
-    Query::parse(text).and_then(|it| prometheus.confine(it)).ok()
 }
 
 fn single(outcome: Outcome) -> Option<f64> {

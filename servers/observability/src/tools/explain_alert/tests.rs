@@ -219,3 +219,37 @@ async fn what_cannot_be_asked_is_named_and_the_rest_stands() {
     let gone = ask_of(http(&recorder.url()), json!({ "alert": "HighErrorRate" })).await;
     assert_eq!(gone.err().unwrap().code(), "unavailable");
 }
+
+#[tokio::test]
+async fn of_what_lies_outside_of_the_forced_matchers_neither_error_nor_state_is_told() {
+    let forced = || Http { matchers: vec!["service=\"cart-api\"".to_owned()], ..http(&BACKEND.url()) };
+    let broken = shown(&ask_of(forced(), json!({ "alert": "Broken" })).await.unwrap());
+    let said = "it cannot be evaluated: the error is not told, because it may name series that this connection does not \
+                show";
+    assert_eq!(broken["verdict"], said);
+    let call = json!({ "alert": "HighErrorRate", "filter": ["severity=warning"] });
+    let other = shown(&ask_of(forced(), call).await.unwrap());
+    let notes = other["notes"].to_string();
+    assert!(
+        notes.contains("another rule has this name: severity=critical,team=checkout, inactive"),
+        "{notes}"
+    );
+}
+
+#[tokio::test]
+async fn a_rule_that_a_silent_part_of_the_system_may_have_is_not_said_to_be_none() {
+    let recorder = Recorder::before(BACKEND.address());
+    let rules = r#"{"status":"success","data":{"groups":[]},"warnings":["store-2 did not answer"]}"#;
+    recorder.on("GET", "/api/v1/rules", Behaviour::json(200, rules));
+    let error = ask_of(http(&recorder.url()), json!({ "alert": "Unheard" })).await.err().unwrap();
+    assert_eq!(error.code(), "unavailable");
+    assert!(error.to_string().contains("store-2 did not answer"), "{error}");
+}
+
+#[tokio::test]
+async fn firing_between_two_moments_of_a_long_window_is_counted() {
+    let answer = ask(json!({ "alert": "Flappy", "window": "7d" })).await;
+    let history = answer["history"].as_array().unwrap();
+    assert!(history[0].as_str().unwrap().starts_with("fired 8 times"), "{answer}");
+    assert_eq!(history.last().unwrap(), "all of it to within 7m1s");
+}

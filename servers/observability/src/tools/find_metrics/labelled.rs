@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-use outbound::Deadline;
 use tool::ToolError;
 
 use crate::{
-    backends::prometheus::{Prometheus, Scope},
+    backends::prometheus::{Inquiry, Prometheus, Scope},
     grid::Grid,
     labels::{Labels, short},
 };
@@ -28,17 +26,16 @@ pub(super) async fn tell(
     scope: &Scope,
     series: u64,
     hour: Grid,
-    deadline: Deadline,
+    inquiry: &Inquiry,
 ) -> Result<String, ToolError> {
-    let at = |it| Timestamp::from_second(it).unwrap_or_default();
     let mut told: Vec<(usize, String)> = Vec::new();
     if series > SERIES_MAX {
-        for (label, count) in prometheus.label_counts(scope, at(hour.from), at(hour.to), deadline).await? {
-            told.push((count, format!("{label} ({count})")));
+        for (label, count) in prometheus.label_counts(scope, series, hour, inquiry).await? {
+            // What could not be counted comes last.
+            told.push(count.map_or((usize::MAX, label.clone()), |it| (it, format!("{label} ({it})"))));
         }
     } else {
-        for (label, values) in by_label(prometheus.series(scope, at(hour.from), at(hour.to), deadline).await?)
-        {
+        for (label, values) in by_label(prometheus.series(scope, hour, inquiry).await?) {
             told.push((values.len(), one(&label, &values)));
         }
     }

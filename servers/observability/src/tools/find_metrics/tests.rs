@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use config::{Http, System};
-use testkit::backends::{Behaviour, Prometheus as Backend, Recorder, incident_history};
+use testkit::backends::{Behaviour, History, Prometheus as Backend, Recorder, incident_history};
 
 use super::*;
 use crate::fixture::{connection, http, parse, shown, within};
@@ -119,4 +119,36 @@ async fn forced_matchers_hold_for_counts_labels_and_near_names() {
     for request in recorder.requests().iter().filter(|it| !it.path.contains("metadata")) {
         assert!(request.path.contains("team%3D%22checkout%22"), "{}", request.path);
     }
+}
+
+#[tokio::test]
+async fn a_metric_that_lived_for_minutes_only_is_found_and_one_that_ended_before_is_not() {
+    let brief = (END - 1_200..=END - 900).step_by(60).map(|it| (it, 1.0));
+    let ended = (END - 9_000..=END - 7_200).step_by(60).map(|it| (it, 1.0));
+    let mut history = History::new().gauge("lasting", r#"a="b""#, [(END - 60, 1.0), (END, 1.0)]);
+    for pod in ["a", "b"] {
+        history = history.gauge("brief", format!("pod=\"{pod}\""), brief.clone());
+    }
+    let backend = Backend::start(history.gauge("ended", r#"a="b""#, ended));
+    let answer = shown(&ask_with(http(&backend.url()), json!({})).await.unwrap());
+    let rows = json!([["brief", null, 2, "pod: a, b", null], ["lasting", null, 1, "a: b", null]]);
+    assert_eq!(answer["rows"], rows, "{answer}");
+}
+
+#[tokio::test]
+async fn labels_are_counted_as_far_as_that_can_be_paid_for() {
+    let recorder = Recorder::alone();
+    let success =
+        |data: Value| Behaviour::json(200, json!({ "status": "success", "data": data }).to_string());
+    let large = json!({ "metric": { "__name__": "large" }, "values": [[END, "400000"]] });
+    recorder.on("GET", "/api/v1/query_range", success(json!({ "resultType": "matrix", "result": [large] })));
+    recorder.on("GET", "/api/v1/label/", success(json!(["large"])));
+    recorder.on("GET", "/api/v1/labels", success(json!(["__name__", "a", "b", "odd-name", "c"])));
+    recorder.on("GET", "/api/v1/metadata", success(json!({})));
+    let two = json!({ "metric": { "part": "0" }, "value": [END, "2"] });
+    recorder.on("GET", "/api/v1/query?", success(json!({ "resultType": "vector", "result": [two] })));
+    let answer = shown(&ask_with(http(&recorder.url()), json!({})).await.unwrap());
+    assert_eq!(answer["rows"][0][3], "a (2); b; c; odd-name", "{answer}");
+    let asked = recorder.requests_to("GET", "/api/v1/query?");
+    assert!(asked.len() == 1 && !asked[0].path.contains("by+%28b%29"), "{asked:#?}");
 }

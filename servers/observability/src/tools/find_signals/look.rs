@@ -1,18 +1,21 @@
 //! Which series does a scope have, and what were their values? Bounded, and what is left out is counted.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use outbound::Deadline;
+use tokio::time::Instant;
 use tool::{ToolError, Window};
 
-use super::{Baseline, threshold};
+use super::{
+    Baseline,
+    asking::{Ask, Asker, SIFTED},
+    threshold,
+};
 use crate::{
-    backends::prometheus::{Prometheus, RangeSeries},
+    backends::prometheus::{Inquiry, Prometheus, is_plain_metric},
     grid::Grid,
-    labels::{self, Labels},
-    matcher::{LabelMatcher, Relation},
+    matcher::LabelMatcher,
     signals::{Frame, Hints, Series},
 };
 
@@ -37,32 +40,18 @@ const EVALUATED_MAX: u64 = 5_000_000;
 const CHUNK_MAX: u64 = 800;
 /// Most names in one question.
 const NAMES_MAX: usize = 60;
-/// Of a sifted metric so many series are compared: those that moved most on average.
-const SIFTED: usize = 40;
-/// Questions under way at once.
-const AT_ONCE: usize = 4;
-/// Labels by which a large metric is summed: of what it is, and how it ended.
-const SUMMED_BY: &str = "le, job, namespace, service, app, deployment, workload, container, component, code, status, \
-                         status_code, outcome, result, grpc_code";
-/// Least range of a rate, seconds: a few scrapes wherever they are not rarer than once a minute.
-const RATE_S: i64 = 240;
+/// Most metrics that are summed up or sifted.
+const LARGE_MAX: usize = 40;
+/// Of so many of them it is told.
+const NOTES_MAX: usize = 6;
+/// Time kept for comparing what was answered; where a call has less than five times as much, a fifth of it.
+const RESERVE: Duration = Duration::from_secs(4);
 const DAY_S: i64 = 86_400;
 
-/// One question.
-#[derive(Debug)]
-enum Ask {
-    /// Series of several metrics as they are.
-    Plain(Vec<String>),
-    /// Rates of one metric, summed.
-    Summed(String),
-    /// The series of one metric that moved most.
-    Sifted(String),
-}
-
 /// Where both stretches lie.
-struct Stretches {
-    baseline: Grid,
-    window: Grid,
+pub(super) struct Stretches {
+    pub(super) baseline: Grid,
+    pub(super) window: Grid,
 }
 
 pub(super) async fn look(
@@ -74,23 +63,17 @@ pub(super) async fn look(
     deadline: Deadline,
 ) -> Result<Looked, ToolError> {
     let stretches = Stretches::of(window, baseline, now)?;
+    let inquiry = Inquiry::until(deadline);
+    let stop = deadline.map(|it| it - it.saturating_duration_since(Instant::now()).min(RESERVE * 5) / 5);
     let whole = Grid { from: stretches.baseline.from, ..stretches.window };
-    let within = prometheus.scope(scope);
+    let within = prometheus.scope(scope)?;
     let (families, described, rules) = tokio::join!(
-        prometheus.families(&within, whole, deadline),
-        prometheus.described(deadline),
-        prometheus.rules(deadline),
+        prometheus.families(&within, whole, &inquiry),
+        prometheus.described(&inquiry),
+        prometheus.rules(&inquiry),
     );
     let families = families?;
-    let mut looked = Looked {
-        frame: stretches.frame(),
-        series: Vec::new(),
-        hints: Hints::default(),
-        window: stretches.window,
-        baseline: stretches.baseline,
-        notes: Vec::new(),
-        not_looked_at: Vec::new(),
-    };
+    let mut looked = Looked::at(&stretches);
     // Some stores know neither types nor rules: names tell enough.
     for (metric, kinds) in described.unwrap_or_default() {
         let part =
@@ -103,36 +86,23 @@ pub(super) async fn look(
     }
     looked.hints.thresholds = rules.unwrap_or_default().iter().flat_map(threshold::of_rule).collect();
     let asks = plan(&families, &stretches, &mut looked);
-    let asker = Asker { prometheus, scope, stretches: &stretches, deadline };
-    let answers: Vec<_> = stream::iter(asks).map(|it| asker.ask(it)).buffered(AT_ONCE).collect().await;
-    let (mut all, mut failed) = (BTreeMap::new(), None);
-    for (ask, answer) in answers {
-        match answer {
-            Ok(found) => stretches.place(&ask, found, &mut all, &mut looked),
-            Err(error) => {
-                looked.not_looked_at.push(format!("{}: {error}", ask.names()));
-                failed = Some(error);
-            }
-        }
-    }
-    if let (true, Some(error)) = (all.is_empty(), failed) {
-        return Err(error);
-    }
-    looked.series = all.into_iter().map(|(labels, values)| Series { labels, values }).collect();
+    let asker = Asker { prometheus, scope, stretches: &stretches, inquiry: &inquiry };
+    let placed = asker.all(asks, stop, &mut looked).await?;
+    looked.not_looked_at.extend(inquiry.warnings());
+    looked.series = placed.into_iter().map(|(labels, values)| Series { labels, values }).collect();
     Ok(looked)
 }
 
 /// What is asked, smallest metrics first; what is too much is counted.
 fn plan(families: &BTreeMap<String, u64>, stretches: &Stretches, looked: &mut Looked) -> Vec<Ask> {
     let points = stretches.window.points() + stretches.baseline.points();
-    let plain = |it: &str| it.chars().all(|it| it.is_ascii_alphanumeric() || matches!(it, '_' | ':'));
     let mut sorted: Vec<(&String, u64)> = families.iter().map(|(name, count)| (name, *count)).collect();
     sorted.sort_by_key(|it| it.1);
     let (mut asks, mut chunk, mut in_chunk, mut all) = (Vec::new(), Vec::new(), 0, 0);
-    let mut left: Vec<(&String, u64)> = Vec::new();
+    let (mut left, mut large) = (Vec::new(), Vec::new());
     for (name, count) in sorted {
         let ask = match count {
-            _ if !plain(name) || count.saturating_mul(points) > EVALUATED_MAX => {
+            _ if !is_plain_metric(name) || count.saturating_mul(points) > EVALUATED_MAX => {
                 left.push((name, count));
                 continue;
             }
@@ -145,15 +115,18 @@ fn plan(families: &BTreeMap<String, u64>, stretches: &Stretches, looked: &mut Lo
                 (in_chunk, all) = (in_chunk + count, all + count);
                 continue;
             }
+            // Each is a question of its own, over all its series.
+            _ if large.len() >= LARGE_MAX => {
+                left.push((name, count));
+                continue;
+            }
             _ if looked.counts(name) => {
                 looked.hints.rated.push(name.clone());
-                looked
-                    .notes
-                    .push(format!("{name}: {count} series, summed by what their labels say they are of"));
+                large.push(format!("{name}: {count} series, summed by what their labels say they are of"));
                 Ask::Summed(name.clone())
             }
             _ => {
-                looked.notes.push(format!(
+                large.push(format!(
                     "{name}: of {count} series the {SIFTED} that moved most on average were compared"
                 ));
                 Ask::Sifted(name.clone())
@@ -162,7 +135,10 @@ fn plan(families: &BTreeMap<String, u64>, stretches: &Stretches, looked: &mut Lo
         asks.push(ask);
     }
     asks.extend((!chunk.is_empty()).then_some(Ask::Plain(chunk)));
-    if let Some((largest, most)) = left.last() {
+    let untold = large.len().saturating_sub(NOTES_MAX);
+    looked.notes.extend(large.into_iter().take(NOTES_MAX));
+    looked.notes.extend((untold > 0).then(|| format!("and {untold} more metrics, in the same ways")));
+    if let Some((largest, most)) = left.iter().max_by_key(|it| it.1) {
         let series: u64 = left.iter().map(|it| it.1).sum();
         looked.not_looked_at.push(format!(
             "{} metrics with {series} series, the largest {largest} with {most}: narrow `scope`",
@@ -173,6 +149,18 @@ fn plan(families: &BTreeMap<String, u64>, stretches: &Stretches, looked: &mut Lo
 }
 
 impl Looked {
+    fn at(stretches: &Stretches) -> Looked {
+        Looked {
+            frame: stretches.frame(),
+            series: Vec::new(),
+            hints: Hints::default(),
+            window: stretches.window,
+            baseline: stretches.baseline,
+            notes: Vec::new(),
+            not_looked_at: Vec::new(),
+        }
+    }
+
     /// Whether a metric only ever goes up, so that it is summed by its rates.
     fn counts(&self, name: &str) -> bool {
         ["_total", "_bucket", "_count", "_sum"].iter().any(|it| name.ends_with(it))
@@ -180,93 +168,15 @@ impl Looked {
     }
 }
 
-impl Ask {
-    fn names(&self) -> String {
-        match self {
-            Ask::Plain(names) if names.len() > 2 => {
-                format!("{} and {} more metrics", names[0], names.len() - 1)
-            }
-            Ask::Plain(names) => names.join(" and "),
-            Ask::Summed(name) | Ask::Sifted(name) => name.clone(),
-        }
-    }
-}
-
-struct Asker<'a> {
-    prometheus: &'a Prometheus,
-    scope: &'a [LabelMatcher],
-    stretches: &'a Stretches,
-    deadline: Deadline,
-}
-
-/// Series of the baseline and of the window.
-type Found = (Vec<RangeSeries>, Vec<RangeSeries>);
-
-impl Asker<'_> {
-    async fn ask(&self, ask: Ask) -> (Ask, Result<Found, ToolError>) {
-        let found = match &ask {
-            Ask::Plain(names) => self.values(&self.selector(&names.join("|"), &Labels::new())).await,
-            Ask::Summed(name) => {
-                let range = RATE_S.max(4 * self.stretches.window.step);
-                let selector = self.selector(name, &Labels::new());
-                self.values(&format!("sum by ({SUMMED_BY}) (rate({selector}[{range}s]))")).await
-            }
-            Ask::Sifted(name) => self.sifted(name).await,
-        };
-        (ask, found)
-    }
-
-    /// Metrics by a regular expression of plain names, with some labels.
-    fn selector(&self, names: &str, labels: &Labels) -> String {
-        let condition = |name: &str, relation, value: &str| LabelMatcher {
-            name: name.to_owned(),
-            relation,
-            value: value.to_owned(),
-        };
-        let mut matchers = self.scope.to_vec();
-        matchers.push(condition("__name__", Relation::Matches, names));
-        matchers.extend(labels.iter().map(|(name, value)| condition(name, Relation::Equal, value)));
-        self.prometheus.scope(&matchers).text().to_owned()
-    }
-
-    async fn values(&self, expression: &str) -> Result<Found, ToolError> {
-        let Stretches { baseline, window } = *self.stretches;
-        if self.stretches.contiguous() {
-            let whole = Grid { from: baseline.from, ..window };
-            let found = self.prometheus.values(expression, whole, self.deadline).await?;
-            return Ok((found, Vec::new()));
-        }
-        let (before, after) = tokio::join!(
-            self.prometheus.values(expression, baseline, self.deadline),
-            self.prometheus.values(expression, window, self.deadline),
-        );
-        Ok((before?, after?))
-    }
-
-    /// Asks the system itself which series of a large metric moved most on average, then for those.
-    async fn sifted(&self, name: &str) -> Result<Found, ToolError> {
-        let Stretches { baseline, window } = self.stretches;
-        let selector = self.selector(name, &Labels::new());
-        let length = |it: &Grid| (it.to - it.from).max(1);
-        let after = format!("avg_over_time({selector}[{}s])", length(window));
-        let past = format!("{selector}[{}s] offset {}s", length(baseline), window.to - baseline.to);
-        let before = format!("avg_over_time({past})");
-        let moved = format!(
-            "topk({SIFTED}, abs({after} - {before}) / (stddev_over_time({past}) + 0.02 * abs({before}) + \
-             0.01 * scalar(avg(abs({before})))))"
-        );
-        let at = Timestamp::from_second(window.to).unwrap_or_default();
-        let most = self.prometheus.series_at(&moved, at, self.deadline).await?;
-        let each: Vec<String> = most.iter().map(|it| self.selector(name, it)).collect();
-        match each.is_empty() {
-            true => Ok((Vec::new(), Vec::new())),
-            false => self.values(&each.join(" or ")).await,
-        }
-    }
+/// What would be asked of nothing but such metrics.
+#[cfg(test)]
+pub(super) fn planned(families: &BTreeMap<String, u64>, stretches: &Stretches) -> (Vec<Ask>, Looked) {
+    let mut looked = Looked::at(stretches);
+    (plan(families, stretches, &mut looked), looked)
 }
 
 impl Stretches {
-    fn of(window: &Window, baseline: Baseline, now: Timestamp) -> Result<Stretches, ToolError> {
+    pub(super) fn of(window: &Window, baseline: Baseline, now: Timestamp) -> Result<Stretches, ToolError> {
         let invalid = |argument| move |problem| ToolError::Invalid { argument, problem };
         let span = window.at(now).map_err(invalid("window"))?;
         if span.seconds() < 600 {
@@ -293,7 +203,7 @@ impl Stretches {
         Ok(Stretches { baseline, window })
     }
 
-    fn contiguous(&self) -> bool {
+    pub(super) fn contiguous(&self) -> bool {
         self.baseline.to + self.window.step == self.window.from
     }
 
@@ -305,33 +215,6 @@ impl Stretches {
             step: self.window.step,
             baseline: points(self.baseline),
             window: points(self.window),
-        }
-    }
-
-    /// Puts values where they belong in the frame.
-    fn place(&self, ask: &Ask, found: Found, all: &mut BTreeMap<Labels, Vec<f64>>, looked: &mut Looked) {
-        let frame = looked.frame;
-        let mut unplain = 0;
-        for (grid, first, series) in [(self.baseline, 0, found.0), (self.window, frame.baseline, found.1)] {
-            for RangeSeries { mut metric, values } in series {
-                if let Ask::Summed(name) | Ask::Sifted(name) = ask {
-                    metric.insert("__name__".to_owned(), name.clone());
-                }
-                unplain += usize::from(values.is_empty());
-                let place = all.entry(metric).or_insert_with(|| vec![f64::NAN; frame.points()]);
-                for (at, value) in values {
-                    #[expect(clippy::cast_possible_truncation, reason = "seconds since 1970")]
-                    let at = first as i64 + (at.round() as i64 - grid.from) / grid.step;
-                    if let Some(cell) = usize::try_from(at).ok().and_then(|it| place.get_mut(it)) {
-                        *cell = value;
-                    }
-                }
-            }
-        }
-        if unplain > 0 {
-            looked
-                .not_looked_at
-                .push(format!("{}: {unplain} native histograms", labels::short(&ask.names(), 80)));
         }
     }
 }

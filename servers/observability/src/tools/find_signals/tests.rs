@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use config::{Http, System};
-use testkit::backends::{Prometheus as Backend, Recorder, incident_history};
+use testkit::backends::{Behaviour, Prometheus as Backend, Recorder, incident_history};
 
 use super::*;
 use crate::fixture::{connection, http, parse, shown, within};
@@ -166,4 +166,68 @@ async fn every_example_is_answered() {
         let answer = ask(example.clone()).await;
         assert!(!answer["verdict"].as_str().unwrap().is_empty(), "{example}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn a_label_whose_name_is_a_piece_of_a_query_stays_out_of_the_next_one() {
+    let recorder = Recorder::before(BACKEND.address());
+    let escape = r#"x="1"} or {__name__=~"jobs_.+"} or {y"#;
+    let series = |labels: Value| json!({ "metric": labels, "value": [END, "1"] });
+    let most = [series(json!({ escape: "1" })), series(json!({ "tier": "edge", "zone": "s0", "pod": "p0" }))];
+    let most = json!({ "status": "success", "data": { "resultType": "vector", "result": most } });
+    recorder.on("GET", "/api/v1/query?query=topk", Behaviour::json(200, most.to_string()));
+    let forced = Http { matchers: vec!["tier=\"edge\"".to_owned()], ..http(&recorder.url()) };
+    let answer = ask_with(forced, json!({})).await.unwrap();
+    let said = "connections_open: 1 series with labels whose names no query can be trusted with";
+    assert_eq!(answer.not_looked_at, [said]);
+    assert!(
+        shown(&answer)["verdict"]
+            .as_str()
+            .unwrap()
+            .ends_with(" of 1 series stayed within what their baseline explains")
+    );
+    let asked = recorder.requests();
+    assert!(asked.iter().any(|it| it.path.contains("topk")));
+    assert!(asked.iter().all(|it| !it.path.contains("jobs_") && !it.body.contains("jobs_")), "{asked:#?}");
+}
+
+#[tokio::test]
+async fn what_an_answer_lacks_is_told_with_it() {
+    let recorder = Recorder::before(BACKEND.address());
+    let names =
+        json!({ "status": "success", "data": ["batch_size"], "warnings": ["store-2 did not answer"] });
+    recorder.on("GET", "/api/v1/label/", Behaviour::json(200, names.to_string()));
+    let answer = ask_with(http(&recorder.url()), json!({ "scope": ["tier=\"batch\""] })).await.unwrap();
+    assert_eq!(answer.not_looked_at, ["its answers may lack something: store-2 did not answer"]);
+}
+
+#[tokio::test]
+async fn a_system_that_takes_too_long_is_left_before_the_call_is() {
+    let recorder = Recorder::before(BACKEND.address());
+    let _held = recorder.hold("GET", "/api/v1/query_range?query=%7B");
+    let backends = Backends::new(&[connection("prod", System::Prometheus(http(&recorder.url())))]).unwrap();
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(3);
+    let now = Timestamp::from_second(END).unwrap();
+    let call = parse::<FindSignals>(json!({ "scope": ["tier=\"pool\""] }));
+    let error = call.answer(backends.prometheus(None).unwrap(), now, Some(deadline)).await.err().unwrap();
+    assert!(error.to_string().contains("answered nothing in time"), "{error}");
+    assert!(tokio::time::Instant::now() < deadline, "while the caller still waits");
+}
+
+#[tokio::test]
+async fn of_thousands_of_metrics_so_many_are_asked_for_and_the_rest_is_counted() {
+    let stretches = look::Stretches::of(&hour(), Baseline::Previous, Timestamp::from_second(END).unwrap());
+    let stretches = stretches.unwrap();
+    let families = (0..3_000).map(|it| (format!("metric_{it:04}_total"), 3_u64)).collect();
+    let (asks, looked) = look::planned(&families, &stretches);
+    let large = asks.iter().filter(|it| !matches!(it, asking::Ask::Plain(_))).count();
+    assert_eq!(large, 40);
+    assert!(asks.len() < 80, "{}", asks.len());
+    assert_eq!(looked.notes.len(), 7, "{:?}", looked.notes);
+    let left = 3_000 - 5_000 / 3 - 40;
+    let said = format!(
+        "{left} metrics with {} series, the largest metric_2999_total with 3: narrow `scope`",
+        left * 3
+    );
+    assert_eq!(looked.not_looked_at, [said]);
 }

@@ -123,6 +123,7 @@ async fn a_filter_is_applied_and_one_that_is_none_is_refused() {
     let answer = ask_of(&[connection("alerts", System::Alertmanager(forced))], json!({})).await.unwrap();
     let answer = shown(&answer);
     assert_eq!((&answer["seen"], row(&answer, "Noise00")[2].as_u64()), (&json!(20), Some(12)));
+    assert_eq!(answer["notes"], json!(["alerts: only alerts within {team=\"cart\"}"]));
 }
 
 #[tokio::test]
@@ -136,6 +137,12 @@ async fn every_alertmanager_is_asked_and_one_that_fails_is_named() {
     assert!(answer.not_looked_at[0].starts_with("connection us: us is unavailable: answered text/html"));
     let answer = shown(&answer);
     assert_eq!((&answer["connections"], &answer["rows"][0][8]), (&json!(["eu"]), &json!("eu")));
+    let none = ask_of(&both, json!({ "filter": ["alertname=\"Nobody\""] })).await.unwrap();
+    assert_eq!(
+        none.facts.notes,
+        ["nothing fires in eu that meets `filter` and `state`"],
+        "of us nothing is known"
+    );
     let error = ask_of(&both, json!({ "connection": "us" })).await.err().unwrap();
     assert_eq!(error.code(), "unavailable");
     let error = ask_of(&both, json!({ "connection": "uk" })).await.err().unwrap();

@@ -113,7 +113,9 @@ pub(super) fn group(
             add(job, State::Vanished, "was there an hour ago", Some(instance), None);
         }
     }
-    for job in found.empty.iter().filter(|it| matches(&Labels::from([("job".to_owned(), (*it).clone())]))) {
+    for job in
+        found.empty.iter().flatten().filter(|it| matches(&Labels::from([("job".to_owned(), (*it).clone())])))
+    {
         add(job, State::Empty, "discovery and relabeling leave nothing to scrape", None, None);
     }
     groups.extend(known.into_values());

@@ -158,3 +158,21 @@ async fn of_several_connections_the_one_that_fails_is_named() {
     let failed = ask_of(vec![("prod-us", http(&gone.url()))], json!({})).await;
     assert_eq!(failed.err().unwrap().code(), "unavailable");
 }
+
+#[tokio::test]
+async fn nothing_is_said_only_of_systems_that_answered() {
+    let backend = Backend::start(History::new().gauge("a", "b=\"c\"", [(Backend::now(), 1.0)]));
+    let gone = Recorder::before(backend.address());
+    gone.on("*", "/", Behaviour::Drop);
+    let both = || vec![("prod-eu", http(&backend.url())), ("prod-us", http(&gone.url()))];
+    let answer = ask_of(both(), json!({})).await.unwrap();
+    assert_eq!(answer.facts.notes.last().unwrap(), "no target of prod-eu: nothing is scraped");
+
+    let recorder = saying(&backend, &told(4, |_| "up", |_| 1));
+    let targets = told(4, |_| "up", |_| 1).replacen('{', r#"{"warnings":["one of two did not answer"],"#, 1);
+    recorder.on("GET", "/api/v1/targets", Behaviour::json(200, targets));
+    let answer = ask_of(vec![("prod", http(&recorder.url()))], json!({})).await.unwrap();
+    let missing = &answer.not_looked_at;
+    assert!(missing[0].starts_with("jobs without targets of prod: "), "{missing:?}");
+    assert_eq!(missing[1], "prod: its answers may lack something: one of two did not answer");
+}

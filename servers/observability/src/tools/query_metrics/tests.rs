@@ -290,3 +290,17 @@ async fn selectors_are_counted_before_anything_around_them_is_evaluated() {
     let first = &asked[0].path;
     assert!(first.contains("count%28connections_open%29") && !first.contains("group_left"), "{first}");
 }
+
+#[tokio::test]
+async fn what_an_answer_lacks_is_told_with_it() {
+    for partial in [r#""warnings":["store-2 did not answer"]"#, r#""isPartial":true"#] {
+        let recorder = Recorder::before(BACKEND.address());
+        let one = format!(
+            r#"{{"status":"success",{partial},"data":{{"resultType":"vector","result":[{{"metric":{{}},"value":[1,"2"]}}]}}}}"#
+        );
+        recorder.on("GET", "/api/v1/query", Behaviour::json(200, one));
+        let answer = ask_with(http(&recorder.url()), json!({ "query": "sum(up)" })).await.unwrap();
+        assert_eq!(answer.not_looked_at.len(), 1, "{partial}");
+        assert!(answer.not_looked_at[0].starts_with("its answers may lack something: s"), "{partial}");
+    }
+}

@@ -82,11 +82,14 @@ impl Slo {
     }
 }
 
-/// The rate of burning from which an alert's long window counts; none where the period is too short for it.
+/// The rate of burning from which an alert's long window counts; none where the period is too short for it. Who burns
+/// slower than 1 keeps the objective: nobody is told of that, and it is no reason to wake somebody.
 fn limit(long: usize, days: f64) -> Option<f64> {
-    let share = ALERTS.iter().find(|it| it.1 == long)?.3;
+    let (whom, _, _, share) = *ALERTS.iter().find(|it| it.1 == long)?;
     let hours = WINDOWS[long].1;
-    (hours * 2.0 <= days * 24.0).then(|| share * days * 24.0 / hours)
+    let limit = share * days * 24.0 / hours;
+    let limit = if whom == "ticket" { limit.max(1.0) } else { limit };
+    (hours * 2.0 <= days * 24.0 && limit >= 1.0).then_some(limit)
 }
 
 /// What the numbers mean, in one sentence.
@@ -96,7 +99,8 @@ pub(super) fn meaning(days: f64) -> String {
         Some(format!("{whom} from {limit} over {} and {}", WINDOWS[*long].0, WINDOWS[*short].0))
     });
     let told: Vec<String> = told.collect();
-    format!("a burn of 1 uses the budget up in exactly {days} days; {}", told.join(", "))
+    let told = if told.is_empty() { "too short to tell anybody early".to_owned() } else { told.join(", ") };
+    format!("a burn of 1 uses the budget up in exactly {days} days; {told}")
 }
 
 /// Columns and rows, the most urgent first.
@@ -144,6 +148,17 @@ mod tests {
                         6h and 30m, ticket from 1 over 3d and 6h";
         assert_eq!(meaning(30.0), expected);
         assert_eq!(limit(4, 5.0), None, "three days are most of five");
+        assert_eq!([limit(4, 28.0), limit(4, 7.0)], [Some(1.0); 2], "who keeps the objective hears nothing");
+        assert_eq!([limit(2, 1.0), limit(3, 1.0)], [None; 2], "a day is too short to wake somebody early");
+        let told = |days: f64| meaning(days).matches(" from ").count();
+        assert_eq!([told(30.0), told(7.0), told(1.0)], [3, 3, 0]);
+        assert!(
+            meaning(1.0).ends_with("exactly 1 days; too short to tell anybody early"),
+            "{}",
+            meaning(1.0)
+        );
+        let calm = slo([0.0009; 5], 0.0);
+        assert!((1..=90).all(|days| calm.alert(f64::from(days)).is_none()), "it burns slower than 1");
         let alert = |failed: [f64; 5]| slo(failed, 0.0).alert(30.0).map(|it| it.1);
         assert_eq!(alert([0.02, 0.02, 0.015, 0.001, 0.0]).as_deref(), Some("page: ≥ 14.4 over 1h and 5m"));
         assert_eq!(alert([0.0, 0.02, 0.015, 0.001, 0.0]), None, "it is over: the short window says so");

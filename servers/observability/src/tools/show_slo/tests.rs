@@ -28,6 +28,12 @@ static BACKEND: LazyLock<Backend> = LazyLock::new(|| {
     for id in ["shop-availability", "cart-latency"] {
         history = history.gauge("slo:objective:ratio", format!(r#"sloth_id="{id}""#), points(0.999));
     }
+    // Nobody promised anything of a processor.
+    history = history.gauge("cluster:node_cpu:ratio_rate5m", r#"cluster="a""#, points(0.6));
+    let earlier = (END - 14_400..=END - 7_200).step_by(60).map(|it| (it, (it - END) as f64 + 20_000.0));
+    let later = (END - 14_400..=END).step_by(60).map(|it| (it, (it - END) as f64 + 20_000.0));
+    history = history.counter("jobs", r#"result="ok",queue="a""#, earlier);
+    history = history.counter("jobs", r#"result="failed",queue="a""#, later);
     history = history.gauge("api:requests:burnrate5m", r#"slo="api""#, points(0.3));
     history = history.gauge("pyrra_objective", r#"slo="api""#, points(0.9));
     Backend::start(history)
@@ -71,16 +77,59 @@ async fn two_counters_show_which_service_burns_its_budget() {
 }
 
 #[tokio::test]
-async fn where_nothing_was_good_everything_failed() {
-    let mut arguments = counters();
-    arguments["good"] = json!("http_requests_total{code=\"nothing\"}");
-    arguments["by"] = Value::Null;
-    let answer = ask(arguments).await;
+async fn where_nothing_was_good_of_late_everything_failed() {
+    let jobs = |good: &str, total: &str| json!({ "good": good, "total": total, "objective": "99.9" });
+    let answer = ask(jobs("jobs_total{result=\"ok\"}", "jobs_total")).await;
     assert_eq!((&answer["rows"][0][0], &answer["rows"][0][3]), (&json!("all"), &json!(1000)), "{answer}");
-    let idle = json!({ "good": "no_such_total", "total": "no_such_total", "objective": "99" });
-    let answer = ask(idle).await;
-    assert_eq!(answer["seen"], 0);
-    assert!(answer["notes"].to_string().contains("nothing happened"), "{answer}");
+    assert_eq!(answer["rows"][0][2], "page: ≥ 14.4 over 1h and 5m");
+}
+
+#[tokio::test]
+async fn a_mistake_in_good_or_total_is_told_as_neither_calm_nor_outage() {
+    let arguments = |good: &str, total: &str| json!({ "good": good, "total": total, "objective": "99.9" });
+    for (good, total, said) in [
+        ("http_requests_total{code=\"oops\"}", "http_requests_total", "good: no series match `http_requests"),
+        ("http_requests_total", "http_request_total", "total: no series match `http_request_total"),
+        ("no_such_total", "no_such_total", "good: no series match `no_such_total` within 3d"),
+        ("http_requests_total", "http_requests_total{code=~\"5..\"}", "good: has more events than `total`"),
+    ] {
+        let error = ask_of(http(&BACKEND.url()), arguments(good, total)).await.err().expect("refused");
+        assert!(error.to_string().starts_with(said), "{good} of {total}: {error}");
+    }
+    let mut misspelt = counters();
+    misspelt["by"] = json!("servise");
+    let answer = ask(misspelt).await;
+    assert_eq!((&answer["seen"], &answer["rows"][0][0]), (&json!(1), &json!("servise=\"\"")), "{answer}");
+    assert!(answer["notes"].to_string().contains("no series of `total` has the label `servise`"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_given_objective_is_for_ratios_of_errors_only() {
+    let answer = ask(json!({ "objective": "99.9" })).await;
+    assert_eq!(answer["seen"], 4, "{answer}");
+    assert!(!answer.to_string().contains("node_cpu"), "{answer}");
+}
+
+/// As Pyrra records it for four weeks: no three days, and one name in two clusters.
+#[tokio::test]
+async fn a_window_that_nobody_records_is_the_mean_of_the_shortest_and_is_told_of() {
+    let mut history = testkit::backends::History::new();
+    let points = |value: f64| (END - 86_400 * 4..=END).step_by(120).map(move |it| (it, value));
+    for (cluster, objective) in [("a", 0.99), ("b", 0.999)] {
+        let labels = format!(r#"slo="web",cluster="{cluster}""#);
+        for window in ["5m", "30m", "1h", "2h", "6h", "1d", "4d"] {
+            history = history.gauge(&format!("web:burnrate{window}"), labels.clone(), points(0.002));
+        }
+        history = history.gauge("pyrra_objective", labels, points(objective));
+    }
+    let backend = Backend::start(history);
+    let answer = shown(&ask_of(http(&backend.url()), json!({ "days": 28 })).await.unwrap());
+    let [b, a] = [&answer["rows"][0], &answer["rows"][1]];
+    assert_eq!((&b[0], &b[1], &b[7]), (&json!("cluster=b,slo=web"), &json!(99.9), &json!(2)), "{answer}");
+    assert_eq!(b[2], "ticket: ≥ 1 over 3d and 6h");
+    assert_eq!((&a[1], &a[2], &a[7]), (&json!(99.0), &Value::Null, &json!(0.2)), "{answer}");
+    let said = "3d of web:burnrate: not recorded, so the mean of its 5m ratios, not weighted by traffic";
+    assert_eq!(answer["notes"][0], said, "{answer}");
 }
 
 #[tokio::test]
@@ -97,6 +146,12 @@ async fn recorded_ratios_are_found_with_their_objectives() {
     assert!(notes.contains("budget of api:requests:burnrate: the mean of its 5m ratios"), "{notes}");
     let one = ask(json!({ "slo": "CART" })).await;
     assert_eq!((&one["seen"], &one["rows"][0][8]), (&json!(1), &json!(100)), "{one}");
+    let none = ask(json!({ "slo": "nobody" })).await;
+    let notes = none["notes"].to_string();
+    assert!(
+        notes.contains("no recorded SLO has `nobody`") && !notes.contains("no recorded error"),
+        "{notes}"
+    );
 }
 
 #[tokio::test]
