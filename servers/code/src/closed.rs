@@ -255,8 +255,21 @@ mod tests {
             "prod.kubeconfig",
             "kubeconfig.yaml",
             ".kube/config",
-            ".kube/config-prod",
             "Kubeconfig",
+            "a.p12",
+            "a.pfx",
+            "a.jks",
+            "release.keystore",
+            "A.JKS",
+        ] {
+            assert!(by_name(path).is_some(), "{path} is open");
+        }
+    }
+
+    #[test]
+    fn copies_and_what_stands_beside_them_are_closed_as_well() {
+        for path in [
+            ".kube/config-prod",
             ".cargo/credentials.toml",
             "credentials.yaml",
             "credentials.yml",
@@ -273,11 +286,6 @@ mod tests {
             "server.pem (1)",
             "server.pem copy 2",
             "credentials.json.3",
-            "a.p12",
-            "a.pfx",
-            "a.jks",
-            "release.keystore",
-            "A.JKS",
         ] {
             assert!(by_name(path).is_some(), "{path} is open");
         }

@@ -97,9 +97,9 @@ impl Touched {
 
     /// Turns paths from a folder on into paths from the root on.
     pub(crate) fn move_below(&mut self, folder: &str) {
-        let below = |path: &BString| BString::from([folder.as_bytes(), b"/", path.as_slice()].concat());
-        self.path = below(&self.path);
-        self.from = self.from.as_ref().map(below);
+        for path in std::iter::once(&mut self.path).chain(&mut self.from) {
+            *path = BString::from([folder.as_bytes(), b"/", path.as_slice()].concat());
+        }
     }
 
     /// Both ends as plain files; none when one of them is a link or a commit of another repository.

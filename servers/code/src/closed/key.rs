@@ -86,11 +86,16 @@ mod tests {
     const BEGIN: &str = "-----BEGIN RSA PRIVATE KEY-----";
     const END: &str = "-----END RSA PRIVATE KEY-----";
 
+    /// First line and the one after the last, of each.
+    fn closed(text: &str) -> Vec<(usize, usize)> {
+        key_lines(text.as_bytes()).into_iter().map(|it| (it.start, it.end)).collect()
+    }
+
     #[test]
     fn a_private_key_is_closed_from_its_first_line_to_its_last() {
         let text =
             format!("a: |\n  {BEGIN}\n  MIIE\n  ab cd?\n  {END}\nb: 1\n{BEGIN}x{END}\nc\n{BEGIN}\nMIIE");
-        assert_eq!(key_lines(text.as_bytes()), [1..5, 6..7, 8..10]);
+        assert_eq!(closed(&text), [(1, 5), (6, 7), (8, 10)]);
         assert!(key_lines(b"-----BEGIN PUBLIC KEY-----\nMIIE\n").is_empty());
         assert!(key_lines(b"").is_empty());
     }
@@ -98,19 +103,19 @@ mod tests {
     #[test]
     fn without_an_end_a_key_reaches_as_far_as_its_lines_read_like_one() {
         let long = format!("{BEGIN}\n{}", "MIIE\n".repeat(1000));
-        assert_eq!(key_lines(long.as_bytes()), [0..1001]);
+        assert_eq!(closed(&long), [(0, 1001)]);
         let far = format!("{BEGIN}\n{}{END}\n", "some words\n".repeat(LINES_MAX));
-        assert_eq!(key_lines(far.as_bytes()), [0..1]);
+        assert_eq!(closed(&far), [(0, 1)]);
         let program =
             format!("if text.starts_with(\"{BEGIN}\") {{\n    return Err(Refused);\n}}\nfn other() {{}}\n");
-        assert_eq!(key_lines(program.as_bytes()), [0..1]);
+        assert_eq!(closed(&program), [(0, 1)]);
         let quoted =
             format!("x = \"{BEGIN}\\n\" +\n    \"MIIEowIBAAKCAQEA\\n\" +\n  \"abcd\";\nfn other() {{}}\n");
-        assert_eq!(key_lines(quoted.as_bytes()), [0..3]);
+        assert_eq!(closed(&quoted), [(0, 3)]);
         let headed = format!("# {BEGIN}\n# Proc-Type: 4,ENCRYPTED\n#\n# MIIEow\nkeep = this one\nMIIE\n");
-        assert_eq!(key_lines(headed.as_bytes()), [0..4]);
+        assert_eq!(closed(&headed), [(0, 4)]);
         let twice = format!("{BEGIN}\nsome words\nMIIE\n{BEGIN}\nany words\n{END}\n");
-        assert_eq!(key_lines(twice.as_bytes()), [0..1, 3..6]);
+        assert_eq!(closed(&twice), [(0, 1), (3, 6)]);
     }
 
     proptest! {
