@@ -4,8 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
-#[path = "attacks/victim.rs"]
-mod victim;
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
@@ -15,9 +13,9 @@ use common::{
     forge::{self, copy},
     frames::{Frame, frames, rebuild},
     open_small, scratch,
+    victim::{Victim, cut, leaves, operator, without_last_read},
 };
 use ed25519_dalek::SigningKey;
-use victim::{Victim, cut, leaves, operator, without_last_read};
 
 /// The key is changed; whoever stole it before rewrites a log with it, and has it name and close another history for a key of his own.
 fn succeed_a_retired_key(it: &Victim) {

@@ -1,4 +1,4 @@
-//! Whom are the attacks tried on, and what was kept?
+//! Whom the attacks are carried out on: two logs that have seen each other, and what a verifier kept of them.
 
 use std::{fs, sync::Mutex};
 
@@ -8,7 +8,7 @@ use audit::{
 };
 use ed25519_dalek::SigningKey;
 
-use crate::common::{
+use super::{
     entry,
     forge::{self, CHECKPOINT, LEAF, copy},
     frames::{Frame, frames, rebuild},
