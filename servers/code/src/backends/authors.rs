@@ -55,6 +55,27 @@ impl Opened<'_> {
         let entry = found.lookup_entry(path.split('/').map(str::as_bytes)).map_err(|_| damaged())?;
         Ok(entry.map(|it| Side { id: it.object_id(), mode: it.mode() }))
     }
+
+    /// Whether two trees hold the same at a path. They are read side by side only as far down as they differ: of two
+    /// neighbours in a history that is seldom far. No where a tree cannot be read.
+    pub(crate) fn is_same_at(&self, one: ObjectId, other: ObjectId, path: &str) -> bool {
+        let (mut one, mut other) = (one, other);
+        for name in path.split('/') {
+            if one == other {
+                return true;
+            }
+            let below = |tree: ObjectId| {
+                let tree = self.git.find_tree(tree).ok()?;
+                let entry = tree.find_entry(name)?;
+                Some(entry.object_id())
+            };
+            match (below(one), below(other)) {
+                (Some(next), Some(beside)) => (one, other) = (next, beside),
+                _ => return false,
+            }
+        }
+        one == other
+    }
 }
 
 impl<'a> Places<'a> {

@@ -64,7 +64,7 @@ impl Opened<'_> {
         };
         for (index, it) in asked.iter().enumerate() {
             let lines = it.lines.iter().map(|line| ((index, *line), line - 1)).collect();
-            trail.want(from, &it.path, lines)?;
+            trail.want(self.commit(from)?, &it.path, lines);
         }
         while let Some((_, _, id)) = trail.waiting.pop() {
             let Some(files) = trail.wanted.remove(&id) else { continue };
@@ -82,18 +82,17 @@ impl Opened<'_> {
 
 impl Trail<'_> {
     /// Lets lines of a file be looked for in a commit.
-    fn want(&mut self, id: ObjectId, path: &str, lines: Wanted) -> Result<(), ToolError> {
+    fn want(&mut self, commit: Commit, path: &str, lines: Wanted) {
         if lines.is_empty() {
-            return Ok(());
+            return;
         }
+        let id = commit.id;
         if !self.wanted.contains_key(&id) {
-            let commit = self.opened.commit(id)?;
             self.order += 1;
             self.waiting.push((commit.seconds, Reverse(self.order), id));
             self.commits.insert(id, commit);
         }
         self.wanted.entry(id).or_default().entry(path.to_owned()).or_default().extend(lines);
-        Ok(())
     }
 
     fn end(&mut self, lines: Wanted, origin: Origin) {
@@ -107,10 +106,6 @@ impl Trail<'_> {
             return Ok(());
         }
         let opened = self.opened;
-        let Some(here) = opened.side_at(commit.tree, path) else {
-            self.end(lines, Origin::Left(commit.id));
-            return Ok(());
-        };
         let mut parents = Vec::new();
         for id in &commit.parents {
             if stop.is_reached() {
@@ -122,20 +117,25 @@ impl Trail<'_> {
                 self.end(lines, Origin::Shallow(commit.id));
                 return Ok(());
             };
-            let there = opened.side_at(parent.tree, path);
-            if there.is_some_and(|it| it.id == here.id) {
-                return self.want(*id, path, lines);
+            if opened.is_same_at(commit.tree, parent.tree, path) {
+                self.want(parent, path, lines);
+                return Ok(());
             }
-            parents.push((parent, there.filter(|it| it.mode.is_blob())));
+            parents.push(parent);
         }
+        let Some(here) = opened.side_at(commit.tree, path) else {
+            self.end(lines, Origin::Left(commit.id));
+            return Ok(());
+        };
         let mut left = lines;
         // What is not surely written here must not be blamed on this commit.
         let mut is_sure = commit.more_parents == 0;
         let mut after = None;
-        for (parent, there) in parents {
+        for parent in parents {
             if left.is_empty() {
                 break;
             }
+            let there = opened.side_at(parent.tree, path).filter(|it| it.mode.is_blob());
             let before = match there {
                 _ if stop.is_reached_now() => Before::Unknown,
                 Some(there) => Before::At(path.to_owned(), there.id),
@@ -154,7 +154,7 @@ impl Trail<'_> {
                 None => after.insert(opened.content(Some(here.id))?),
             };
             let kept = handed_on(&opened.content(Some(id_there))?, after, &mut left);
-            self.want(parent.id, &path_there, kept)?;
+            self.want(parent, &path_there, kept);
         }
         self.end(left, if is_sure { Origin::Commit(commit.id) } else { Origin::Left(commit.id) });
         Ok(())
