@@ -57,7 +57,7 @@ impl Fixtures {
 /// A prompt of one message.
 pub(crate) fn prompt(text: &str) -> GetPromptResult {
     let message = json!({ "role": "user", "content": { "type": "text", "text": text } });
-    serde_json::from_value(json!({ "messages": [message] })).expect("plain data")
+    serde_json::from_value(json!({ "resultType": "complete", "messages": [message] })).expect("plain data")
 }
 
 /// Most tools take nothing.
