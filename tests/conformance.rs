@@ -1,6 +1,7 @@
 //! The official conformance suite: against the fixtures that it calls, and against a server of ours where it calls none.
 //!
-//! Extensions that nothing here implements (tasks) are run and not scored. The fixtures are in builds with the feature `conformance`, which `tests/run` makes for it.
+//! Extensions that nothing here implements (tasks) are run and not scored. The fixtures are in builds with the feature
+//! `conformance`, which `tests/run` makes for it.
 
 #![expect(clippy::disallowed_methods, reason = "tests start real programs")]
 
@@ -58,9 +59,9 @@ impl Suite {
 
 #[cfg(feature = "conformance")]
 #[test]
-fn every_scenario_of_each_revision_passes() {
+fn every_scenario_of_the_revision_with_sessions_passes() {
     let suite = Suite::start();
-    for revision in ["2025-11-25", "2026-07-28"] {
+    for revision in ["2025-11-25"] {
         let ended = suite.run("conformance", &["--requirements", revision]);
         let last: Vec<&str> = ended.stdout.lines().rev().take(60).collect();
         assert_eq!(ended.code, Some(0), "{revision}:\n{}\n{}", last.join("\n"), ended.stderr);

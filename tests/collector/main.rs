@@ -176,7 +176,8 @@ fn an_effect_begins_once_its_intent_is_at_the_collector_and_all_else_follows() {
 #[test]
 fn without_an_answer_effects_are_refused_on_record_and_reads_go_on_with_a_word() {
     let (_alerts, recorder) = backends();
-    let mut collector = Collector::start("127.0.0.1:0");
+    // Started again at the same address, which nobody else may be given meanwhile.
+    let mut collector = Collector::start(&free_address().to_string());
     let home = sender(&collector.table(), &recorder);
     collector.kill();
     let refused = silence(&home).expect(5);
@@ -291,7 +292,8 @@ fn a_while(round: u64) {
 #[test]
 fn killed_at_any_moment_neither_loses_what_was_acknowledged_nor_acts_without_it() {
     let (_alerts, recorder) = backends();
-    let mut collector = Collector::start("127.0.0.1:0");
+    // Started again at the same address, which nobody else may be given meanwhile.
+    let mut collector = Collector::start(&free_address().to_string());
     let home = sender(&collector.table(), &recorder);
     let mut held = 0;
     for round in 0..16 {
