@@ -141,6 +141,8 @@ pub(crate) struct Clock<'a> {
     pub(crate) zone: &'a TimeZone,
     /// Whether a rule looks at `now`, which Cedar takes as long to read as all the rest.
     pub(crate) now: bool,
+    /// Whether a rule looks at `witnessed_seconds`, which is another every second.
+    pub(crate) witnessed: bool,
 }
 
 /// What a context says of the circumstances, but for agreement. Equal moments make equal contexts.
@@ -151,13 +153,14 @@ pub(crate) struct Moment {
     weekday: &'static str,
     minute_of_day: i64,
     now: Option<jiff::Timestamp>,
-    witnessed_seconds: Option<u64>,
+    witnessed_seconds: Option<i64>,
 }
 
 impl Moment {
     pub(crate) fn of(circumstances: &Circumstances, clock: Clock<'_>, assurance: &'static str) -> Moment {
         // Named one by one, so that what is added to them is not left out here.
-        let Circumstances { channel, now, witnessed_seconds, approvals: _, confirmed: _ } = *circumstances;
+        let Circumstances { channel, now, approvals: _, confirmed: _, witnessed_seconds } = *circumstances;
+        let witnessed_seconds = witnessed_seconds.filter(|_| clock.witnessed);
         let local = now.to_zoned(clock.zone.clone());
         Moment {
             assurance,
@@ -165,7 +168,7 @@ impl Moment {
             weekday: WEEKDAYS[usize::from(local.weekday().to_monday_zero_offset().unsigned_abs())],
             minute_of_day: i64::from(local.hour()) * 60 + i64::from(local.minute()),
             now: clock.now.then_some(now),
-            witnessed_seconds,
+            witnessed_seconds: witnessed_seconds.map(|it| i64::try_from(it).unwrap_or(i64::MAX)),
         }
     }
 }
@@ -181,7 +184,6 @@ pub(crate) fn circumstance_pairs(moment: &Moment) -> Vec<(String, RestrictedExpr
     ];
     // Absent where no witness has cosigned: a rule must ask for it first, and whatever needs it is refused.
     if let Some(seconds) = moment.witnessed_seconds {
-        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
         pairs.push(("witnessed_seconds".to_owned(), RestrictedExpression::new_long(seconds)));
     }
     if let Some(now) = moment.now {

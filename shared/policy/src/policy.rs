@@ -26,6 +26,8 @@ pub struct Policy {
     pub(crate) zone: TimeZone,
     /// Whether a rule looks at `now`.
     pub(crate) now: bool,
+    /// Whether a rule looks at `witnessed_seconds`.
+    pub(crate) witnessed: bool,
     schema_text: String,
     digest: Digest,
 }
@@ -39,7 +41,8 @@ impl Policy {
         let digest = digest(&loaded.rules, &loaded.schema_text, &setup.zone);
         let load::Loaded { family, rules, schema_text } = loaded;
         let now = rules.iter().any(|it| it.uses.now);
-        Ok(Policy { family, rules, index, zone: setup.zone, now, schema_text, digest })
+        let witnessed = rules.iter().any(|it| it.uses.witnessed);
+        Ok(Policy { family, rules, index, zone: setup.zone, now, witnessed, schema_text, digest })
     }
 
     /// What holds where nothing is configured: reads and dry runs.
@@ -68,7 +71,7 @@ impl Policy {
 
     /// How its rules look at the time.
     pub(crate) fn clock(&self) -> Clock<'_> {
-        Clock { zone: &self.zone, now: self.now }
+        Clock { zone: &self.zone, now: self.now, witnessed: self.witnessed }
     }
 
     /// The tool of a name, if the family has it.

@@ -17,6 +17,8 @@ pub(crate) struct Uses {
     pub(crate) context: bool,
     /// The instant of the call.
     pub(crate) now: bool,
+    /// How lately a witness has cosigned the log.
+    pub(crate) witnessed: bool,
     /// Whether whoever asks must be in the target's team.
     pub(crate) own_team: bool,
 }
@@ -102,9 +104,12 @@ pub(crate) fn uses(clauses: &[Clause]) -> Uses {
                 Some(&"input") => uses.input = true,
                 Some(&"approvals" | &"confirmed") => uses.agreement = true,
                 Some(&"now") => uses.now = true,
+                Some(&"witnessed_seconds") => uses.witnessed = true,
                 Some(_) => {}
                 // The whole context: anything in it.
-                None => (uses.input, uses.agreement, uses.now) = (true, true, true),
+                None => {
+                    (uses.input, uses.agreement, uses.now, uses.witnessed) = (true, true, true, true);
+                }
             }
         }
     }
