@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::Context as _;
-use audit::{Log, Target};
-use config::{Config, Shelf, Surroundings};
+use audit::{Log, SigningKeySource, Target};
+use config::{Config, Secret, Shelf, Surroundings};
 use gate::Gate;
 use policy::{Assurance, Caller, Channel, Policy, Setup};
 use tool::Profile;
@@ -73,6 +73,7 @@ pub(crate) fn options(config: &Config) -> anyhow::Result<audit::Options> {
     let recording = &config.recording;
     let mut options =
         audit::Options { version: env!("CARGO_PKG_VERSION").to_owned(), ..audit::Options::default() };
+    options.signing_key = signing_key(config)?;
     options.segment_bytes = recording.segment_bytes.unwrap_or(options.segment_bytes);
     options.publishing.keep_segments = recording.keep_segments;
     options.publishing.effects_need_witness_within = recording.effects_need_witness_within;
@@ -83,10 +84,22 @@ pub(crate) fn options(config: &Config) -> anyhow::Result<audit::Options> {
         options.publishing.collector = Some(Arc::new(crate::collector::Sent::open(it)?));
     }
     options.ephemeral = ephemeral(config);
-    if let Some(shelf) = &recording.publish {
-        options.publishing.targets.push(target(shelf)?);
-    }
+    options.publishing.targets = targets(config)?;
     Ok(options)
+}
+
+/// Where the signing key is. Who only reads the log does not ask.
+fn signing_key(config: &Config) -> anyhow::Result<SigningKeySource> {
+    Ok(match &config.recording.signing_key {
+        None => SigningKeySource::StateFolder,
+        Some(Secret::File(path)) => SigningKeySource::File(path.clone()),
+        Some(secret @ Secret::Env(_)) => SigningKeySource::Text(Arc::new(secret.read()?)),
+    })
+}
+
+/// Where the log is published beyond its own folder.
+pub(crate) fn targets(config: &Config) -> anyhow::Result<Vec<Arc<dyn Target>>> {
+    config.recording.publish.iter().map(target).collect()
 }
 
 /// Why the log's disk goes with the process, and what to do about it.

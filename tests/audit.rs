@@ -124,3 +124,39 @@ fn a_stolen_key_is_changed_and_revoked_and_what_it_signed_from_there_on_is_alter
     home.run(["audit", "verify", "--key", &next]).expect(3);
     home.run(["audit", "publish"]).expect(2); // to nowhere
 }
+
+#[test]
+fn a_signing_key_elsewhere_is_needed_to_call_and_not_to_read() {
+    let (home, shop) = home("");
+    let call = ["call", "code", "list_commits", "window=2026-01-01T00:00:00Z/2026-03-01T00:00:00Z"];
+    let with = |home: Home, source: &str| {
+        let connection = format!("[connections.shop]\nkind = \"git\"\npath = {:?}\n", shop.path());
+        home.config(&format!("[audit]\nsigning_key = {source}\n{connection}"))
+    };
+    let key = home.state().join("keys/log.key");
+    let moved = home.state().with_file_name("moved.key");
+    let home = with(home, &format!("{{ file = {moved:?} }}"));
+    let refused = home.run(call).expect(5);
+    assert!(refused.stderr.contains("move it there"), "{}", refused.stderr);
+    fs::rename(&key, &moved).expect("ours");
+    home.run(call).expect(0);
+    home.run(["audit", "rotate"]).expect(0);
+    home.run(call).expect(0);
+    let text = fs::read_to_string(&moved).expect("ours");
+    let home = with(home, "{ env = \"LOG_KEY\" }");
+    let unset = home.run(call).expect(5);
+    assert!(unset.stderr.contains("LOG_KEY"), "{}", unset.stderr);
+    for read in [
+        &["audit", "tail"][..],
+        &["audit", "show", "code/0:1"],
+        &["audit", "verify"],
+        &["audit", "checkpoint"],
+    ] {
+        home.run(read).expect(0);
+    }
+    let home = home.variable("LOG_KEY", text.trim_end());
+    home.run(call).expect(0);
+    let kept = home.run(["audit", "rotate"]);
+    assert!(kept.code != Some(0) && kept.stderr.contains("cannot be changed from here"), "{}", kept.stderr);
+    assert!(!kept.stderr.contains("PRIVATE"), "{}", kept.stderr);
+}

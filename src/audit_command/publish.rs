@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use config::Config;
 
-use super::{operator, usage};
-use crate::say;
+use super::usage;
+use crate::{open, say};
 
 /// Exit 1 when a place still lacks something.
 pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    let targets = operator(config)?.options.publishing.targets;
+    let targets = open::targets(config)?;
     if targets.is_empty() {
         return Ok(usage("[audit] names no place to publish to"));
     }

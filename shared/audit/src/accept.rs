@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::{
     Anchor, AuditError, Operator, Receipt, Verification,
     error::At,
-    keys::{Keys, random, sync_folder},
+    keys::{key_beside, random, sync_folder},
     pool::{Place, named, places, try_lock},
     record::{Facts, Left, Seen, Word},
     verify::{LOST_MAX, claims::claims, deeds, log::heads_beside, signed},
@@ -102,7 +102,7 @@ struct Lost {
 }
 
 fn lost(state: &Path, place: &Place, anchors: &[Anchor]) -> Result<Lost, AuditError> {
-    let own = Keys::load(state)?.map(|it| vec![it.signing().verifying_key()]).unwrap_or_default();
+    let own: Vec<_> = key_beside(state)?.iter().map(|it| *it.public()).collect();
     // A log that was closed with its key is one of ours, too.
     let deeds = deeds(state, &own)?;
     let keys = deeds.trust.keys.clone();

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     AuditError, Log, Operator, Receipt,
-    keys::Keys,
+    keys::Subjects,
     record::{Facts, Word},
 };
 
@@ -31,7 +31,7 @@ pub async fn erase(
     operator: &Operator,
 ) -> Result<Receipt, AuditError> {
     check(subject)?;
-    let Some(mut keys) = Keys::load(state)? else { return Err(nothing(subject)) };
+    let Some(mut keys) = Subjects::load(state)? else { return Err(nothing(subject)) };
     let pseudonym = keys.pseudonym(subject);
     let held = hold.iter().find(|it| holds(it, subject));
     if held.is_none() && !keys.has_subject(&pseudonym)? {
@@ -51,7 +51,7 @@ pub async fn erase(
 async fn destroy(
     log: &Log,
     operator: &Operator,
-    keys: &mut Keys,
+    keys: &mut Subjects,
     pseudonym: &str,
 ) -> Result<Receipt, AuditError> {
     let facts =

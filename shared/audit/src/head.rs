@@ -89,6 +89,18 @@ impl Head {
     }
 }
 
+/// How many records a log had when its head was written, as the head says: who asks holds no key and believes nothing by it.
+pub(crate) fn size(folder: &Path) -> Result<Option<u64>, AuditError> {
+    let path = folder.join(HEAD);
+    let bytes = match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.at("read", &path)?,
+    };
+    let line = bytes.split(|it| *it == b'\n').next().unwrap_or_default();
+    let head: Option<Head> = serde_json::from_slice(line).ok();
+    Ok(head.and_then(|it| Checkpoint::parse(it.checkpoint.as_bytes())).map(|it| it.size))
+}
+
 /// Reads which heads of other logs a log has seen; none when the file is absent or not ours.
 pub(crate) fn read_siblings(folder: &Path, keys: &Keys) -> Result<Option<Vec<Seen>>, AuditError> {
     read_coded(&folder.join(SIBLINGS), SIBLINGS, keys)

@@ -240,9 +240,9 @@ impl Ledger {
         if subject.is_empty() {
             return Ok((facts, None, None));
         }
-        let pseudonym = self.keys.pseudonym(subject);
+        let pseudonym = self.keys.subjects().pseudonym(subject);
         // Durable before the record is: a record whose key a crash took would be erased by accident.
-        let key = self.keys.subject(&pseudonym)?;
+        let key = self.keys.subjects().subject(&pseudonym)?;
         let salted = Salted::new(payload);
         facts.subject = Some(pseudonym);
         facts.commitment = Some(hex::encode(salted.commitment()));

@@ -59,6 +59,7 @@ pub use ephemeral::vanishing;
 pub use erase::erase;
 pub use error::AuditError;
 pub use export::{Format, export};
+pub use keys::SigningKeySource;
 pub use log::{Log, Opened, Options, Standing};
 pub use note::{BadVerifyingKey, VerifyingKey};
 pub use operator::Operator;

@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{
-    Admission, AuditError, Cut, Digest, Entry, Event, Published, Publishing, Receipt,
+    Admission, AuditError, Cut, Digest, Entry, Event, Published, Publishing, Receipt, SigningKeySource,
     journal::Ahead,
     open,
     publish::Publication,
@@ -41,6 +41,8 @@ pub struct Log {
 pub struct Options {
     /// Version of the program, for the start record.
     pub version: String,
+    /// Where the signing key is.
+    pub signing_key: SigningKeySource,
     /// Room reserved on the disk at a time, in bytes.
     pub chunk_bytes: u64,
     /// Room kept for when the disk is full, in bytes, at least 64 KiB: half for reads, half for outcomes.
@@ -113,7 +115,8 @@ impl Log {
     pub fn open(state: &Path, server: &str, options: Options) -> Result<(Log, Opened), AuditError> {
         let ahead =
             Ahead { chunk: options.chunk_bytes, reserve: options.reserve_bytes.max(RESERVE_BYTES_MIN) };
-        let start = open::open(state, server, &options.version, ahead, options.segment_bytes)?;
+        let start =
+            open::open(state, server, &options.signing_key, &options.version, ahead, options.segment_bytes)?;
         let publication = start.publish(&options.publishing)?.map(Arc::new);
         let open::Start { mut ledger, lock, opened, .. } = start;
         let standing = Shared::new(room(&mut ledger)?);
@@ -300,6 +303,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             version: "0".to_owned(),
+            signing_key: SigningKeySource::default(),
             chunk_bytes: 1 << 20,
             reserve_bytes: 1 << 20,
             segment_bytes: 64 << 20,

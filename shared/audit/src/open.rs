@@ -10,7 +10,7 @@ use crate::{
     error::At,
     head::{read_siblings, write_siblings},
     journal::{Ahead, Journal, Use},
-    keys::{Keys, random, sync_folder},
+    keys::{Keys, SigningKeySource, random, sync_folder},
     ledger::Ledger,
     pool::{self, Place, Siblings},
     publish::{Publication, Subject},
@@ -56,11 +56,12 @@ impl Start {
 pub(crate) fn open(
     state: &Path,
     server: &str,
+    source: &SigningKeySource,
     version: &str,
     ahead: Ahead,
     segment_bytes: u64,
 ) -> Result<Start, AuditError> {
-    let keys = Keys::load_or_make(state)?;
+    let keys = Keys::load_or_make(state, source)?;
     let taken = pool::take(state, server)?;
     keys.check_current()?;
     open_at(state, taken, keys, version, ahead, segment_bytes)
@@ -186,7 +187,8 @@ mod tests {
     use crate::keys::SYNCED;
 
     fn open_one(state: &Path) -> Start {
-        open(state, "code", "0", Ahead { chunk: 1024, reserve: 64 << 10 }, 1 << 20).unwrap()
+        let source = crate::SigningKeySource::StateFolder;
+        open(state, "code", &source, "0", Ahead { chunk: 1024, reserve: 64 << 10 }, 1 << 20).unwrap()
     }
 
     #[test]

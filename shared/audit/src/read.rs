@@ -16,8 +16,8 @@ use crate::{
     AuditError, Digest,
     error::At,
     frame::{Frames, Kind, Next},
-    head::Head,
-    keys::Keys,
+    head,
+    keys::Subjects,
     merkle::leaf_hash,
     note::Checkpoint,
     pool::{Place, open_existing, places},
@@ -108,14 +108,14 @@ pub(crate) fn each(
     filter: &Filter,
     mut visit: impl FnMut(Record, &str) -> Result<(), AuditError>,
 ) -> Result<(), AuditError> {
-    let mut keys = Keys::load(state)?;
+    let mut keys = Subjects::load(state)?;
     let mut short = None;
     for place in places(state)? {
         if filter.log.as_ref().is_some_and(|it| *it != place.name()) {
             continue;
         }
         // Before the journal, which is never behind it.
-        let known = known_size(&place, keys.as_ref())?;
+        let known = known_size(&place)?;
         let mut reading = Reading::default();
         scan(&place, &mut reading, |raw, origin| match filter.matches(&raw.leaf) {
             true => visit(raw.open(&place, origin, keys.as_mut())?, origin),
@@ -131,14 +131,14 @@ pub(crate) fn each(
 }
 
 /// How many records a log had by the head beside it and by what was published.
-fn known_size(place: &Place, keys: Option<&Keys>) -> Result<u64, AuditError> {
-    let head = keys.map(|it| Head::read(&place.folder, it)).transpose()?.flatten();
+fn known_size(place: &Place) -> Result<u64, AuditError> {
+    let head = head::size(&place.folder)?;
     let path = place.folder.join(TLOG).join(CHECKPOINT);
     let published = match fs::read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         other => Checkpoint::parse(&other.at("read", &path)?),
     };
-    let sizes = [head.map(|(_, it)| it.size), published.map(|it| it.size)];
+    let sizes = [head, published.map(|it| it.size)];
     Ok(sizes.into_iter().flatten().max().unwrap_or(0))
 }
 
@@ -151,7 +151,7 @@ pub fn show(state: &Path, selector: &str) -> Result<Record, AuditError> {
     let index: u64 = index.parse().map_err(|_| missing(form))?;
     let place = places(state)?.into_iter().find(|it| it.name() == log);
     let place = place.ok_or_else(|| missing("there is no such log"))?;
-    let mut keys = Keys::load(state)?;
+    let mut keys = Subjects::load(state)?;
     let (mut found, mut size) = (None, 0);
     scan(&place, &mut Reading::before(&place, index)?, |raw, origin| {
         size = raw.leaf.index + 1;
@@ -183,7 +183,7 @@ impl Follow {
 
     /// Records that became durable since the last poll. Blocks on the disk, and waits for nothing.
     pub fn poll(&mut self) -> Result<Vec<Record>, AuditError> {
-        let mut keys = Keys::load(&self.state)?;
+        let mut keys = Subjects::load(&self.state)?;
         let limit = self.filter.limit.unwrap_or(usize::MAX);
         let mut found = Vec::new();
         for place in places(&self.state)? {
@@ -225,7 +225,7 @@ impl Filter {
 }
 
 impl Raw {
-    fn open(self, place: &Place, origin: &str, keys: Option<&mut Keys>) -> Result<Record, AuditError> {
+    fn open(self, place: &Place, origin: &str, keys: Option<&mut Subjects>) -> Result<Record, AuditError> {
         let payload = match &self.sealed {
             None => Payload::None,
             Some(sealed) => {

@@ -75,7 +75,7 @@ fn rotate_with(
     told: &mut dyn FnMut(Step) -> Result<(), AuditError>,
 ) -> Result<Rotated, AuditError> {
     let load = || {
-        Keys::load(state)?.ok_or_else(|| AuditError::Keys {
+        Keys::load(state, &operator.options.signing_key)?.ok_or_else(|| AuditError::Keys {
             path: state.join("keys/log.key"),
             problem: "there is no key to change".to_owned(),
         })

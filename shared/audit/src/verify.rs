@@ -31,7 +31,7 @@ use ed25519_dalek::VerifyingKey as PublicKey;
 
 use crate::{
     Anchor, AuditError, Digest, KeptReceipt, VerifyingKey, WitnessKey, Witnessed,
-    keys::{Keys, NAME},
+    keys::{self, NAME},
     pool::{Place, places},
 };
 
@@ -65,11 +65,10 @@ pub fn verify(state: &Path, keys: &[VerifyingKey]) -> Result<Report, AuditError>
 
 /// The key beside the logs. Whoever can write them may have put it there.
 pub fn key_beside(state: &Path) -> Result<VerifyingKey, AuditError> {
-    let found = Keys::load(state)?.ok_or_else(|| AuditError::Keys {
+    keys::key_beside(state)?.ok_or_else(|| AuditError::Keys {
         path: state.join("keys/log.key"),
         problem: "no key to verify with; give one".to_owned(),
-    })?;
-    Ok(found.verifying())
+    })
 }
 
 /// What operators recorded, and which keys count: these, and those that they lead to.

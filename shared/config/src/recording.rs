@@ -15,6 +15,8 @@ use crate::{
 /// How the log is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recording {
+    /// Where the signing key is; in the folder of the log unless told.
+    pub signing_key: Option<Secret>,
     /// From how many bytes on a journal goes on in another file; the log's own default unless told.
     pub segment_bytes: Option<u64>,
     /// How many full files of a journal are kept; all unless told.
@@ -98,6 +100,7 @@ impl Reading<'_, '_> {
             return Err(self.document.wrong(&["audit", "segment_mib"], problem, Excerpt::ShowsValue));
         }
         Ok(Recording {
+            signing_key: self.signing_key(table)?,
             segment_bytes: table.segment_mib.map(|it| it << 20),
             keep_segments: table.keep_segments,
             publish: table.publish.as_ref().map(|it| self.shelf(it)).transpose()?,
@@ -107,6 +110,11 @@ impl Reading<'_, '_> {
             ephemeral: table.ephemeral,
             hold: self.hold(&table.hold)?,
         })
+    }
+
+    fn signing_key(&mut self, table: &AuditTable) -> Result<Option<Secret>, ConfigError> {
+        let named = table.signing_key.clone();
+        named.map(|it| self.secret(&["audit", "signing_key"], it)).transpose()
     }
 
     fn witnesses(&mut self, tables: &[WitnessTable]) -> Result<Vec<Witness>, ConfigError> {

@@ -103,6 +103,9 @@ pub(crate) struct AuditTable {
     pub keep_segments: Option<u32>,
     /// Where the log is published beyond its own folder; nowhere unless told.
     pub publish: Option<PublishTable>,
+    /// The signing key where it does not lie in the folder of the log: `{ file = "/secure/log.key" }`, of mode 0600 and made by the first
+    /// start, or `{ env = "LOG_KEY" }` with the text of such a file.
+    pub signing_key: Option<SecretTable>,
     /// Verifier keys that `bailiwick audit verify` goes by, as a start prints them.
     pub keys: Vec<String>,
     /// Who cosigns the log, run by another administrator; `bailiwick audit verify` goes by these keys too.

@@ -59,14 +59,14 @@ fn folder(state: &Path) -> std::path::PathBuf {
 }
 
 fn reach(state: &Path) -> Reach {
-    let keys = Keys::load(state).unwrap().unwrap();
+    let keys = Keys::load(state, &Default::default()).unwrap().unwrap();
     let (head, checkpoint) = Head::read(&folder(state), &keys).unwrap().unwrap();
     let position = Position { segment: head.segment, offset: head.end, index: checkpoint.size };
     Reach { position, open: None }
 }
 
 fn with_subject<T>(state: &Path, then: impl FnOnce(Subject<'_>) -> T) -> T {
-    let keys = Keys::load(state).unwrap().unwrap();
+    let keys = Keys::load(state, &Default::default()).unwrap().unwrap();
     let (_, checkpoint) = Head::read(&folder(state), &keys).unwrap().unwrap();
     then(Subject {
         log: "code/0".to_owned(),

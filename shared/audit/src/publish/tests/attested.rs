@@ -32,7 +32,7 @@ impl Ask for Near {
 
 /// A witness of the logs of a state folder.
 fn near(state: &Path, home: &Path) -> Arc<Near> {
-    let log: VerifyingKey = Keys::load(state).unwrap().unwrap().verifying();
+    let log: VerifyingKey = Keys::load(state, &Default::default()).unwrap().unwrap().verifying();
     Arc::new(Near(Witness::open(home, Some("witness.example/w1"), vec![log]).unwrap()))
 }
 
