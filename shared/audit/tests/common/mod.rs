@@ -5,6 +5,7 @@
 pub(crate) mod collect;
 pub(crate) mod forge;
 pub(crate) mod frames;
+pub(crate) mod victim;
 
 use std::{
     path::{Path, PathBuf},
