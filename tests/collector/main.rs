@@ -1,8 +1,6 @@
 //! The log of a process whose disk goes with it: a real collector over HTTP on loopback, effects that wait for it, and what happens
 //! when either of the two is killed.
 
-#![expect(clippy::disallowed_methods, reason = "tests start real programs")]
-
 mod strangers;
 
 use std::{
@@ -187,12 +185,11 @@ fn without_an_answer_effects_are_refused_on_record_and_reads_go_on_with_a_word()
     assert!(!refused.stderr.contains(TOKEN) && refused.stderr.contains("nowhere else"), "{}", refused.stderr);
     assert!(recorder.requests_to("POST", "/").is_empty(), "nothing was done");
     let mut session = home.serve(&["observability"], Version::V2025_11_25);
-    let warned = wait_until("a warning", DEADLINE, || {
+    wait_until("a warning", DEADLINE, || {
         let answer = session.call("list_alerts", json!({}));
         assert!(!answer.is_error(), "reads go on: {}", answer.text());
         answer.0.to_string().contains("no effect will run").then_some(())
     });
-    let () = warned;
     drop(session);
     let leaves = leaves(&home);
     let outcome = leaves.iter().find(|it| it["event"] == "outcome").expect("it is recorded");

@@ -131,3 +131,28 @@ async fn what_was_acknowledged_and_is_changed_is_never_written_over() {
     fs::write(&path, right).unwrap();
     assert_eq!(send(ends[4], ends[3]).unwrap().size, leaves(&frames[..ends[4]]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_leaves_before_the_first_record_keeps_nobody_out() {
+    let (state, collected) = (scratch(), scratch());
+    run(state.path(), Options::default(), 0).await;
+    collector(collected.path()).take("ci", &whole(state.path())).unwrap();
+    let journal = find(collected.path(), "journal");
+    let source = journal.ancestors().nth(4).unwrap();
+    let key = fs::read(source.join("key")).unwrap();
+    // Cut off while the key was made, then between the key and the first log.
+    fs::remove_dir_all(source).unwrap();
+    fs::create_dir(source).unwrap();
+    fs::write(source.join(".key"), &key[..10]).unwrap();
+    assert_eq!(collector(collected.path()).logs(), 0);
+    fs::write(source.join("key"), &key).unwrap();
+    fs::create_dir_all(source.join("logs/code/.new-00ff")).unwrap();
+    assert_eq!(collector(collected.path()).logs(), 0);
+    assert!(!source.join("logs/code/.new-00ff").exists());
+    collector(collected.path()).take("ci", &whole(state.path())).unwrap();
+    assert_eq!(report(collected.path()).verdict, Verdict::Intact);
+    // A log without its key is nothing that a crash leaves.
+    fs::remove_file(source.join("key")).unwrap();
+    let opened = Collector::open(collected.path(), BTreeMap::new());
+    assert!(matches!(opened.map(|it| it.logs()), Err(AuditError::Io { .. })));
+}

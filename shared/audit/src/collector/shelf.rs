@@ -96,8 +96,8 @@ pub(crate) fn sources(state: &Path) -> Result<Vec<Source>, AuditError> {
             let folder = senders.join(&sender).join(name);
             let path = folder.join(KEY);
             let text = match fs::read_to_string(&path) {
-                // Made, and cut off before anything came into it.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && names(&folder)?.is_empty() => {
+                // Cut off before the key had its name: no log is begun before that.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.join("logs").exists() => {
                     continue;
                 }
                 other => other.at("read", &path)?,
