@@ -51,7 +51,12 @@ pub(crate) async fn read(response: &mut reqwest::Response, most: usize) -> Resul
                 length += chunk.len();
                 match pieces.last_mut() {
                     Some(last) if last.len() + chunk.len() <= PIECE_BYTES => last.extend_from_slice(&chunk),
-                    _ => pieces.push(chunk.to_vec()),
+                    _ => {
+                        // At once as large as it becomes: each size that it grew through would be kept for a while too.
+                        let mut piece = Vec::with_capacity(PIECE_BYTES.max(chunk.len()));
+                        piece.extend_from_slice(&chunk);
+                        pieces.push(piece);
+                    }
                 }
             }
             Ok(None) => return Ok(whole(pieces, length)),
