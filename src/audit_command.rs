@@ -26,6 +26,7 @@ use crate::{USAGE, open};
                         bailiwick audit tail --follow\n  \
                         bailiwick audit tail --verdict denied --since 7d\n  \
                         bailiwick audit show observability/0:17\n  \
+                        bailiwick audit publish   # what a place out of reach still lacks\n  \
                         bailiwick audit checkpoint > kept-elsewhere.checkpoint\n  \
                         bailiwick audit verify --key \"$(cat kept-elsewhere.vkey)\" --anchor kept-elsewhere.checkpoint\n  \
                         bailiwick audit prove observability/0:17 > 17.tlog-proof\n  \

@@ -1,5 +1,7 @@
 //! What a collector takes: whole logs, in any pieces, cut off anywhere; and effects that wait for it.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::fs;

@@ -1,6 +1,8 @@
 //! What a collector declines: logs that were rewritten, signed with another key or sent by somebody else; and what it does where its
 //! own disk is not what it was.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::{

@@ -7,8 +7,10 @@ use serde::de::DeserializeOwned;
 pub const ANSWER_BYTES_MAX: usize = 32 << 20;
 /// Most bytes of an answer that reports an error; of it, [`crate::failure`] shows a line.
 pub(crate) const ERROR_BYTES_MAX: usize = 64 << 10;
-/// How much is gathered in one piece.
-const PIECE_BYTES: usize = 256 << 10;
+/// How much is gathered in the first piece, which grows: most answers are small.
+const FIRST_BYTES: usize = 256 << 10;
+/// How much is gathered in each other piece: so much that whoever frees it gives it back to all threads, not to one.
+const PIECE_BYTES: usize = 4 << 20;
 /// Parsing more than this would hold up the other calls on the thread.
 const INLINE_BYTES_MAX: usize = 1 << 20;
 
@@ -49,8 +51,9 @@ pub(crate) async fn read(response: &mut reqwest::Response, most: usize) -> Resul
             Ok(Some(chunk)) if length + chunk.len() > most => return Err(BadBody::TooLong),
             Ok(Some(chunk)) => {
                 length += chunk.len();
+                let room = if pieces.len() == 1 { FIRST_BYTES } else { PIECE_BYTES };
                 match pieces.last_mut() {
-                    Some(last) if last.len() + chunk.len() <= PIECE_BYTES => last.extend_from_slice(&chunk),
+                    Some(last) if last.len() + chunk.len() <= room => last.extend_from_slice(&chunk),
                     _ => {
                         // At once as large as it becomes: each size that it grew through would be kept for a while too.
                         let mut piece = Vec::with_capacity(PIECE_BYTES.max(chunk.len()));
