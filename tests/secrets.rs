@@ -65,7 +65,8 @@ fn leaky() -> (GitRepository, Alertmanager) {
         author: "Carol <carol.secret@example.com>",
         message: &text,
         at: None,
-        files: &[("notes.md", Some(format!("# Notes\n\n{text}\n").as_bytes()))],
+        // A line that is part of a key is closed whole, so each has a line of its own.
+        files: &[("notes.md", Some(format!("# Notes\n\n{}\n", fragments().join("\n")).as_bytes()))],
     });
     // A subject is cut where it is long: each of them once at its beginning.
     for fragment in fragments() {
@@ -112,6 +113,8 @@ fn planted_secrets_leave_masked_in_results_errors_notes_and_records() {
         let answer = session.call(tool, arguments.clone());
         if !answer.is_error() && arguments.get("author").is_none() {
             for mark in MARKS {
+                let is_file = *tool == "read_file" && mark.contains("private key");
+                let mark = if is_file { "[line of a private key: closed]" } else { mark };
                 assert!(answer.text().contains(mark), "{tool} {arguments}: no {mark} in:\n{}", answer.text());
             }
         }
