@@ -217,14 +217,14 @@ fn an_assurance_that_is_none() {
 #[test]
 fn a_channel_that_is_none() {
     refused(
-        "@id(\"a\") forbid (principal, action in Action::\"call\", resource)\nwhen { context.channel == \"http\" };",
+        "@id(\"a\") forbid (principal, action in Action::\"call\", resource)\nwhen { context.channel == \"smtp\" };",
         expect![[r#"
-            error: `context.channel` is never "http"
+            error: `context.channel` is never "smtp"
              --> on-call.cedar:2:27
               |
-            2 | when { context.channel == "http" };
+            2 | when { context.channel == "smtp" };
               |                           ^^^^^^
-              = there are: cli, stdio"#]],
+              = there are: cli, http, stdio"#]],
     );
 }
 
