@@ -106,7 +106,7 @@ fn exit_code(reply: &Reply) -> u8 {
             | Refusal::Failed(ToolError::Invalid { .. }),
         ) => USAGE,
         Some(Refusal::Denied(_)) => 3,
-        Some(Refusal::NeedsApproval(_)) => 4,
+        Some(Refusal::NeedsApproval { .. }) => 4,
         Some(Refusal::Unrecorded(_) | Refusal::OutcomeUnrecorded { .. }) => UNUSABLE,
         Some(_) => 1,
     }

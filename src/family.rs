@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use config::{Config, Connection, System};
-use gate::{Authority, Place, ShowAuthority};
+use gate::{Approvals, Authority, AwaitApproval, Place, RunApproved, ShowAuthority};
 use policy::{Channel, Policy, Target};
 use tool::{Bound, Definition, Profile, define};
 
@@ -81,20 +81,24 @@ impl Server {
 }
 
 /// Tools that every server has.
-fn common() -> Definition {
-    define::<ShowAuthority>().definition
+fn common() -> [Definition; 3] {
+    [
+        define::<ShowAuthority>().definition,
+        define::<AwaitApproval>().definition,
+        define::<RunApproved>().definition,
+    ]
 }
 
 /// What a process that serves `servers` offers in a profile.
 pub(crate) fn definitions(servers: &[Server], profile: Profile) -> Vec<Definition> {
-    let all = servers.iter().flat_map(|it| it.definitions()).chain([common()]);
+    let all = servers.iter().flat_map(|it| it.definitions()).chain(common());
     all.filter(|it| profile.offers(it.profile)).collect()
 }
 
 /// Every tool of the family with its server's word.
 pub(crate) fn all() -> Vec<(&'static str, Definition)> {
     let own = |it: Server| it.definitions().into_iter().map(move |tool| (it.word(), tool));
-    Server::ALL.into_iter().flat_map(own).chain([(FAMILY, common())]).collect()
+    Server::ALL.into_iter().flat_map(own).chain(common().map(|it| (FAMILY, it))).collect()
 }
 
 /// Every tool of `servers` with what is configured behind it.
@@ -103,8 +107,9 @@ pub(crate) fn bind(
     config: &Config,
     policy: &Arc<Policy>,
     channel: Channel,
+    approvals: &Arc<Approvals>,
 ) -> anyhow::Result<Vec<(String, Bound)>> {
-    offer(servers, Profile::All, config, policy, channel)
+    offer(servers, Profile::All, config, policy, channel, approvals)
 }
 
 /// The same, with an authority that speaks of the tools of one profile.
@@ -114,6 +119,7 @@ pub(crate) fn offer(
     config: &Config,
     policy: &Arc<Policy>,
     channel: Channel,
+    approvals: &Arc<Approvals>,
 ) -> anyhow::Result<Vec<(String, Bound)>> {
     let mut tools = Vec::new();
     let mut places = Vec::new();
@@ -129,6 +135,9 @@ pub(crate) fn offer(
     let vocabulary = config.vocabulary.clone();
     let authority = Authority { policy: policy.clone(), channel, places, tools: shown, vocabulary };
     tools.push((FAMILY.to_owned(), define::<ShowAuthority>().bind(Arc::new(authority))));
+    let (wait, run) = (define::<AwaitApproval>(), define::<RunApproved>());
+    tools.push((FAMILY.to_owned(), wait.bind(Arc::new(approvals.clone()))));
+    tools.push((FAMILY.to_owned(), run.bind(Arc::new(approvals.clone()))));
     Ok(tools)
 }
 
@@ -148,7 +157,9 @@ mod tests {
             effect: tool.effect,
             input: tool.input,
         };
-        let shapes: Vec<ToolShape> = all().into_iter().map(shape).collect();
+        // Whoever may have it done may go on with it: the stored call is what policy is asked about.
+        let asked = all().into_iter().filter(|(_, it)| it.name != <RunApproved as tool::Tool>::NAME);
+        let shapes: Vec<ToolShape> = asked.map(shape).collect();
         let schema = policy::emit_schema(&shapes).expect("every argument has a type that policies know");
         expect_test::expect_file!["../shared/policy/family.cedarschema"].assert_eq(&schema);
     }

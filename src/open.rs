@@ -3,9 +3,10 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::Context as _;
+use approval::Place;
 use audit::{Log, SigningKeySource, Target};
 use config::{Config, Secret, Shelf, Surroundings};
-use gate::Gate;
+use gate::{Approvals, Gate, Terms};
 use policy::{Assurance, Caller, Channel, Policy, Setup};
 use tool::Profile;
 
@@ -56,7 +57,8 @@ pub(crate) fn gate(
     channel: Channel,
 ) -> anyhow::Result<Arc<Gate>> {
     let policy = Arc::new(policy(config)?);
-    let tools = family::offer(servers, profile, config, &policy, channel)?;
+    let approvals = Arc::new(approvals(config)?);
+    let tools = family::offer(servers, profile, config, &policy, channel, &approvals)?;
     let name = servers.iter().map(|it| it.word()).collect::<Vec<_>>().join("_");
     let (log, opened) = Log::open(&config.state, &name, options(config)?)
         .with_context(|| format!("the log under {} cannot be opened", config.state.display()))?;
@@ -65,7 +67,22 @@ pub(crate) fn gate(
         true => tracing::warn!(%opened, "log open"),
         false => tracing::info!(%opened, "log open"),
     }
-    Ok(Arc::new(Gate::new(tools, policy, log).with_profile(profile)))
+    Ok(Arc::new(Gate::new(tools, policy, log).with_profile(profile).with_approvals(approvals)))
+}
+
+/// Where people are asked. Nothing is opened before something needs it.
+pub(crate) fn approvals(config: &Config) -> anyhow::Result<Approvals> {
+    let asked = &config.approving;
+    let place = match &asked.store {
+        None => Place::File(config.state.join("approvals.sqlite")),
+        Some(secret) => Place::Postgres(secret.read()?.to_string()),
+    };
+    let terms = Terms {
+        approve_within: asked.approve_within,
+        execute_within: asked.execute_within,
+        approvals_per_hour: asked.approvals_per_hour,
+    };
+    Ok(Approvals::new(place, terms))
 }
 
 /// How the log is kept and published.

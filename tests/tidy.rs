@@ -9,11 +9,13 @@ use std::{
 use toml::{Table, Value};
 
 /// Which crate of ours uses which, exactly: a new arrow is a decision, so it is a change here too.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
+    ("approval", &["policy"]),
     ("audit", &[]),
     (
         "bailiwick",
         &[
+            "approval",
             "audit",
             "code",
             "config",
@@ -29,7 +31,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ),
     ("code", &["config", "policy", "redact", "tool"]),
     ("config", &["policy"]),
-    ("gate", &["audit", "plot", "policy", "redact", "tool"]),
+    ("gate", &["approval", "audit", "plot", "policy", "redact", "tool"]),
     ("identity", &["config", "outbound", "policy"]),
     ("mcp", &["audit", "gate", "identity", "policy", "tool"]),
     ("observability", &["config", "outbound", "policy", "redact", "tool"]),

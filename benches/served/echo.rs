@@ -43,7 +43,7 @@ pub(crate) fn arguments() -> Value {
 
 pub(crate) fn target() -> Target {
     Target {
-        kind: "echo",
+        kind: "echo".into(),
         id: "wall".to_owned(),
         connection: "wall".to_owned(),
         environment: "production".to_owned(),

@@ -126,7 +126,8 @@ struct TargetTable {
 pub(super) fn run(test: &Test, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let config = open::configuration(config)?;
     let rules = Arc::new(super::load(&test.policies, &config)?);
-    let tools = family::bind(&Server::ALL, &config, &rules, Channel::Cli)?;
+    let approvals = Arc::new(open::approvals(&config)?);
+    let tools = family::bind(&Server::ALL, &config, &rules, Channel::Cli, &approvals)?;
     let world = World { config: &config, tools: &tools };
     let mut cases = Vec::new();
     for path in &test.files {
@@ -270,7 +271,7 @@ impl World<'_> {
         let name = table.connection.clone().unwrap_or_else(|| "any".to_owned());
         Ok(Target {
             // Each kind once and for the rest of this process, which ends with the answer.
-            kind: String::leak(table.kind.clone().unwrap_or_else(|| "target".to_owned())),
+            kind: table.kind.clone().map_or("target".into(), Into::into),
             id: table.id.clone().unwrap_or_else(|| name.clone()),
             environment: place(of("environment", &table.environment, &words.environments)?, |it| {
                 &it.environment

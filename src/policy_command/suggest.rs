@@ -169,7 +169,7 @@ impl TargetRecord {
     fn target(self) -> Target {
         let TargetRecord { kind, id, connection, environment, region, team, tier } = self;
         // For the rest of this process, which ends with the answer.
-        Target { kind: String::leak(kind), id, connection, environment, region, team, tier }
+        Target { kind: kind.into(), id, connection, environment, region, team, tier }
     }
 }
 

@@ -122,7 +122,7 @@ impl Connection {
     /// What touching a thing behind this connection touches.
     pub fn target(&self, kind: &'static str, id: impl Into<String>) -> Target {
         Target {
-            kind,
+            kind: kind.into(),
             id: id.into(),
             connection: self.name.clone(),
             environment: self.environment.clone(),

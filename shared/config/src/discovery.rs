@@ -5,7 +5,7 @@ use std::path::Path;
 use policy::{Lists, UNKNOWN, Vocabulary};
 
 use crate::{
-    Config, ConfigError, Connection, Git, Http, Identity, Origin, PolicySettings, Recording, Serving,
+    Approving, Config, ConfigError, Connection, Git, Http, Identity, Origin, PolicySettings, Recording, Serving,
     Surroundings, System, address, interpret, words,
 };
 
@@ -50,6 +50,7 @@ pub(crate) fn discover(surroundings: &Surroundings, notes: &mut Vec<String>) -> 
         },
         vocabulary,
         state: surroundings.state_folder().ok_or(ConfigError::NoState)?,
+        approving: Approving::default(),
         recording: Recording::default(),
         audit_keys: Vec::new(),
         senders: Vec::new(),

@@ -59,6 +59,7 @@ impl Reading<'_, '_> {
             lists: self.lists(&table.policy)?,
         };
         let origin = Origin::File(path.to_owned());
+        let approving = self.approving(&table.approvals)?;
         let recording = self.recording(&table.audit)?;
         let senders = self.senders(table.collector)?;
         let disposable = surroundings.disposable();
@@ -70,6 +71,7 @@ impl Reading<'_, '_> {
             policy,
             vocabulary,
             state,
+            approving,
             recording,
             audit_keys,
             senders,

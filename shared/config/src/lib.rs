@@ -11,6 +11,7 @@
 //! **Invariant:** the process environment is read in `surroundings.rs` and nowhere else.
 
 mod address;
+mod approving;
 mod connection;
 mod discovery;
 mod document;
@@ -33,6 +34,7 @@ mod table;
 mod trust;
 mod words;
 
+pub use approving::Approving;
 pub use connection::{Auth, ClientCertificate, Connection, Git, Http, System};
 pub use error::{ConfigError, Invalid};
 pub use file::replace;

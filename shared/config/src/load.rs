@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use policy::{ListEntry, Lists, Scope, Source, Vocabulary};
 
 use crate::{
-    ConfigError, Connection, Issuer, Recording, Sender, Serving, Surroundings, discovery, document::Document,
+    Approving, ConfigError, Connection, Issuer, Recording, Sender, Serving, Surroundings, discovery, document::Document,
     file, interpret::Reading, narrow::Narrowing, sources::Sources, table::FileTable, words,
 };
 
@@ -22,6 +22,8 @@ pub struct Config {
     pub vocabulary: Vocabulary,
     /// Folder of the log and of other state.
     pub state: PathBuf,
+    /// How people are asked to agree.
+    pub approving: Approving,
     /// How the log is kept and published.
     pub recording: Recording,
     /// Verifier keys of the log, as the file has them.

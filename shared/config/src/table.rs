@@ -1,5 +1,6 @@
 //! What may stand in `bailiwick.toml`? The one definition that both the loader and the JSON Schema derive from.
 
+mod approvals;
 mod callers;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -7,7 +8,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(crate) use self::callers::{IssuerTable, ServingTable};
+pub(crate) use self::{
+    approvals::ApprovalsTable,
+    callers::{IssuerTable, ServingTable},
+};
 
 /// Bailiwick: who the agent is, which systems of record it reaches, and what it may do there.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -18,6 +22,8 @@ pub(crate) struct FileTable {
     pub identity: Option<IdentityTable>,
     /// What may be done. Without lists and files, reads only.
     pub policy: PolicyTable,
+    /// How people are asked to agree.
+    pub approvals: ApprovalsTable,
     /// Where it is recorded.
     pub audit: AuditTable,
     /// Of `bailiwick serve audit`: whose logs it collects.

@@ -138,10 +138,10 @@ impl Tool for ShowAuthority {
 pub(crate) const FAMILY: &str = "bailiwick";
 
 /// What asking touches, whatever is asked about: an argument never says where a call is.
-fn own() -> Target {
+pub(crate) fn own() -> Target {
     let unknown = || UNKNOWN.to_owned();
     Target {
-        kind: "authority",
+        kind: "authority".into(),
         id: FAMILY.to_owned(),
         connection: FAMILY.to_owned(),
         environment: unknown(),

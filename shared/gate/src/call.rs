@@ -20,18 +20,20 @@ use tool::{Bound, Call, Context, Profile, RawAnswer};
 use tracing::Instrument;
 
 use crate::{
+    Approvals,
     ending::Refusal,
     reply::Reply,
     shape::{Frame, Shaped, refuse, shape},
-    trail::{NAME_BYTES_MAX, Trail, bounded, listable},
+    trail::{Trail, listable},
 };
 
 /// Everything that calls share: tools, the policy in front of them and the log behind them.
 pub struct Gate {
-    tools: Vec<(String, Bound)>,
-    profile: Profile,
+    pub(crate) tools: Vec<(String, Bound)>,
+    pub(crate) profile: Profile,
     policy: Arc<Policy>,
     log: Log,
+    pub(crate) approvals: Option<Arc<Approvals>>,
     deadline: Duration,
     tasks: TaskTracker,
     slots: Semaphore,
@@ -78,6 +80,7 @@ impl Gate {
             profile: Profile::All,
             policy,
             log,
+            approvals: None,
             deadline: Self::DEADLINE,
             tasks: TaskTracker::new(),
             slots,
@@ -87,6 +90,11 @@ impl Gate {
     /// The same gate with another deadline.
     pub fn with_deadline(self, deadline: Duration) -> Gate {
         Gate { deadline, ..self }
+    }
+
+    /// The same gate, where people can be asked: without, what needs their agreement is refused.
+    pub fn with_approvals(self, approvals: Arc<Approvals>) -> Gate {
+        Gate { approvals: Some(approvals), ..self }
     }
 
     /// The same gate with the tools of one profile only.
@@ -181,8 +189,10 @@ impl Gate {
         };
         let attempt = AssertUnwindSafe(self.attempt(&mut trail, &intent, &stop, deadline)).catch_unwind();
         let ended = attempt.await.unwrap_or_else(|_| Err(trail.crashed()));
+        let (hold, ending) = (trail.hold.take(), trail.ending(ended.as_ref().err()));
         let shaped = self.shape(ended, &trail);
         let reply = self.record(shaped, trail).await;
+        self.let_go(hold, ending).await;
         tracing::Span::current().record("ended", reply.refusal.as_ref().map_or("ok", Refusal::code));
         reply
     }
@@ -213,6 +223,7 @@ impl Gate {
         stop: &CancellationToken,
         deadline: Instant,
     ) -> Result<Ready, Refusal> {
+        self.redeem(trail).await?;
         let call = self.parse(trail)?;
         self.screen(&*call, trail)?;
         let resolving = tokio::time::timeout_at(deadline, self.resolve(&*call, trail));
@@ -220,7 +231,11 @@ impl Gate {
             resolved = resolving => resolved.map_err(|_| Refusal::TimedOut(self.deadline))??,
             () = stop.cancelled() => return Err(Refusal::Cancelled),
         }
-        let permit = self.decide(trail)?;
+        let permit = match self.decide(trail) {
+            Err(Refusal::NeedsApproval { needed, .. }) => return Err(self.ask(&*call, needed, trail).await),
+            decided => decided?,
+        };
+        self.hold(trail).await?;
         let admission = self.admit(trail, stop).await?;
         Ok(Ready { call, permit, admission })
     }
@@ -250,7 +265,8 @@ impl Gate {
         if let Some(targets) = resolved.filter(|it| !it.is_empty()) {
             trail.targets = listable(targets);
         }
-        trail.resolved()
+        trail.resolved()?;
+        self.same_as_approved(call, trail).await
     }
 
     /// Policy over caller, call and facts. Pure.
@@ -363,21 +379,6 @@ impl Gate {
                 Some("the log's disk is nearly full: no effect will run until there is room".to_owned())
             }
         }
-    }
-
-    fn offered(&self) -> impl Iterator<Item = &(String, Bound)> {
-        self.tools.iter().filter(|(_, it)| self.profile.offers(it.definition.profile))
-    }
-
-    pub(crate) fn find(&self, name: &str) -> Option<&(String, Bound)> {
-        self.offered().find(|(_, it)| it.definition.name == name)
-    }
-
-    fn unknown_tool(&self, name: &str) -> Refusal {
-        let known = self.offered().map(|(_, it)| it.definition.name).collect();
-        let elsewhere = self.tools.iter().find(|(_, it)| it.definition.name == name);
-        let elsewhere = elsewhere.map(|(_, it)| it.definition.profile);
-        Refusal::UnknownTool { name: bounded(name, NAME_BYTES_MAX), known, elsewhere }
     }
 
     fn gave_up(&self, deadline: Instant) -> Refusal {

@@ -2,13 +2,14 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use approval::State;
 use audit::{AuditError, Receipt};
 use policy::{Denial, NeedsApproval};
 use redact::abridged;
 use serde_json::{Map, Value, json};
 use tool::{ArgumentError, Profile, ToolError};
 
-use crate::shape::RefusalText;
+use crate::{approvals::Hindrance, shape::RefusalText, waiting};
 
 /// Why a call has no result. The message says what to change; the log says what broke.
 #[derive(Debug, thiserror::Error)]
@@ -33,8 +34,16 @@ pub enum Refusal {
     #[error("denied by {}: {}", .0.policy.as_deref().unwrap_or("default"), .0.reason)]
     Denied(Denial),
     /// Policy wants people to agree first.
-    #[error("approval required{}", .0.reason.as_deref().map(|it| format!(": {it}")).unwrap_or_default())]
-    NeedsApproval(NeedsApproval),
+    #[error("approval required{}", needed.reason.as_deref().map(|it| format!(": {it}")).unwrap_or_default())]
+    NeedsApproval {
+        /// How many, and who may.
+        needed: NeedsApproval,
+        /// The stored request; none where nobody could agree to it.
+        waiting: Option<Box<approval::Request>>,
+    },
+    /// It is not approved, stopped, or in somebody's way.
+    #[error("{0}")]
+    Hindered(Hindrance),
     /// The log cannot take it: nothing ran, or nothing leaves.
     #[error("not recorded, so refused: {}", told(.0))]
     Unrecorded(AuditError),
@@ -82,7 +91,7 @@ pub enum Refusal {
 impl From<policy::Refusal> for Refusal {
     fn from(refusal: policy::Refusal) -> Refusal {
         match refusal {
-            policy::Refusal::NeedsApproval(needed) => Refusal::NeedsApproval(needed),
+            policy::Refusal::NeedsApproval(needed) => Refusal::NeedsApproval { needed, waiting: None },
             policy::Refusal::Denied(denial) => Refusal::Denied(denial),
         }
     }
@@ -110,7 +119,8 @@ impl Refusal {
             Refusal::Arguments(_) => "invalid_arguments",
             Refusal::Unresolved(error) | Refusal::Failed(error) => error.code(),
             Refusal::Denied(_) => "denied",
-            Refusal::NeedsApproval(_) => "approval_required",
+            Refusal::NeedsApproval { .. } => "approval_required",
+            Refusal::Hindered(hindrance) => hindrance.code(),
             Refusal::Unrecorded(_) => "not_recorded",
             Refusal::Crashed => "crashed",
             Refusal::TimedOut(_) => "timed_out",
@@ -129,7 +139,7 @@ impl Refusal {
                 fields.insert("argument".to_owned(), error.argument.clone().into());
             }
             Refusal::Denied(denial) => fields = object(json!(denial)),
-            Refusal::NeedsApproval(needed) => fields = approval(needed),
+            Refusal::NeedsApproval { needed, waiting } => fields = approval(needed, waiting.as_deref()),
             Refusal::Unresolved(error) | Refusal::Failed(error) => match error {
                 ToolError::NotFound { suggestions: near, .. }
                 | ToolError::Unnamed { suggestions: near, .. } => {
@@ -159,8 +169,8 @@ impl Refusal {
     }
 }
 
-/// The wire shape of an approval that is needed. `approval` will name the stored request once there is a store.
-fn approval(needed: &NeedsApproval) -> Map<String, Value> {
+/// The wire shape of an approval that is needed: what would be done, who may agree, and how to go on.
+fn approval(needed: &NeedsApproval, waiting: Option<&approval::Request>) -> Map<String, Value> {
     let how = match (needed.approvals, needed.confirmed) {
         (0, _) => "the person at the keyboard confirms".to_owned(),
         (1, _) => "one other person approves".to_owned(),
@@ -174,6 +184,13 @@ fn approval(needed: &NeedsApproval) -> Map<String, Value> {
         (_, who) => json!(who),
     };
     fields.insert("who_may".to_owned(), who);
+    if let Some(waiting) = waiting {
+        let tool = if waiting.state == State::Approved { waiting::RUN } else { waiting::AWAIT };
+        fields.insert("approval".to_owned(), waiting.id.clone().into());
+        fields.insert("what".to_owned(), waiting.sealed.described().into());
+        fields.insert("until".to_owned(), format!("{:.0}", waiting.approve_by).into());
+        fields.insert("next".to_owned(), json!({ "tool": tool, "arguments": { "approval": waiting.id } }));
+    }
     let words = [("reason", &needed.reason), ("instead", &needed.instead)];
     for (name, text) in words {
         if let Some(text) = text {

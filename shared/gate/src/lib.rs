@@ -8,17 +8,24 @@
 //! * **Invariant:** everything that leaves passes `shape`: rows that policy hides are dropped, secrets are masked, text from
 //!   outside is cleaned and marked, and what does not fit the budget is counted.
 //! * **Invariant:** a picture is drawn here, from a description that policy and masking have been over: no tool's pixels leave.
+//! * **Invariant:** an action that people agreed to runs as it was stored, once, and only as long as caller, tool, targets and
+//!   policy are those that they agreed to.
+//! * **Invariant:** while an order to stop holds, or the store that would hold one does not answer, no effect begins.
 //! * **Invariant:** this crate does not know MCP.
 
+mod approvals;
 mod authority;
 mod call;
 mod ending;
+mod offer;
 mod reply;
 mod shape;
 mod tokens;
 mod trail;
+mod waiting;
 mod way;
 
+pub use approvals::{Approvals, Hindrance, Terms};
 pub use authority::{Authority, Place, ShowAuthority};
 pub use call::{Gate, Request};
 pub use ending::Refusal;
@@ -26,3 +33,4 @@ pub use redact::{Masked, redact, redact_value};
 pub use reply::Reply;
 pub use shape::{Image, Shaped};
 pub use tokens::upper_bound;
+pub use waiting::{AwaitApproval, RunApproved};

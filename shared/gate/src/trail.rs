@@ -1,13 +1,18 @@
 //! What is known of a call so far, and what its record will say.
 
+use approval::Ending;
 use audit::{Admission, AuditError, Digest, Entry, Event, Receipt};
 use jiff::Timestamp;
 use policy::{Caller, Channel, Circumstances, Effect, Permit, Question, Target};
 use redact::{Masked, redact, redact_value};
 use serde_json::{Map, Value, json};
-use tool::{Call, Definition};
+use tool::{Call, Definition, ToolError};
 
-use crate::{Refusal, Request, shape::Shaped};
+use crate::{
+    Hindrance, Refusal, Request,
+    approvals::{Grant, Hold},
+    shape::Shaped,
+};
 
 /// Grows as the steps of a call succeed.
 pub(crate) struct Trail {
@@ -21,6 +26,10 @@ pub(crate) struct Trail {
     /// Whether tool and arguments are known, so that policy can be asked what may be shown.
     pub(crate) asked: bool,
     pub(crate) intent: Option<Receipt>,
+    /// What people agreed to, where this is that.
+    pub(crate) grant: Option<Grant>,
+    /// What it holds while it acts.
+    pub(crate) hold: Option<Hold>,
     server: String,
     tool: Option<(&'static str, Effect)>,
     dry_run: bool,
@@ -48,6 +57,8 @@ impl Trail {
             max_tokens: 2000,
             asked: false,
             intent: None,
+            grant: None,
+            hold: None,
             server: String::new(),
             tool: None,
             dry_run: false,
@@ -114,8 +125,8 @@ impl Trail {
         Circumstances {
             channel: self.request.channel,
             now: self.now,
-            approvals: 0,
-            confirmed: false,
+            approvals: self.grant.as_ref().map_or(0, |it| it.waiting.approved()),
+            confirmed: self.grant.as_ref().is_some_and(|it| it.waiting.confirmed()),
             witnessed_seconds: self.witnessed_seconds,
         }
     }
@@ -140,6 +151,25 @@ impl Trail {
     /// Whether the call changes something: an effect that is no dry run.
     pub(crate) fn acts(&self) -> bool {
         !self.dry_run && self.tool.is_none_or(|(_, effect)| effect != Effect::Read)
+    }
+
+    /// Digest of the policy that decides.
+    pub(crate) fn policy(&self) -> Digest {
+        self.policy
+    }
+
+    /// What becomes of what the call holds.
+    pub(crate) fn ending(&self, refusal: Option<&Refusal>) -> Ending {
+        let begun = self.intent.is_some() || !self.acts() && refusal.is_none();
+        match refusal {
+            _ if !begun => Ending::Released,
+            None => Ending::Consumed,
+            // It told what it did not do, or what it did.
+            Some(Refusal::Failed(error)) if !matches!(error, ToolError::Unknown { .. }) => Ending::Consumed,
+            // The log took the intent, and nothing followed.
+            Some(Refusal::Cancelled | Refusal::TimedOut(_) | Refusal::Unrecorded(_)) => Ending::Consumed,
+            Some(_) => Ending::Unknown,
+        }
     }
 
     /// The first record of an effect.
@@ -168,8 +198,9 @@ impl Trail {
             if let Refusal::Denied(denial) = refusal {
                 facts["policy"] = json!(denial.policy);
             }
-            if let Refusal::NeedsApproval(needed) = refusal {
+            if let Refusal::NeedsApproval { needed, waiting } = refusal {
                 facts["approval"] = json!(needed);
+                facts["approval"]["id"] = json!(waiting.as_ref().map(|it| &it.id));
             }
             payload.insert("refusal".to_owned(), facts);
         }
@@ -233,6 +264,11 @@ impl Trail {
         payload.insert("targets".to_owned(), json!(self.targets));
         payload.insert("policies".to_owned(), json!(self.permitted_by));
         payload.insert("dry_run".to_owned(), self.dry_run.into());
+        if let Some(Grant { waiting }) = &self.grant {
+            let agreed: Vec<_> =
+                waiting.votes.iter().map(|it| json!({ "who": it.name, "how": it.kind.word() })).collect();
+            payload.insert("approval".to_owned(), json!({ "id": waiting.id, "agreed": agreed }));
+        }
         payload
     }
 
@@ -321,7 +357,12 @@ fn words(refusal: Option<&Refusal>, undecided: bool) -> (&'static str, Option<&'
         Refusal::Arguments(_) => ("invalid", None),
         Refusal::Unresolved(_) => ("unresolved", None),
         Refusal::Denied(_) => ("denied", None),
-        Refusal::NeedsApproval(_) => ("approval_required", None),
+        Refusal::NeedsApproval { .. }
+        | Refusal::Hindered(Hindrance::NotApproved(_) | Hindrance::Void { .. }) => {
+            ("approval_required", None)
+        }
+        Refusal::Hindered(Hindrance::Stopped(_)) => ("denied", None),
+        Refusal::Hindered(_) => ("unresolved", None),
         Refusal::Unrecorded(_) => ("permitted", Some("not_run")),
         Refusal::Failed(tool::ToolError::Unknown { .. }) => ("permitted", Some("unknown")),
         Refusal::Failed(_) => ("permitted", Some("tool_failed")),

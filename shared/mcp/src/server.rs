@@ -149,8 +149,7 @@ impl ServerHandler for Server {
             return Ok(ListToolsResult::with_all_items(self.about.tools.clone()));
         };
         let caller = self.who(opened, &context)?.caller;
-        let policy = opened.gate.policy();
-        let shown = self.about.tools.iter().filter(|it| policy.offers(&caller, &it.name)).cloned();
+        let shown = self.about.tools.iter().filter(|it| opened.gate.offers(&caller, &it.name)).cloned();
         let mut listed = ListToolsResult::with_all_items(shown.collect());
         // Another caller may see another list.
         listed.cache_scope = Some(CacheScope::Private);

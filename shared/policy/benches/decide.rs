@@ -146,7 +146,7 @@ fn arguments() -> Map<String, Value> {
 
 fn target() -> Target {
     Target {
-        kind: "metrics",
+        kind: "metrics".into(),
         id: "prod-eu".to_owned(),
         connection: "prod-eu".to_owned(),
         environment: "production".to_owned(),

@@ -100,7 +100,7 @@ pub(crate) fn caller_entities(caller: &Caller, name: &str, action: &Action) -> R
 pub(crate) fn with_target(entities: &Entities, target: &Target) -> Result<Entities, String> {
     let text = |it: &str| RestrictedExpression::new_string(it.to_owned());
     let attributes = [
-        ("kind".to_owned(), text(target.kind)),
+        ("kind".to_owned(), text(&target.kind)),
         ("id".to_owned(), text(&target.id)),
         ("connection".to_owned(), text(&target.connection)),
         ("team".to_owned(), RestrictedExpression::new_entity_uid(uid(&Entity::new("Team", &target.team))?)),

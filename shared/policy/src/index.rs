@@ -138,7 +138,7 @@ fn key(caller: &Caller, tool: &str, place: Option<(&Target, bool)>) -> Vec<u8> {
     if let Some((target, single)) = place {
         let parts = [&target.environment, &target.region, &target.team, &target.tier, &target.connection];
         parts.into_iter().for_each(|it| push(it));
-        push(target.kind);
+        push(&target.kind);
         push(if single { &target.id } else { "" });
     }
     for team in &caller.teams {

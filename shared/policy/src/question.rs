@@ -1,5 +1,7 @@
 //! The question put to a policy: may this caller have this effect on these targets?
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 /// SHA-256 of one canonical call: server, tool, arguments, targets, caller.
@@ -9,12 +11,13 @@ pub type Digest = [u8; 32];
 pub const UNKNOWN: &str = "unknown";
 
 /// Who is calling, as the transport and the configuration established it. Never from an argument.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Caller {
     /// The agent, e.g. `claude-code`.
     pub agent: String,
     /// The person it acts for.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<String>,
     /// Teams of the agent or the person.
     pub teams: Vec<String>,
@@ -72,10 +75,11 @@ pub enum Effect {
 }
 
 /// One of the things a call touches.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Target {
     /// What it is, e.g. `repository`, `metrics`, `alerts`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Which one, within its connection; the connection's own name when it is the whole connection.
     pub id: String,
     /// Configured system of record, e.g. `prod-eu`.

@@ -44,6 +44,11 @@ impl Policy {
 }
 
 impl Policy {
+    /// Whether some rule is lifted by people who agree.
+    pub fn asks_people(&self) -> bool {
+        self.rules.iter().any(|it| it.uses.agreement)
+    }
+
     /// Whether a caller is worth being shown a tool: some permit about it covers them, and no forbid without a condition
     /// covers them wherever the tool reaches. It may show what every call is then denied, and never hides what one call
     /// would be permitted.

@@ -56,6 +56,8 @@ pub trait Call: Send + Sync {
     fn targets(&self) -> Result<Vec<Target>, ToolError>;
     /// See [`Tool::resolve`].
     fn resolve(&self) -> Later<'_, Option<Vec<Target>>>;
+    /// See [`Tool::before`].
+    fn before(&self) -> Later<'_, Option<String>>;
     /// See [`Tool::dry_run`].
     fn dry_run(&self) -> bool;
     /// See [`Tool::max_tokens`].
@@ -164,6 +166,10 @@ impl<T: Tool> Call for Parsed<T> {
 
     fn resolve(&self) -> Later<'_, Option<Vec<Target>>> {
         Box::pin(self.arguments.resolve(&self.backends))
+    }
+
+    fn before(&self) -> Later<'_, Option<String>> {
+        Box::pin(self.arguments.before(&self.backends))
     }
 
     fn dry_run(&self) -> bool {

@@ -72,6 +72,15 @@ pub trait Tool: DeserializeOwned + Serialize + JsonSchema + Send + Sync + 'stati
         std::future::ready(Ok(None))
     }
 
+    /// What a call would overwrite, in the words of the system that holds it: a generation, or a digest. People agree to the
+    /// change of exactly that. Most calls overwrite nothing: `None`.
+    fn before(
+        &self,
+        _backends: &Self::Backends,
+    ) -> impl Future<Output = Result<Option<String>, ToolError>> + Send {
+        std::future::ready(Ok(None))
+    }
+
     /// Whether this call only says what it would do. Such a call gets no [`Leave`].
     fn dry_run(&self) -> bool {
         false

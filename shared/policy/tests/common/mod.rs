@@ -124,7 +124,7 @@ pub(crate) fn caller() -> Caller {
 
 pub(crate) fn target(environment: &str) -> Target {
     Target {
-        kind: "metrics",
+        kind: "metrics".into(),
         id: "main".to_owned(),
         connection: "prod-eu".to_owned(),
         environment: environment.to_owned(),

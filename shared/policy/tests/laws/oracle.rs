@@ -23,7 +23,7 @@ pub(crate) fn oracle(text: &str, drawn: &Drawn, target: &Target) -> bool {
     let name = format!("{}/{}/{}", target.connection, target.kind, target.id);
     let resource = uid("Target", &name);
     let value = |it: &str| RestrictedExpression::new_string(it.to_owned());
-    let attributes = [("kind", target.kind), ("id", &target.id), ("connection", &target.connection)];
+    let attributes = [("kind", &*target.kind), ("id", &target.id), ("connection", &target.connection)];
     let team = RestrictedExpression::new_entity_uid(uid("Team", &target.team));
     let attributes = attributes.map(|(key, it)| (key.to_owned(), value(it)));
     let attributes = attributes.into_iter().chain([("team".to_owned(), team)]).collect();

@@ -1,0 +1,99 @@
+//! How does a request begin? Once for one call, however often it is asked for.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    Request, Sealed, Store, StoreError,
+    request::read,
+    store::{fresh, millis},
+};
+
+/// What is asked of people.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The action.
+    pub sealed: Sealed,
+    /// SHA-256 of the call, in hex.
+    pub call: String,
+    /// Digest of the policy that wants agreement, in hex.
+    pub policy: String,
+    /// How many people have to approve.
+    pub approvals: u8,
+    /// Whether the person at the keyboard has to confirm.
+    pub confirm: bool,
+    /// How long people have to agree.
+    pub approve_within: Duration,
+    /// How long after that it can be carried out.
+    pub execute_within: Duration,
+}
+
+impl Store {
+    /// The open request for a call: a new one (`true`), or the one that is open already. One that another policy wanted is
+    /// void, and a new one begins.
+    pub async fn ask(&self, wanted: Wanted, now: Timestamp) -> Result<(Request, bool), StoreError> {
+        let id = fresh("apr-")?;
+        let approve_by = later(now, wanted.approve_within);
+        let within = i64::try_from(wanted.execute_within.as_millis()).unwrap_or(i64::MAX);
+        let mut change = self.change().await?;
+        for (state, stale) in [("expired", "pending"), ("expired", "approved")] {
+            let over = match stale {
+                "pending" => {
+                    "UPDATE approval SET state = $1, note = 'nobody agreed in time', changed_at = $2 \
+                              WHERE call = $3 AND state = $4 AND approve_by <= $2"
+                }
+                _ => {
+                    "UPDATE approval SET state = $1, note = 'nobody carried it out in time', changed_at = $2 \
+                      WHERE call = $3 AND state = $4 AND until <= $2"
+                }
+            };
+            sqlx::query(over)
+                .bind(state)
+                .bind(millis(now))
+                .bind(wanted.call.clone())
+                .bind(stale)
+                .execute(&mut *change)
+                .await?;
+        }
+        sqlx::query(
+            "UPDATE approval SET state = 'void', note = 'the policy changed', changed_at = $1 \
+             WHERE call = $2 AND state IN ('pending', 'approved') AND policy <> $3",
+        )
+        .bind(millis(now))
+        .bind(wanted.call.clone())
+        .bind(wanted.policy.clone())
+        .execute(&mut *change)
+        .await?;
+        let made = sqlx::query(
+            "INSERT INTO approval (id, call, sealed, policy, approvals, confirm, state, note, asked_at, approve_by, \
+             until, execute_within, changed_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, 'pending', '', $7, $8, $8, $9, $7) ON CONFLICT DO NOTHING",
+        )
+        .bind(id)
+        .bind(wanted.call.clone())
+        .bind(wanted.sealed.text())
+        .bind(wanted.policy)
+        .bind(i64::from(wanted.approvals))
+        .bind(i64::from(wanted.confirm))
+        .bind(millis(now))
+        .bind(millis(approve_by))
+        .bind(within)
+        .execute(&mut *change)
+        .await?;
+        let (open,): (String,) =
+            sqlx::query_as("SELECT id FROM approval WHERE call = $1 AND state IN ('pending', 'approved')")
+                .bind(wanted.call)
+                .fetch_one(&mut *change)
+                .await?;
+        let request = read(&mut change, &open).await?;
+        change.commit().await?;
+        let request = request.ok_or_else(|| StoreError::Odd(format!("no request {open}")))?;
+        Ok((request, made.rows_affected() == 1))
+    }
+}
+
+pub(crate) fn later(now: Timestamp, by: Duration) -> Timestamp {
+    let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
+    now.checked_add(by).unwrap_or(Timestamp::MAX)
+}

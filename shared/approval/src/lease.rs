@@ -1,0 +1,82 @@
+//! Who is changing that right now? One at a time.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::{
+    Store, StoreError,
+    ask::later,
+    store::{fresh, millis},
+};
+
+/// Leave to be the only one who changes some targets. Given back with [`Store::give_back`]; else it runs out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    token: String,
+}
+
+/// Somebody else changes one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Which.
+    pub target: String,
+    /// By whom.
+    pub holder: String,
+    /// Until when at most, in milliseconds since 1970.
+    pub until: i64,
+}
+
+impl Store {
+    /// All of the targets for one holder, or none and who has the first of them.
+    pub async fn lease(
+        &self,
+        targets: &[String],
+        holder: &str,
+        longest: Duration,
+        now: Timestamp,
+    ) -> Result<Result<Lease, Held>, StoreError> {
+        let token = fresh("l-")?;
+        let until = millis(later(now, longest));
+        // In one order, so that two who want the same ones do not wait for each other.
+        let mut targets = targets.to_vec();
+        targets.sort();
+        targets.dedup();
+        let mut change = self.change().await?;
+        for target in &targets {
+            let taken = sqlx::query(
+                "INSERT INTO lease (target, holder, token, until) VALUES ($1, $2, $3, $4) \
+                 ON CONFLICT (target) DO UPDATE SET holder = $2, token = $3, until = $4 WHERE lease.until <= $5",
+            )
+            .bind(target.clone())
+            .bind(holder.to_owned())
+            .bind(token.clone())
+            .bind(until)
+            .bind(millis(now))
+            .execute(&mut *change)
+            .await?;
+            if taken.rows_affected() == 1 {
+                continue;
+            }
+            let row: Option<(String, i64)> =
+                sqlx::query_as("SELECT holder, until FROM lease WHERE target = $1")
+                    .bind(target.clone())
+                    .fetch_optional(&mut *change)
+                    .await?;
+            change.rollback().await?;
+            let (holder, until) = row.unwrap_or_default();
+            return Ok(Err(Held { target: target.clone(), holder, until }));
+        }
+        change.commit().await?;
+        Ok(Ok(Lease { token }))
+    }
+
+    /// Ends a lease.
+    pub async fn give_back(&self, lease: &Lease) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM lease WHERE token = $1")
+            .bind(lease.token.clone())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+}

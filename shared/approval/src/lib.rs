@@ -1,0 +1,34 @@
+//! What waits for a person? Sealed actions and who agreed to them, in SQLite or PostgreSQL. Start at [`Store`].
+//!
+//! * **Invariant:** an approval is of one exact action: what is carried out is what is sealed, and nothing is sent again.
+//! * **Invariant:** every change of state is a compare-and-set in the database, so that of any number of replicas and calls
+//!   one carries an action out, once.
+//! * **Invariant:** what may have happened is never carried out again: an action that was begun and whose end nobody
+//!   reported is `unknown`.
+//! * **Invariant:** one person counts once, whatever names or tokens they come with.
+//! * **Invariant:** time is told, never looked up, and what has run out is refused whatever its row still says.
+//! * **Invariant:** who may approve is not decided here: `policy` says, and the gate asks it.
+
+mod ask;
+mod error;
+mod lease;
+mod person;
+mod request;
+mod run;
+mod sealed;
+mod stop;
+mod store;
+mod usage;
+mod vote;
+
+pub use ask::Wanted;
+pub use error::StoreError;
+pub use lease::{Held, Lease};
+pub use person::is_same_person;
+pub use request::{Request, State};
+pub use run::{Ending, NotRunnable};
+pub use sealed::Sealed;
+pub use stop::{Stop, StopScope};
+pub use store::{Place, Store};
+pub use usage::Usage;
+pub use vote::{Agreed, Vote, VoteKind, VoteRefused, Voter};

@@ -1,0 +1,228 @@
+//! What is known of a request for agreement?
+
+use jiff::Timestamp;
+use sqlx::{AnyConnection, Row, any::AnyRow};
+
+use crate::{
+    Sealed, Store, StoreError, Vote, VoteKind,
+    store::{millis, moment},
+};
+
+/// How far a request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// People are asked.
+    Pending,
+    /// Enough people agreed; it may be carried out.
+    Approved,
+    /// It is being carried out.
+    Reserved,
+    /// It was carried out.
+    Consumed,
+    /// Somebody said no.
+    Denied,
+    /// Nobody agreed in time, or nobody carried it out in time.
+    Expired,
+    /// Whoever asked or agreed took it back.
+    Revoked,
+    /// What was agreed to is not what would be done any more, or everything was stopped.
+    Void,
+    /// It was begun, and nobody knows how it ended.
+    Unknown,
+}
+
+/// One request for agreement to one exact action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// What people and agents call it.
+    pub id: String,
+    /// What would be done.
+    pub sealed: Sealed,
+    /// SHA-256 of the call it is, in hex.
+    pub call: String,
+    /// Digest of the policy that wanted agreement, in hex.
+    pub policy: String,
+    /// How many people have to approve.
+    pub approvals: u8,
+    /// Whether the person at the keyboard has to confirm.
+    pub confirm: bool,
+    /// How far it has come.
+    pub state: State,
+    /// Why it ended.
+    pub note: String,
+    /// When it was asked for.
+    pub asked_at: Timestamp,
+    /// Until when people can agree.
+    pub approve_by: Timestamp,
+    /// Until when it can be carried out; of one that is being carried out, until when its end is waited for.
+    pub until: Timestamp,
+    /// Who agreed.
+    pub votes: Vec<Vote>,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [State; 9] = [
+        State::Pending,
+        State::Approved,
+        State::Reserved,
+        State::Consumed,
+        State::Denied,
+        State::Expired,
+        State::Revoked,
+        State::Void,
+        State::Unknown,
+    ];
+
+    /// The word in the store, in answers and in the log.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Pending => "pending",
+            State::Approved => "approved",
+            State::Reserved => "reserved",
+            State::Consumed => "consumed",
+            State::Denied => "denied",
+            State::Expired => "expired",
+            State::Revoked => "revoked",
+            State::Void => "void",
+            State::Unknown => "unknown",
+        }
+    }
+
+    /// The state of that word.
+    pub fn of(word: &str) -> Option<State> {
+        State::ALL.into_iter().find(|it| it.word() == word)
+    }
+
+    /// Whether it can still be carried out.
+    pub fn is_open(self) -> bool {
+        matches!(self, State::Pending | State::Approved)
+    }
+}
+
+impl Request {
+    /// How many people have approved.
+    pub fn approved(&self) -> u8 {
+        let count = self.votes.iter().filter(|it| it.kind == VoteKind::Approve).count();
+        u8::try_from(count).unwrap_or(u8::MAX)
+    }
+
+    /// Whether the person at the keyboard has confirmed.
+    pub fn confirmed(&self) -> bool {
+        self.votes.iter().any(|it| it.kind == VoteKind::Confirm)
+    }
+
+    pub(crate) fn is_agreed(&self) -> bool {
+        self.approved() >= self.approvals && (self.confirmed() || !self.confirm)
+    }
+}
+
+impl Store {
+    /// One request, as it stands at this moment.
+    pub async fn request(&self, id: &str, now: Timestamp) -> Result<Option<Request>, StoreError> {
+        self.settle(Some(id), now).await?;
+        let mut connection = self.pool.acquire().await?;
+        read(&mut connection, id).await
+    }
+
+    /// The newest requests in these states, at most `most`, newest first.
+    pub async fn requests(
+        &self,
+        states: &[State],
+        most: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Request>, StoreError> {
+        self.settle(None, now).await?;
+        let mut found = Vec::new();
+        for state in states {
+            let rows = sqlx::query(
+                "SELECT id, asked_at FROM approval WHERE state = $1 ORDER BY asked_at DESC, id LIMIT $2",
+            )
+            .bind(state.word())
+            .bind(i64::from(most))
+            .fetch_all(&self.pool)
+            .await?;
+            for row in rows {
+                found.push((row.try_get::<i64, _>(1)?, row.try_get::<String, _>(0)?));
+            }
+        }
+        found.sort_by(|a, b| b.cmp(a));
+        found.truncate(most as usize);
+        let mut connection = self.pool.acquire().await?;
+        let mut requests = Vec::new();
+        for (_, id) in found {
+            requests.extend(read(&mut connection, &id).await?);
+        }
+        Ok(requests)
+    }
+
+    /// How many requests are in a state.
+    pub async fn count(&self, state: State, now: Timestamp) -> Result<u64, StoreError> {
+        self.settle(None, now).await?;
+        let (count,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM approval WHERE state = $1")
+            .bind(state.word())
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// Writes down what time has done: open requests that ran out, and begun ones whose end nobody reported.
+    pub(crate) async fn settle(&self, id: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
+        let now = millis(now);
+        let which = id.unwrap_or_default();
+        let steps = [
+            "UPDATE approval SET state = 'expired', note = 'nobody agreed in time', changed_at = $1 \
+             WHERE state = 'pending' AND approve_by <= $1 AND ($2 = '' OR id = $2)",
+            "UPDATE approval SET state = 'expired', note = 'nobody carried it out in time', changed_at = $1 \
+             WHERE state = 'approved' AND until <= $1 AND ($2 = '' OR id = $2)",
+            "UPDATE approval SET state = 'unknown', note = 'it was begun, and nobody reported its end', changed_at = $1 \
+             WHERE state = 'reserved' AND until <= $1 AND ($2 = '' OR id = $2)",
+        ];
+        for step in steps {
+            sqlx::query(step).bind(now).bind(which.to_owned()).execute(&self.pool).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A request with its votes.
+pub(crate) async fn read(connection: &mut AnyConnection, id: &str) -> Result<Option<Request>, StoreError> {
+    let row = sqlx::query(
+        "SELECT id, call, sealed, policy, approvals, confirm, state, note, asked_at, approve_by, until \
+         FROM approval WHERE id = $1",
+    )
+    .bind(id.to_owned())
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let votes = sqlx::query(
+        "SELECT name, issuer, subject, kind, channel, assurance, comment, voted_at FROM vote \
+         WHERE approval = $1 ORDER BY voted_at, person",
+    )
+    .bind(id.to_owned())
+    .fetch_all(&mut *connection)
+    .await?;
+    let votes = votes.iter().map(Vote::read).collect::<Result<_, _>>()?;
+    request(&row, votes).map(Some)
+}
+
+fn request(row: &AnyRow, votes: Vec<Vote>) -> Result<Request, StoreError> {
+    let text = |at: usize| row.try_get::<String, _>(at);
+    let number = |at: usize| row.try_get::<i64, _>(at);
+    let id = text(0)?;
+    let odd = |what: &str| StoreError::Odd(format!("{what} of {id}"));
+    Ok(Request {
+        call: text(1)?,
+        sealed: serde_json::from_str(&text(2)?).map_err(|_| odd("action"))?,
+        policy: text(3)?,
+        approvals: u8::try_from(number(4)?).map_err(|_| odd("number of approvals"))?,
+        confirm: number(5)? != 0,
+        state: State::of(&text(6)?).ok_or_else(|| odd("state"))?,
+        note: text(7)?,
+        asked_at: moment(number(8)?)?,
+        approve_by: moment(number(9)?)?,
+        until: moment(number(10)?)?,
+        votes,
+        id,
+    })
+}

@@ -1,0 +1,107 @@
+//! May it be carried out, and was it? Each action at most once.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::{Request, State, Store, StoreError, ask::later, request::read, store::millis};
+
+/// How an action that was begun ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was carried out, with or without success.
+    Consumed,
+    /// Nobody knows.
+    Unknown,
+    /// It was not begun: it can be carried out still.
+    Released,
+}
+
+/// Why an action is not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRunnable {
+    /// It is not approved, or not any more.
+    #[error("{}", why(.0))]
+    State(Box<Request>),
+    /// There is no such request.
+    #[error("no request `{0}` of this caller")]
+    Missing(String),
+    /// It cannot be written down.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Store {
+    /// Takes an approved action, alone of all who try, to carry it out within `longest`. After that nobody waits for its
+    /// end, and it is unknown.
+    pub async fn reserve(&self, id: &str, longest: Duration, now: Timestamp) -> Result<Request, NotRunnable> {
+        self.settle(Some(id), now).await?;
+        let mut change = self.change().await.map_err(NotRunnable::Store)?;
+        let taken = sqlx::query(
+            "UPDATE approval SET state = 'reserved', until = $1, changed_at = $2 \
+             WHERE id = $3 AND state = 'approved' AND until > $2",
+        )
+        .bind(millis(later(now, longest)))
+        .bind(millis(now))
+        .bind(id.to_owned())
+        .execute(&mut *change)
+        .await
+        .map_err(StoreError::from)?;
+        let request = read(&mut change, id).await?.ok_or_else(|| NotRunnable::Missing(id.to_owned()))?;
+        change.commit().await.map_err(StoreError::from)?;
+        match taken.rows_affected() {
+            1 => Ok(request),
+            _ => Err(NotRunnable::State(Box::new(request))),
+        }
+    }
+
+    /// Says how a reserved action ended. What time has called unknown meanwhile stays so.
+    pub async fn finish(&self, id: &str, how: Ending, now: Timestamp) -> Result<(), StoreError> {
+        let (state, note) = match how {
+            Ending::Consumed => ("consumed", "it was carried out"),
+            Ending::Unknown => ("unknown", "it was begun, and nobody knows how it ended"),
+            Ending::Released => ("approved", ""),
+        };
+        sqlx::query(
+            "UPDATE approval SET state = $1, note = $2, changed_at = $3 WHERE id = $4 AND state = 'reserved'",
+        )
+        .bind(state)
+        .bind(note)
+        .bind(millis(now))
+        .bind(id.to_owned())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}
+
+/// What a caller is told who wants to carry it out.
+fn why(request: &Request) -> String {
+    let Request { id, state, note, .. } = request;
+    let more = if note.is_empty() { String::new() } else { format!(" ({note})") };
+    match state {
+        State::Pending => {
+            let missing = request.approvals.saturating_sub(request.approved());
+            let wait = "wait with await_approval";
+            match (missing, request.confirm && !request.confirmed()) {
+                (0, _) => format!("`{id}` waits for the person at the keyboard to confirm; {wait}"),
+                (1, _) => format!("`{id}` waits for one more person; {wait}"),
+                (n, _) => format!("`{id}` waits for {n} more people; {wait}"),
+            }
+        }
+        State::Approved => format!("`{id}` is approved"),
+        State::Reserved => format!("`{id}` is being carried out by another call; it runs once"),
+        State::Consumed => format!("`{id}` was carried out already; ask again if it is needed again"),
+        State::Denied => {
+            format!("`{id}` was denied{more}; do not ask for the same again without a person's word")
+        }
+        State::Expired => format!("`{id}` has expired{more}; ask again"),
+        State::Revoked => format!("`{id}` was revoked{more}"),
+        State::Void => format!("`{id}` is void{more}; ask again"),
+        State::Unknown => {
+            format!(
+                "`{id}` was begun and its outcome is unknown{more}; look at the system, it is never repeated"
+            )
+        }
+    }
+}

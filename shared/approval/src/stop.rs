@@ -1,0 +1,145 @@
+//! Is everything stopped? An order that holds on every replica from its commit on.
+
+use jiff::Timestamp;
+use policy::Target;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    State, Store, StoreError,
+    person::is_same_person,
+    store::{fresh, millis, moment},
+};
+
+/// What an order to stop is about. Whatever is not named is any.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StopScope {
+    /// Only this tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// Only this agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Only this environment; what is mapped to none is in every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// Only this team's; what is mapped to none is every team's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
+    /// Only this connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
+}
+
+/// An order to change nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// What people call it.
+    pub id: String,
+    /// What it is about.
+    pub scope: StopScope,
+    /// Why, in the words of whoever gave it.
+    pub reason: String,
+    /// Who gave it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl StopScope {
+    /// Whether an effect falls under it.
+    pub fn covers(&self, agent: &str, tool: &str, targets: &[Target]) -> bool {
+        let named = |wanted: &Option<String>, it: &str| wanted.as_deref().is_none_or(|wanted| wanted == it);
+        let mapped = |wanted: &Option<String>, it: &str| named(wanted, it) || it == policy::UNKNOWN;
+        let target = |it: &Target| {
+            mapped(&self.environment, &it.environment)
+                && mapped(&self.team, &it.team)
+                && named(&self.connection, &it.connection)
+        };
+        named(&self.tool, tool) && named(&self.agent, agent) && targets.iter().any(target)
+    }
+
+    /// What a person reads.
+    pub fn described(&self) -> String {
+        let parts = [
+            ("tool", &self.tool),
+            ("agent", &self.agent),
+            ("environment", &self.environment),
+            ("team", &self.team),
+            ("connection", &self.connection),
+        ];
+        let named: Vec<String> =
+            parts.iter().filter_map(|(name, it)| Some(format!("{name}={}", it.as_deref()?))).collect();
+        if named.is_empty() { "everything".to_owned() } else { named.join(", ") }
+    }
+}
+
+impl Store {
+    /// Stops every effect in a scope, and voids what waits in it.
+    pub async fn stop(
+        &self,
+        scope: StopScope,
+        reason: &str,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<(Stop, Vec<String>), StoreError> {
+        let id = fresh("stop-")?;
+        let text = serde_json::to_string(&scope).map_err(|it| StoreError::Odd(it.to_string()))?;
+        sqlx::query(
+            "INSERT INTO stop (id, scope, reason, person, name, stopped_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(id.clone())
+        .bind(text)
+        .bind(reason.to_owned())
+        .bind(crate::person::folded(by))
+        .bind(by.to_owned())
+        .bind(millis(now))
+        .execute(&self.pool)
+        .await?;
+        // From here on nothing in scope begins. What was asked for before is asked for again.
+        let mut voided = Vec::new();
+        for request in self.requests(&[State::Pending, State::Approved], u32::MAX, now).await? {
+            let sealed = &request.sealed;
+            if !scope.covers(&sealed.caller.agent, &sealed.tool, &sealed.targets) {
+                continue;
+            }
+            if self.end(&request.id, State::Void, "everything was stopped", now).await.is_ok() {
+                voided.push(request.id);
+            }
+        }
+        Ok((Stop { id, scope, reason: reason.to_owned(), by: by.to_owned(), at: now }, voided))
+    }
+
+    /// Every order that holds, oldest first.
+    pub async fn stops(&self) -> Result<Vec<Stop>, StoreError> {
+        let rows: Vec<(String, String, String, String, i64)> = sqlx::query_as(
+            "SELECT id, scope, reason, name, stopped_at FROM stop WHERE resumed_at IS NULL ORDER BY stopped_at, id",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let read = |(id, scope, reason, by, at): (String, String, String, String, i64)| {
+            let scope =
+                serde_json::from_str(&scope).map_err(|_| StoreError::Odd(format!("scope of {id}")))?;
+            Ok(Stop { scope, reason, by, at: moment(at)?, id })
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Lifts an order. Whoever gave it cannot: `Ok(false)`, as when there is none of that name.
+    pub async fn resume(&self, id: &str, by: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let given = self.stops().await?.into_iter().find(|it| it.id == id);
+        if given.is_none_or(|it| is_same_person(&it.by, by)) {
+            return Ok(false);
+        }
+        let lifted = sqlx::query(
+            "UPDATE stop SET resumed_by = $1, resumed_at = $2 WHERE id = $3 AND resumed_at IS NULL AND person <> $4",
+        )
+        .bind(by.to_owned())
+        .bind(millis(now))
+        .bind(id.to_owned())
+        .bind(crate::person::folded(by))
+        .execute(&self.pool)
+        .await?;
+        Ok(lifted.rows_affected() == 1)
+    }
+}

@@ -1,0 +1,323 @@
+//! What if people must agree first? The call is sealed and waits; once they agreed, exactly that is carried out, once.
+
+use std::time::Duration;
+
+use approval::{
+    Ending, Held, Lease, NotRunnable, Place, Request as Waiting, Sealed, State, Stop, Store, StoreError,
+    Wanted,
+};
+use jiff::Timestamp;
+use policy::{NeedsApproval, Target};
+use tokio::sync::{OnceCell, Semaphore};
+use tool::Call;
+
+use crate::{Gate, Refusal, trail::Trail, waiting};
+
+/// Where agreement is asked for, and on what terms. The store is opened when something first needs it.
+pub struct Approvals {
+    place: Place,
+    terms: Terms,
+    store: OnceCell<Store>,
+    /// Calls that wait for people at once; further ones hear how it stands without waiting.
+    pub(crate) waiting: Semaphore,
+}
+
+/// How long, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// How long people have to agree.
+    pub approve_within: Duration,
+    /// How long after that the action can be carried out.
+    pub execute_within: Duration,
+    /// Most approvals of one person within an hour.
+    pub approvals_per_hour: u64,
+}
+
+/// An approved action that is being carried out.
+pub(crate) struct Grant {
+    pub(crate) waiting: Waiting,
+}
+
+/// What a call that may change something holds while it does.
+pub(crate) struct Hold {
+    lease: Option<Lease>,
+    approval: Option<String>,
+}
+
+/// Why an approved action is not carried out, or a call not while others act.
+#[derive(Debug, thiserror::Error)]
+pub enum Hindrance {
+    /// It is not approved, or not any more.
+    #[error(transparent)]
+    NotApproved(NotRunnable),
+    /// It is not what was agreed to any more.
+    #[error("approval `{approval}` is void: {why}; ask again")]
+    Void {
+        /// Which.
+        approval: String,
+        /// What changed.
+        why: &'static str,
+    },
+    /// A person has stopped everything of the kind.
+    #[error(
+        "stopped by {} at {:.0} ({}): \"{}\". Nothing runs in this scope until another person resumes it (bailiwick resume {})",
+        .0.by, .0.at, .0.scope.described(), .0.reason, .0.id
+    )]
+    Stopped(Box<Stop>),
+    /// Another call changes it.
+    #[error("{} is being changed by {}; try again when that has ended", .0.target, .0.holder)]
+    Busy(Held),
+    /// The store does not answer.
+    #[error("nothing that needs the store of approvals can run: {0}")]
+    Store(#[from] StoreError),
+}
+
+impl Default for Terms {
+    fn default() -> Terms {
+        let minutes = |it: u64| Duration::from_secs(60 * it);
+        Terms { approve_within: minutes(60), execute_within: minutes(15), approvals_per_hour: 30 }
+    }
+}
+
+/// Longest that an effect holds what it changes: past it, its outcome is unknown.
+const HELD: Duration = Duration::from_secs(600);
+/// Longest wait for a target that another call changes.
+const LEASE_WAIT: Duration = Duration::from_secs(3);
+/// How often it is asked meanwhile.
+const LEASE_ASK: Duration = Duration::from_millis(100);
+/// Calls that wait for people at once.
+const WAITING_MAX: usize = 32;
+
+impl Approvals {
+    /// Kept at `place`, on these terms.
+    pub fn new(place: Place, terms: Terms) -> Approvals {
+        Approvals { place, terms, store: OnceCell::new(), waiting: Semaphore::new(WAITING_MAX) }
+    }
+
+    /// The store, opened if it is not open yet.
+    pub async fn store(&self) -> Result<&Store, StoreError> {
+        self.store.get_or_try_init(|| Store::open(&self.place)).await
+    }
+
+    /// On what terms.
+    pub fn terms(&self) -> Terms {
+        self.terms
+    }
+
+    /// A request of this very caller. Of others' there is none.
+    pub(crate) async fn own(
+        &self,
+        id: &str,
+        caller: &policy::Caller,
+        now: Timestamp,
+    ) -> Result<Waiting, Hindrance> {
+        let found = self.store().await?.request(id, now).await?;
+        let own = |it: &Waiting| {
+            let asked = &it.sealed.caller;
+            (&asked.agent, &asked.on_behalf_of) == (&caller.agent, &caller.on_behalf_of)
+        };
+        let missing = || Hindrance::NotApproved(NotRunnable::Missing(id.chars().take(64).collect()));
+        found.filter(own).ok_or_else(missing)
+    }
+}
+
+impl Gate {
+    /// Puts the stored action in the place of a call that names its approval. From here on it is that call: parsed,
+    /// resolved, decided and recorded like any other.
+    pub(crate) async fn redeem(&self, trail: &mut Trail) -> Result<(), Refusal> {
+        let Some(approvals) = self.approvals.as_ref().filter(|_| trail.request.tool == waiting::RUN) else {
+            return Ok(());
+        };
+        let (_, tool) = self.find(waiting::RUN).ok_or_else(|| self.unknown_tool(waiting::RUN))?;
+        let call = tool.parse(trail.request.arguments.clone()).map_err(Refusal::arguments)?;
+        let input = call.input();
+        let id = input.get("approval").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let waiting = approvals.own(id, &trail.request.caller, trail.now).await?;
+        if waiting.state != State::Approved {
+            return Err(Hindrance::NotApproved(NotRunnable::State(Box::new(waiting))).into());
+        }
+        trail.request.tool = waiting.sealed.tool.clone();
+        trail.request.arguments = waiting.sealed.arguments.clone();
+        trail.grant = Some(Grant { waiting });
+        Ok(())
+    }
+
+    /// Refuses what is not to the letter what people agreed to: the action, what it touches, what it would overwrite, who
+    /// asks, and the policy that asked for them.
+    pub(crate) async fn same_as_approved(&self, call: &dyn Call, trail: &Trail) -> Result<(), Refusal> {
+        let Some(Grant { waiting }) = &trail.grant else { return Ok(()) };
+        let before = call.before().await.map_err(Refusal::Unresolved)?;
+        let schema = self.find(trail.tool_name()).map(|(_, it)| schema(&it.definition));
+        let why = if waiting.policy != hex::encode(trail.policy()) {
+            "the policy changed"
+        } else if schema.as_deref() != Some(waiting.sealed.schema.as_str()) {
+            "the tool changed"
+        } else if trail.targets != waiting.sealed.targets || before != waiting.sealed.before {
+            "what it would change has changed"
+        } else if waiting.call != hex::encode(trail.digest) {
+            "the call or its caller changed"
+        } else {
+            return Ok(());
+        };
+        let approval = waiting.id.clone();
+        if let Some(approvals) = &self.approvals {
+            let store = approvals.store().await.map_err(Hindrance::from)?;
+            // Whoever ended it meanwhile ended it too.
+            let _ended = store.end(&approval, State::Void, why, trail.now).await;
+        }
+        Err(Hindrance::Void { approval, why }.into())
+    }
+
+    /// Asks people, or joins what they are asked already. Whatever goes wrong, the call does not run.
+    pub(crate) async fn ask(&self, call: &dyn Call, needed: NeedsApproval, trail: &mut Trail) -> Refusal {
+        let nobody_may = needed.approvals > 0 && needed.who.is_empty();
+        let Some(approvals) = self.approvals.as_ref().filter(|_| !nobody_may) else {
+            return Refusal::NeedsApproval { needed, waiting: None };
+        };
+        match self.sealed(call, trail).await {
+            Err(refusal) => refusal,
+            Ok(sealed) => {
+                let Terms { approve_within, execute_within, .. } = approvals.terms;
+                let wanted = Wanted {
+                    sealed,
+                    call: hex::encode(trail.digest),
+                    policy: hex::encode(trail.policy()),
+                    approvals: needed.approvals,
+                    confirm: needed.confirmed,
+                    approve_within,
+                    execute_within,
+                };
+                match asked(approvals, wanted, trail.now).await {
+                    Ok(waiting) => Refusal::NeedsApproval { needed, waiting: Some(Box::new(waiting)) },
+                    Err(error) => Hindrance::Store(error).into(),
+                }
+            }
+        }
+    }
+
+    /// The call as people see it and as it will be carried out.
+    async fn sealed(&self, call: &dyn Call, trail: &Trail) -> Result<Sealed, Refusal> {
+        let before = call.before().await.map_err(Refusal::Unresolved)?;
+        let (server, tool) =
+            self.find(trail.tool_name()).ok_or_else(|| self.unknown_tool(trail.tool_name()))?;
+        let definition = &tool.definition;
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce)
+            .map_err(|it| Hindrance::Store(StoreError::Unavailable(it.to_string())))?;
+        Ok(Sealed {
+            server: server.clone(),
+            tool: definition.name.to_owned(),
+            effect: definition.effect.word().to_owned(),
+            undo: definition.undo.map_or("none", tool::Undo::word).to_owned(),
+            schema: schema(definition),
+            arguments: trail.input.clone(),
+            targets: trail.targets.clone(),
+            before,
+            caller: trail.request.caller.clone(),
+            nonce: hex::encode(nonce),
+        })
+    }
+
+    /// Takes what an effect needs for itself: that nothing is stopped, its targets, and of an approved action its one turn.
+    /// All of it is durable before the intent.
+    pub(crate) async fn hold(&self, trail: &mut Trail) -> Result<(), Refusal> {
+        let Some(approvals) = self.approvals.as_ref().filter(|_| trail.acts() || trail.grant.is_some())
+        else {
+            return Ok(());
+        };
+        let held = self.held(approvals, trail).await?;
+        trail.hold = Some(held);
+        Ok(())
+    }
+
+    async fn held(&self, approvals: &Approvals, trail: &Trail) -> Result<Hold, Hindrance> {
+        let store = approvals.store().await?;
+        let agent = &trail.request.caller.agent;
+        let stops = store.stops().await?;
+        let stop = stops.into_iter().find(|it| it.scope.covers(agent, trail.tool_name(), &trail.targets));
+        if let Some(stop) = stop {
+            return Err(Hindrance::Stopped(Box::new(stop)));
+        }
+        let lease = match trail.acts() {
+            true => Some(leased(store, trail).await?),
+            false => None,
+        };
+        let Some(Grant { waiting }) = &trail.grant else { return Ok(Hold { lease, approval: None }) };
+        match store.reserve(&waiting.id, HELD, Timestamp::now()).await {
+            Ok(_) => Ok(Hold { lease, approval: Some(waiting.id.clone()) }),
+            Err(refused) => {
+                give_back(store, lease).await;
+                Err(match refused {
+                    NotRunnable::Store(error) => Hindrance::Store(error),
+                    other => Hindrance::NotApproved(other),
+                })
+            }
+        }
+    }
+
+    /// Gives back what a call held, with how it ended. What cannot be given back runs out by itself, and an approved action
+    /// is unknown then: never repeated.
+    pub(crate) async fn let_go(&self, hold: Option<Hold>, ending: Ending) {
+        let (Some(approvals), Some(Hold { lease, approval })) = (&self.approvals, hold) else { return };
+        let Ok(store) = approvals.store().await else { return };
+        if let Some(id) = approval
+            && let Err(error) = store.finish(&id, ending, Timestamp::now()).await
+        {
+            tracing::error!(%error, approval = %id, "how an approved action ended could not be kept; it becomes unknown");
+        }
+        give_back(store, lease).await;
+    }
+}
+
+async fn asked(approvals: &Approvals, wanted: Wanted, now: Timestamp) -> Result<Waiting, StoreError> {
+    Ok(approvals.store().await?.ask(wanted, now).await?.0)
+}
+
+/// Waits a moment for others who change the same.
+async fn leased(store: &Store, trail: &Trail) -> Result<Lease, Hindrance> {
+    let name = |it: &Target| format!("{}/{}/{}", it.connection, it.kind, it.id);
+    let targets: Vec<String> = trail.targets.iter().map(name).collect();
+    let caller = &trail.request.caller;
+    let person = caller.on_behalf_of.as_deref().map(|it| format!(" for {it}")).unwrap_or_default();
+    let holder = format!("{}{person} ({})", caller.agent, trail.tool_name());
+    let last = tokio::time::Instant::now() + LEASE_WAIT;
+    loop {
+        match store.lease(&targets, &holder, HELD, Timestamp::now()).await? {
+            Ok(lease) => return Ok(lease),
+            Err(held) if tokio::time::Instant::now() >= last => return Err(Hindrance::Busy(held)),
+            Err(_) => tokio::time::sleep(LEASE_ASK).await,
+        }
+    }
+}
+
+async fn give_back(store: &Store, lease: Option<Lease>) {
+    let Some(lease) = lease else { return };
+    if let Err(error) = store.give_back(&lease).await {
+        tracing::error!(%error, "a target could not be given back; it is free again in ten minutes");
+    }
+}
+
+/// Digest of what a tool takes: under the same name another version may take something else.
+fn schema(definition: &tool::Definition) -> String {
+    let text = serde_json::Value::Object(definition.input.clone()).to_string();
+    hex::encode(audit::digest(text.as_bytes()))
+}
+
+impl From<Hindrance> for Refusal {
+    fn from(hindrance: Hindrance) -> Refusal {
+        Refusal::Hindered(hindrance)
+    }
+}
+
+impl Hindrance {
+    /// Stable word for clients, logs and tests.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Hindrance::NotApproved(_) => "not_approved",
+            Hindrance::Void { .. } => "approval_void",
+            Hindrance::Stopped(_) => "stopped",
+            Hindrance::Busy(_) => "busy",
+            Hindrance::Store(_) => "approvals_unavailable",
+        }
+    }
+}
