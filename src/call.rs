@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use gate::{Refusal, Reply, Request};
+use gate::{Hindrance, Refusal, Reply, Request};
 use policy::Channel;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
@@ -106,7 +106,12 @@ fn exit_code(reply: &Reply) -> u8 {
             | Refusal::Failed(ToolError::Invalid { .. }),
         ) => USAGE,
         Some(Refusal::Denied(_)) => 3,
-        Some(Refusal::NeedsApproval { .. }) => 4,
+        Some(
+            Refusal::NeedsApproval { .. }
+            | Refusal::Hindered(Hindrance::NotApproved(_) | Hindrance::Void { .. }),
+        ) => 4,
+        Some(Refusal::Hindered(Hindrance::Stopped(_))) => 3,
+        Some(Refusal::Hindered(Hindrance::Store(_) | Hindrance::Unrecorded(_))) => UNUSABLE,
         Some(Refusal::Unrecorded(_) | Refusal::OutcomeUnrecorded { .. }) => UNUSABLE,
         Some(_) => 1,
     }

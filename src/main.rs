@@ -1,5 +1,6 @@
 //! The command line: one binary, so one install.
 
+mod approvals_command;
 mod audit_command;
 #[cfg(feature = "s3")]
 mod bucket;
@@ -60,6 +61,9 @@ enum Command {
     Call(call::Call),
     Tools(tools::Tools),
     Policy(policy_command::Policy),
+    Approvals(approvals_command::Approvals),
+    Stop(approvals_command::Stop),
+    Resume(approvals_command::Resume),
     Audit(audit_command::Audit),
     Config(config_command::Config),
     Trust(trust::Trust),
@@ -76,7 +80,8 @@ const USAGE: u8 = 2;
 const UNUSABLE: u8 = 5;
 
 /// Crates that mask what they tell.
-const OURS: [&str; 11] = [
+const OURS: [&str; 12] = [
+    "approval",
     "audit",
     "bailiwick",
     "code",
@@ -100,6 +105,9 @@ fn main() -> ExitCode {
         Command::Call(it) => call::run(it, config),
         Command::Tools(it) => tools::run(&it),
         Command::Policy(it) => policy_command::run(it, config),
+        Command::Approvals(it) => approvals_command::run(it, config),
+        Command::Stop(it) => approvals_command::stop(it, config),
+        Command::Resume(it) => approvals_command::resume(it, config),
         Command::Audit(it) => audit_command::run(it, config),
         Command::Config(it) => config_command::run(&it),
         Command::Trust(it) => trust::run(&it, config),

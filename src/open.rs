@@ -59,7 +59,11 @@ pub(crate) fn gate(
     let policy = Arc::new(policy(config)?);
     let approvals = Arc::new(approvals(config)?);
     let tools = family::offer(servers, profile, config, &policy, channel, &approvals)?;
-    let name = servers.iter().map(|it| it.word()).collect::<Vec<_>>().join("_");
+    let name = match servers {
+        // What people say where no server runs.
+        [] => "approvals".to_owned(),
+        _ => servers.iter().map(|it| it.word()).collect::<Vec<_>>().join("_"),
+    };
     let (log, opened) = Log::open(&config.state, &name, options(config)?)
         .with_context(|| format!("the log under {} cannot be opened", config.state.display()))?;
     // Nobody should hear of a lost or cut log only when they happen to look for it.

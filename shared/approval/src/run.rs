@@ -31,6 +31,17 @@ pub enum NotRunnable {
     Store(#[from] StoreError),
 }
 
+impl Ending {
+    /// The word in the log.
+    pub fn word(self) -> &'static str {
+        match self {
+            Ending::Consumed => "consumed",
+            Ending::Unknown => "unknown",
+            Ending::Released => "released",
+        }
+    }
+}
+
 impl Store {
     /// Takes an approved action, alone of all who try, to carry it out within `longest`. After that nobody waits for its
     /// end, and it is unknown.

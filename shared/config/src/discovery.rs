@@ -5,8 +5,8 @@ use std::path::Path;
 use policy::{Lists, UNKNOWN, Vocabulary};
 
 use crate::{
-    Approving, Config, ConfigError, Connection, Git, Http, Identity, Origin, PolicySettings, Recording, Serving,
-    Surroundings, System, address, interpret, words,
+    Approving, Config, ConfigError, Connection, Git, Http, Identity, Origin, PolicySettings, Recording,
+    Serving, Surroundings, System, address, interpret, words,
 };
 
 /// What one finds without a configuration file.

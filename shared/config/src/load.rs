@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use policy::{ListEntry, Lists, Scope, Source, Vocabulary};
 
 use crate::{
-    Approving, ConfigError, Connection, Issuer, Recording, Sender, Serving, Surroundings, discovery, document::Document,
-    file, interpret::Reading, narrow::Narrowing, sources::Sources, table::FileTable, words,
+    Approving, ConfigError, Connection, Issuer, Recording, Sender, Serving, Surroundings, discovery,
+    document::Document, file, interpret::Reading, narrow::Narrowing, sources::Sources, table::FileTable,
+    words,
 };
 
 /// Everything that was decided before the first call.

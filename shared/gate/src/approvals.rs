@@ -6,6 +6,7 @@ use approval::{
     Ending, Held, Lease, NotRunnable, Place, Request as Waiting, Sealed, State, Stop, Store, StoreError,
     Wanted,
 };
+use audit::AuditError;
 use jiff::Timestamp;
 use policy::{NeedsApproval, Target};
 use tokio::sync::{OnceCell, Semaphore};
@@ -41,7 +42,7 @@ pub(crate) struct Grant {
 /// What a call that may change something holds while it does.
 pub(crate) struct Hold {
     lease: Option<Lease>,
-    approval: Option<String>,
+    approval: Option<Waiting>,
 }
 
 /// Why an approved action is not carried out, or a call not while others act.
@@ -70,6 +71,9 @@ pub enum Hindrance {
     /// The store does not answer.
     #[error("nothing that needs the store of approvals can run: {0}")]
     Store(#[from] StoreError),
+    /// The log does not take a step of it.
+    #[error("not recorded, so refused: the log takes nothing; `bailiwick doctor` says more")]
+    Unrecorded(#[source] AuditError),
 }
 
 impl Default for Terms {
@@ -163,7 +167,9 @@ impl Gate {
         if let Some(approvals) = &self.approvals {
             let store = approvals.store().await.map_err(Hindrance::from)?;
             // Whoever ended it meanwhile ended it too.
-            let _ended = store.end(&approval, State::Void, why, trail.now).await;
+            if let Ok(ended) = store.end(&approval, State::Void, why, trail.now).await {
+                self.step(&ended, "void").await?;
+            }
         }
         Err(Hindrance::Void { approval, why }.into())
     }
@@ -187,12 +193,29 @@ impl Gate {
                     approve_within,
                     execute_within,
                 };
-                match asked(approvals, wanted, trail.now).await {
+                match self.asked(approvals, wanted, trail.now).await {
                     Ok(waiting) => Refusal::NeedsApproval { needed, waiting: Some(Box::new(waiting)) },
-                    Err(error) => Hindrance::Store(error).into(),
+                    Err(hindrance) => hindrance.into(),
                 }
             }
         }
+    }
+
+    /// A request that the log knows.
+    async fn asked(
+        &self,
+        approvals: &Approvals,
+        wanted: Wanted,
+        now: Timestamp,
+    ) -> Result<Waiting, Hindrance> {
+        let (waiting, is_new) = approvals.store().await?.ask(wanted, now).await?;
+        self.step(&waiting, if is_new { "asked" } else { "joined" }).await?;
+        Ok(waiting)
+    }
+
+    async fn step(&self, waiting: &Waiting, step: &'static str) -> Result<(), Hindrance> {
+        let recorded = self.log().transition(self.step_of(waiting, step)).await;
+        recorded.map(drop).map_err(Hindrance::Unrecorded)
     }
 
     /// The call as people see it and as it will be carried out.
@@ -244,7 +267,15 @@ impl Gate {
         };
         let Some(Grant { waiting }) = &trail.grant else { return Ok(Hold { lease, approval: None }) };
         match store.reserve(&waiting.id, HELD, Timestamp::now()).await {
-            Ok(_) => Ok(Hold { lease, approval: Some(waiting.id.clone()) }),
+            Ok(waiting) => {
+                let recorded = self.step(&waiting, "reserved").await;
+                let hold = Hold { lease, approval: Some(waiting) };
+                if let Err(refused) = recorded {
+                    self.let_go(Some(hold), Ending::Released).await;
+                    return Err(refused);
+                }
+                Ok(hold)
+            }
             Err(refused) => {
                 give_back(store, lease).await;
                 Err(match refused {
@@ -260,17 +291,19 @@ impl Gate {
     pub(crate) async fn let_go(&self, hold: Option<Hold>, ending: Ending) {
         let (Some(approvals), Some(Hold { lease, approval })) = (&self.approvals, hold) else { return };
         let Ok(store) = approvals.store().await else { return };
-        if let Some(id) = approval
-            && let Err(error) = store.finish(&id, ending, Timestamp::now()).await
-        {
-            tracing::error!(%error, approval = %id, "how an approved action ended could not be kept; it becomes unknown");
+        if let Some(waiting) = approval {
+            // The log first: what it does not know to have ended has not.
+            let recorded = self.step(&waiting, ending.word()).await;
+            let kept = match recorded {
+                Ok(()) => store.finish(&waiting.id, ending, Timestamp::now()).await.map_err(Hindrance::from),
+                Err(refused) => Err(refused),
+            };
+            if let Err(error) = kept {
+                tracing::error!(%error, approval = %waiting.id, "how an approved action ended could not be kept; it becomes unknown");
+            }
         }
         give_back(store, lease).await;
     }
-}
-
-async fn asked(approvals: &Approvals, wanted: Wanted, now: Timestamp) -> Result<Waiting, StoreError> {
-    Ok(approvals.store().await?.ask(wanted, now).await?.0)
 }
 
 /// Waits a moment for others who change the same.
@@ -318,6 +351,7 @@ impl Hindrance {
             Hindrance::Stopped(_) => "stopped",
             Hindrance::Busy(_) => "busy",
             Hindrance::Store(_) => "approvals_unavailable",
+            Hindrance::Unrecorded(_) => "not_recorded",
         }
     }
 }

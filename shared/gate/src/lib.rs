@@ -13,6 +13,7 @@
 //! * **Invariant:** while an order to stop holds, or the store that would hold one does not answer, no effect begins.
 //! * **Invariant:** this crate does not know MCP.
 
+mod agree;
 mod approvals;
 mod authority;
 mod call;
@@ -25,6 +26,7 @@ mod trail;
 mod waiting;
 mod way;
 
+pub use agree::{AgreeRefused, Person, Say};
 pub use approvals::{Approvals, Hindrance, Terms};
 pub use authority::{Authority, Place, ShowAuthority};
 pub use call::{Gate, Request};

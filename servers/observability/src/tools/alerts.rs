@@ -228,7 +228,7 @@ mod tests {
     fn place(labels: &Labels) -> Target {
         let word = || "unknown".to_owned();
         Target {
-            kind: "alerts",
+            kind: "alerts".into(),
             id: labels["alertname"].clone(),
             connection: "prod".to_owned(),
             environment: word(),

@@ -13,7 +13,7 @@ const COLUMNS: [Column; 4] =
 fn target(hidden: bool) -> Target {
     let unknown = || "unknown".to_owned();
     Target {
-        kind: "alerts",
+        kind: "alerts".into(),
         id: if hidden { "hidden" } else { "open" }.to_owned(),
         connection: "alerts".to_owned(),
         environment: unknown(),

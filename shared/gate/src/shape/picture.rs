@@ -59,7 +59,7 @@ mod tests {
     fn line(label: &str, hidden: bool) -> Line {
         let unknown = || "unknown".to_owned();
         let target = policy::Target {
-            kind: "metrics",
+            kind: "metrics".into(),
             id: if hidden { "hidden" } else { "open" }.to_owned(),
             connection: "metrics".to_owned(),
             environment: unknown(),

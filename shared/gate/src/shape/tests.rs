@@ -171,7 +171,7 @@ fn a_private_key_in_a_file_is_masked_line_by_line() {
 #[test]
 fn a_refusal_says_the_same_in_both_forms_and_hides_what_policy_hides() {
     let seen = |id: &str| Target {
-        kind: "metrics",
+        kind: "metrics".into(),
         id: id.to_owned(),
         connection: id.to_owned(),
         environment: "production".to_owned(),

@@ -76,7 +76,7 @@ struct Happened {
 
 fn target(environment: &str) -> Target {
     Target {
-        kind: "thing",
+        kind: "thing".into(),
         id: "thing".to_owned(),
         connection: "things".to_owned(),
         environment: environment.to_owned(),

@@ -191,7 +191,7 @@ async fn a_row_carries_what_it_shows_and_a_trusted_team() {
     let targets: Vec<_> = table.rows.into_iter().map(|it| it.target.unwrap()).collect();
     assert_eq!(targets.len(), 1, "{targets:?}");
     assert_eq!(
-        (targets[0].id.as_str(), targets[0].team.as_str(), targets[0].kind),
+        (targets[0].id.as_str(), targets[0].team.as_str(), &*targets[0].kind),
         ("Noise02", "cart", "alerts")
     );
     let answer = ask_of(&both, json!({ "filter": ["alertname=\"Noise01\""] })).await.unwrap();
