@@ -60,7 +60,7 @@ impl Stage {
     fn steps(&self) -> Vec<String> {
         let lines = self.home.run(["audit", "tail", "--json", "-n", "1000"]).expect(0).stdout;
         let read = |it: &str| serde_json::from_str::<Value>(it).expect("a record a line");
-        let steps = lines.lines().map(read).filter_map(|it| it["step"].as_str().map(str::to_owned));
+        let steps = lines.lines().map(read).filter_map(|it| it["leaf"]["step"].as_str().map(str::to_owned));
         steps.collect()
     }
 }
@@ -93,7 +93,7 @@ fn what_was_confirmed_runs_once_as_it_was_asked_for() {
     let waited =
         stage.home.call("observability", "await_approval", &json!({ "approval": id })).expect(0).json();
     assert_eq!(waited["result"]["state"], "approved", "{waited}");
-    assert_eq!(waited["result"]["next"]["tool"], "run_approved");
+    assert_eq!(waited["result"]["then"]["tool"], "run_approved");
     let ran = stage.run(id).expect(0).json();
     assert!(ran["result"]["outcome"].as_str().is_some_and(|it| it.starts_with("silenced")), "{ran}");
     assert_eq!(stage.effects(), 1);
@@ -184,7 +184,7 @@ fn an_approval_is_of_whoever_asked_and_nobody_elses() {
     let ended = stage.run(&id).expect(4).json();
     assert!(ended["error"]["message"].as_str().is_some_and(|it| it.starts_with("no request")), "{ended}");
     let waited = stage.home.call("observability", "await_approval", &json!({ "approval": id }));
-    waited.expect(2);
+    waited.expect(1);
     assert_eq!(stage.effects(), 0);
 }
 

@@ -62,7 +62,7 @@ pub struct Awaited {
     until: String,
     /// The call that goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<Value>,
+    then: Option<Value>,
 }
 
 /// How often the store is asked.
@@ -135,7 +135,7 @@ fn wait() -> Number<0, 25> {
 }
 
 fn awaited(request: Request) -> Awaited {
-    let next = match request.state {
+    let then = match request.state {
         State::Pending => {
             Some(json!({ "tool": AwaitApproval::NAME, "arguments": { "approval": request.id } }))
         }
@@ -151,7 +151,7 @@ fn awaited(request: Request) -> Awaited {
         until: format!("{until:.0}"),
         note: request.note,
         approval: request.id,
-        next,
+        then,
     }
 }
 
