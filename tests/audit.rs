@@ -39,6 +39,38 @@ fn records_are_exported_for_other_systems() {
 }
 
 #[test]
+fn the_steps_of_an_approval_are_found_by_its_id_and_say_who_took_them() {
+    let (home, _shop) = home("");
+    let step = |step| audit::Transition {
+        what: "approval",
+        step,
+        reference: Some("a1b2".to_owned()),
+        subject: "person:bob".to_owned(),
+        channel: "http",
+        assurance: "token",
+        policy: [2; 32],
+        call: [1; 32],
+        payload: serde_json::json!({ "by": "bob", "comment": "go\u{1b}[2J ahead" }),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let (log, _) = audit::Log::open(&home.state(), "code", audit::Options::default()).expect("it opens");
+        for it in ["asked", "approved", "reserved", "consumed"] {
+            log.transition(step(it)).await.expect("recorded");
+        }
+        log.close("end of test").await.expect("closed");
+    });
+    let tail = home.run(["audit", "tail", "--reference", "a1b2"]).expect(0).stdout;
+    assert_eq!(tail.lines().count(), 4, "{tail}");
+    assert!(tail.contains("transition  approval  approved  a1b2  by bob  comment="), "{tail}");
+    assert!(!tail.contains('\u{1b}'), "{tail}");
+    assert_eq!(home.run(["audit", "tail", "--reference", "none"]).expect(0).stdout, "");
+    let exported = home.run(["audit", "export", "--format", "ocsf", "--reference", "a1b2"]).expect(0);
+    assert_eq!(lines(&exported.stdout)[3]["api"]["operation"], "approval.consumed");
+    home.run(["audit", "verify"]).expect(0);
+}
+
+#[test]
 fn an_erasure_leaves_a_log_that_verifies_and_a_hold_forbids_it() {
     let subject = "agent:claude-code person:alice";
     let (home, _shop) = home("[audit]\nhold = [\"person:alice\"]\n");

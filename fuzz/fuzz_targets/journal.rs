@@ -4,7 +4,7 @@
 
 use std::{fs, path::PathBuf, sync::LazyLock};
 
-use audit::{Log, Options, Verification, VerifyingKey};
+use audit::{Log, Options, Transition, Verification, VerifyingKey};
 use libfuzzer_sys::fuzz_target;
 
 struct Real {
@@ -18,11 +18,39 @@ static REAL: LazyLock<Real> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let options = Options { chunk_bytes: 1024, ..Options::default() };
     let (log, opened) = Log::open(state.path(), "code", options).expect("a new log");
+    for (what, step) in STEPS {
+        runtime.block_on(log.transition(transition(what, step))).expect("it is open");
+    }
     runtime.block_on(log.close("end of test")).expect("it is open");
     let journal = fs::read(state.path().join("logs/code/0/journal")).expect("it was written");
     let end = journal.iter().rposition(|it| *it != 0).map_or(0, |it| it + 1);
     Real { key: opened.key.parse().expect("a key"), journal: journal[..end].to_vec(), state }
 });
+
+/// Steps that fit together: what is written here verifies.
+const STEPS: [(&str, &str); 7] = [
+    ("approval", "asked"),
+    ("approval", "approved"),
+    ("approval", "reserved"),
+    ("approval", "consumed"),
+    ("stop", "stopped"),
+    ("break_glass", "opened"),
+    ("policy", "taken"),
+];
+
+fn transition(what: &'static str, step: &'static str) -> Transition {
+    Transition {
+        what,
+        step,
+        reference: Some("a1".to_owned()),
+        subject: "person:bob".to_owned(),
+        channel: "http",
+        assurance: "token",
+        policy: [2; 32],
+        call: [1; 32],
+        payload: Default::default(),
+    }
+}
 
 fn journal() -> PathBuf {
     REAL.state.path().join("logs/code/0/journal")

@@ -23,6 +23,9 @@ pub(super) struct Export {
     /// Only this server's
     #[arg(long)]
     server: Option<String>,
+    /// Only what happened to this approval, by its id
+    #[arg(long, value_name = "ID")]
+    reference: Option<String>,
     /// Only since then: 1h, 7d, now-3h/now
     #[arg(long, value_name = "WINDOW")]
     since: Option<String>,
@@ -34,8 +37,13 @@ pub(super) fn run(state: &Path, export: &Export) -> anyhow::Result<ExitCode> {
         Ok(since) => since,
         Err(problem) => return Ok(usage(&format!("--since: {problem}"))),
     };
-    let filter =
-        Filter { log: export.log.clone(), server: export.server.clone(), since, ..Filter::default() };
+    let filter = Filter {
+        log: export.log.clone(),
+        server: export.server.clone(),
+        reference: export.reference.clone(),
+        since,
+        ..Filter::default()
+    };
     let mut out = BufWriter::new(io::stdout().lock());
     let ended = audit::export(state, &filter, export.format, |line| writeln!(out, "{}", say::escaped(line)));
     let ended = match (ended, out.flush()) {

@@ -28,6 +28,9 @@ pub(super) struct Tail {
     /// Only permitted, denied, approval_required, invalid, unknown_tool or unresolved
     #[arg(long)]
     verdict: Option<String>,
+    /// Only what happened to this approval, by its id
+    #[arg(long, value_name = "ID")]
+    reference: Option<String>,
     /// Only since then: 1h, 7d, now-3h/now
     #[arg(long, value_name = "WINDOW")]
     since: Option<String>,
@@ -61,6 +64,7 @@ pub(super) fn follow(state: &Path, tail: &Tail) -> anyhow::Result<ExitCode> {
         tool: tail.tool.clone(),
         since,
         verdict: tail.verdict.clone(),
+        reference: tail.reference.clone(),
         limit: Some(tail.lines),
     };
     let mut records = Follow::from_start(state, filter);
@@ -90,16 +94,19 @@ fn print(record: &Record, json: bool) -> anyhow::Result<()> {
 fn line(record: &Record) -> String {
     let leaf = |name: &str| record.leaf.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut parts = vec![leaf("time"), format!("{}:{}", record.log, record.index), leaf("event")];
-    parts.extend([leaf("tool"), leaf("verdict"), leaf("outcome")].into_iter().filter(|it| !it.is_empty()));
+    let words = ["what", "step", "reference", "tool", "verdict", "outcome"];
+    parts.extend(words.into_iter().map(leaf).filter(|it| !it.is_empty()));
     if let Some(intent) = record.leaf.get("intent") {
         parts.push(format!("intent={intent}"));
     }
     match &record.payload {
         Payload::Opened(payload) => {
             let text = |path: &str| payload.pointer(path).and_then(Value::as_str).map(str::to_owned);
-            let agent = text("/caller/agent").unwrap_or_default();
             let person = text("/caller/on_behalf_of").map(|it| format!(" for {it}")).unwrap_or_default();
-            parts.push(format!("by {agent}{person}"));
+            // Of a call its caller, of a step whoever took it.
+            let agent = text("/caller/agent").map(|it| format!("{it}{person}"));
+            parts.extend(agent.or_else(|| text("/by")).map(|it| format!("by {it}")));
+            parts.extend(text("/comment").map(|it| format!("comment={}", shortened(&format!("{it:?}")))));
             let policies = payload.get("policies").and_then(Value::as_array).into_iter().flatten();
             let rule = policies.filter_map(Value::as_str).next().map(str::to_owned);
             if let Some(rule) = rule.or_else(|| text("/refusal/policy")) {

@@ -1,9 +1,9 @@
 //! What was done: a signed Merkle log.
 //!
 //! An effect has an intent, durable before it starts, and an outcome; a read has one record, durable before its result
-//! leaves. [`Log`] writes, [`records`] reads, [`verify`] judges. `FORMAT.md` says which bytes stand where.
+//! leaves; what happens to approvals, stops and policies has a record for each step. [`Log`] writes, [`records`] reads, [`verify`] judges. `FORMAT.md` says which bytes stand where.
 //!
-//! * **Invariant:** [`Log::record`] and [`Log::admit_effect`] return only after their record is on disk.
+//! * **Invariant:** [`Log::record`], [`Log::transition`] and [`Log::admit_effect`] return only after their record is on disk.
 //! * **Invariant:** an effect starts only on an [`Admission`] whose intent is durable, and every intent gets one outcome: the
 //!   real one, or `unknown` from a close or the next start.
 //! * **Invariant:** after a write or sync that failed nothing more is written; what was not acknowledged is not counted.
@@ -47,6 +47,7 @@ mod rotate;
 mod seal;
 mod segment;
 mod tiles;
+mod transition;
 mod verify;
 mod witness;
 mod writer;
@@ -71,6 +72,7 @@ pub use reconcile::{Around, Reconciliation, Scope, System, Unseen, reconcile};
 pub use record::{Cut, Entry, Event, OUTCOMES, VERDICTS};
 pub use revoke::{Doubt, Revocation, revoke};
 pub use rotate::{Rotated, rotate};
+pub use transition::{TRANSITIONS, Transition};
 pub use verify::{
     Alteration, LogReport, Payloads, Report, Revoked, Verdict, Verification, key_beside, verify,
 };

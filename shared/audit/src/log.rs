@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{
     Admission, AuditError, Cut, Digest, Entry, Event, Published, Publishing, Receipt, SigningKeySource,
+    Transition,
     journal::Ahead,
     open,
     publish::Publication,
@@ -223,6 +224,12 @@ impl Log {
             return Err(AuditError::Malformed { problem });
         }
         self.append(entry.draft()?).await
+    }
+
+    /// Makes a step of something that is no call durable: of an approval, a stop, a break-glass, a policy. One that was queued is
+    /// written even if nobody waits for it.
+    pub async fn transition(&self, transition: Transition) -> Result<Receipt, AuditError> {
+        self.append(transition.draft()?).await
     }
 
     /// Records that the process is alive, so that a missing tail is noticed by its age.

@@ -70,6 +70,8 @@ pub struct Filter {
     pub since: Option<Timestamp>,
     /// How the call was decided.
     pub verdict: Option<String>,
+    /// What a transition refers to, e.g. the id of an approval.
+    pub reference: Option<String>,
     /// At most so many, the latest.
     pub limit: Option<usize>,
 }
@@ -220,6 +222,7 @@ impl Filter {
         same(&self.server, &leaf.facts.server)
             && same(&self.tool, &leaf.facts.tool)
             && same(&self.verdict, &leaf.facts.verdict)
+            && same(&self.reference, &leaf.facts.reference)
             && self.since.is_none_or(|since| leaf.time >= since)
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{AuditError, Digest, canonical, digest, note::Checkpoint};
 
-/// Something that happened, as the gate knows it.
+/// A call, as the gate knows it.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// What kind of record it is.
@@ -85,6 +85,7 @@ pub(crate) enum Word {
     Lost,
     Rotated,
     Revoked,
+    Transition,
 }
 
 /// A record as the tree commits to it: format 1.
@@ -171,6 +172,13 @@ pub(crate) struct Facts {
     /// Of a revocation: the heads up to which it still is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) trusted: Option<Vec<Seen>>,
+    /// Of a transition: what it is a step of, which step, and of which one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) what: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) step: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reference: Option<String>,
 }
 
 /// The head of a log as another log saw it.
@@ -321,7 +329,7 @@ pub(crate) fn is_word(text: &str) -> bool {
     (1..=63).contains(&text.len()) && text.bytes().all(valid)
 }
 
-fn one_of(field: &str, word: &str, known: &[&str]) -> Result<(), AuditError> {
+pub(crate) fn one_of(field: &str, word: &str, known: &[&str]) -> Result<(), AuditError> {
     match known.contains(&word) {
         true => Ok(()),
         false => Err(AuditError::Malformed {
@@ -331,7 +339,7 @@ fn one_of(field: &str, word: &str, known: &[&str]) -> Result<(), AuditError> {
 }
 
 /// The payload, or its digest and size when it is too long: never a part of it.
-fn bounded(payload: Vec<u8>, bytes_max: usize) -> (Vec<u8>, Option<u64>) {
+pub(crate) fn bounded(payload: Vec<u8>, bytes_max: usize) -> (Vec<u8>, Option<u64>) {
     if payload.len() <= bytes_max {
         return (payload, None);
     }

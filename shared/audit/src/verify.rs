@@ -19,6 +19,7 @@ mod published;
 mod report;
 mod seen;
 pub(crate) mod signed;
+mod steps;
 mod succession;
 pub(crate) mod tree;
 mod trust;
@@ -197,7 +198,7 @@ impl Verification {
         witnessed: Vec<Witnessed>,
     ) -> Report {
         let witnessed = witnessed::latest(witnessed);
-        let mut findings = Vec::new();
+        let mut findings = steps::compare(&mut logs);
         self.forged_anchors(keys, &mut findings);
         let gone: Vec<LogReport> = {
             // A log whose first bytes were destroyed is here, and does not say which one it was.

@@ -10,6 +10,7 @@ use crate::{
     ledger::{Group, Ledger},
     publish::Publication,
     record::{Draft, Facts, Word},
+    transition::ends_an_effect,
 };
 
 /// Most requests in one commit.
@@ -147,6 +148,8 @@ impl Writer {
         let for_what = match draft.word {
             Word::Intent => Use::Effect,
             Word::Outcome => Use::Outcome,
+            // It ends what had begun before the disk was full, like the outcome beside it.
+            Word::Transition if ends_an_effect(&draft.facts) => Use::Outcome,
             _ => Use::Read,
         };
         if for_what == Use::Outcome && !self.fits(group, &draft, Use::Read)? {

@@ -7,7 +7,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use audit::{AuditError, Event, Filter, Log, Options, Payload, Standing, records, show, verify};
-use common::{child_without_signal, entry, intent, open, running_as, scratch};
+use common::{child_without_signal, entry, intent, open, running_as, scratch, transition};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 fn limit_files(bytes: Option<u64>) {
@@ -38,6 +38,7 @@ async fn fills() {
     large.payload = serde_json::json!({ "text": "x".repeat(50_000) });
     let open = log.admit_effect([1; 32], large.clone()).await.unwrap().intent().unwrap().index();
     let mut acknowledged = vec![open];
+    log.transition(transition("approval", "reserved")).await.unwrap();
     let refused = loop {
         match log.admit_effect([1; 32], large.clone()).await {
             Ok(admission) => acknowledged.push(admission.intent().unwrap().index()),
@@ -64,6 +65,11 @@ async fn fills() {
     let shown = show(&state, &format!("code/0:{outcome}")).unwrap();
     assert_eq!(shown.leaf["omitted_bytes"], 50_011, "the outcome stands, its payload as a digest");
     assert!(matches!(shown.payload, Payload::Opened(_)));
+    // What an approval was reserved for ends like the effect itself; nothing new begins.
+    let refused = log.transition(transition("approval", "asked")).await.unwrap_err();
+    assert!(matches!(refused, AuditError::Closed { .. }), "{refused}");
+    let consumed = log.transition(transition("approval", "consumed")).await.unwrap().index();
+    assert_eq!(show(&state, &format!("code/0:{consumed}")).unwrap().leaf["step"], "consumed");
     // Somebody frees some space: the log takes everything again, without a restart.
     limit_files(None);
     let deadline = Instant::now() + Duration::from_secs(20);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use audit::{Event, Verification, VerifyingKey, verify};
-use common::{entry, intent, open_small, scratch};
+use common::{entry, intent, open_small, scratch, transition};
 use proptest::{collection, prelude::*, sample::Index};
 
 /// A closed log of 300 records, more than a tile holds: every file of its folder that is for verifiers.
@@ -32,12 +32,15 @@ static ORIGINAL: LazyLock<Original> = LazyLock::new(|| {
             let log = log.clone();
             tokio::spawn(async move { log.record(entry(Event::Read)).await.unwrap() })
         };
-        let written: Vec<_> = (0..296).map(|_| write()).collect();
+        let written: Vec<_> = (0..292).map(|_| write()).collect();
         for it in written {
             it.await.unwrap();
         }
         let index = log.admit_effect([1; 32], intent()).await.unwrap().intent().unwrap().index();
         log.record(entry(Event::Outcome { intent: index })).await.unwrap();
+        for step in ["asked", "approved", "reserved", "consumed"] {
+            log.transition(transition("approval", step)).await.unwrap();
+        }
         log.close("end of test").await.unwrap();
     });
     let report = verify(state.path(), &[]).unwrap();

@@ -17,6 +17,9 @@ pub(super) fn event(record: &Record, origin: &str) -> Value {
     let leaf = |name: &str| record.leaf.get(name).and_then(Value::as_str);
     let word = leaf("event").unwrap_or_default();
     let (activity, activity_name) = activity(leaf("effect"), word);
+    // A transition is an operation of ours, by its two words.
+    let step = leaf("what").zip(leaf("step")).map(|(what, step)| format!("{what}.{step}"));
+    let operation = step.as_deref().or(leaf("tool")).unwrap_or(word);
     let time = leaf("time").and_then(|it| it.parse::<Timestamp>().ok()).map_or(0, Timestamp::as_millisecond);
     let mut event = json!({
         "category_uid": CATEGORY,
@@ -27,13 +30,13 @@ pub(super) fn event(record: &Record, origin: &str) -> Value {
         "activity_name": activity_name,
         "type_uid": CLASS * 100 + activity,
         "type_name": format!("API Activity: {activity_name}"),
-        "severity_id": severity(leaf("verdict"), leaf("outcome")),
+        "severity_id": severity(leaf("verdict"), leaf("outcome"), operation),
         "time": time,
         "message": message(record),
         "metadata": metadata(record, origin, word),
         "actor": actor(record),
         "api": {
-            "operation": leaf("tool").unwrap_or(word),
+            "operation": operation,
             "service": { "name": leaf("server").unwrap_or("bailiwick") },
         },
         // Required by the class. Of the caller's address nothing is known but how the call came.
@@ -63,9 +66,12 @@ fn activity<'a>(effect: Option<&str>, word: &'a str) -> (u64, &'a str) {
     }
 }
 
-/// Informational; Low where something was refused or failed; Medium where nobody knows whether it happened.
-fn severity(verdict: Option<&str>, outcome: Option<&str>) -> u64 {
+/// Informational; Low where something was refused or failed; Medium where nobody knows whether it happened, and where a person
+/// stopped everything or broke the glass.
+fn severity(verdict: Option<&str>, outcome: Option<&str>, operation: &str) -> u64 {
     match (verdict, outcome) {
+        _ if ["approval.unknown", "stop.stopped", "break_glass.opened"].contains(&operation) => 3,
+        _ if ["approval.denied", "approval.revoked", "policy.refused"].contains(&operation) => 2,
         (_, Some("unknown" | "crashed")) => 3,
         (None | Some("permitted"), None | Some("ok")) => 1,
         _ => 2,
@@ -84,7 +90,7 @@ fn status(word: &str, verdict: Option<&str>, outcome: Option<&str>) -> Option<(u
 
 /// Closed words only: nothing that a caller wrote.
 fn message(record: &Record) -> String {
-    let words = ["event", "tool", "verdict", "outcome"];
+    let words = ["event", "what", "step", "tool", "verdict", "outcome"];
     let words = words.iter().filter_map(|it| record.leaf.get(*it).and_then(Value::as_str));
     words.collect::<Vec<_>>().join(" ")
 }
@@ -104,19 +110,26 @@ fn metadata(record: &Record, origin: &str, word: &str) -> Value {
     if let Some(intent) = intent.or((word == "intent").then_some(record.index)) {
         metadata["correlation_uid"] = format!("{origin}:{intent}").into();
     }
+    // So do the steps of an approval, wherever they were taken.
+    if let Some(reference) = record.leaf.get("reference") {
+        metadata["correlation_uid"] = reference.clone();
+    }
     metadata
 }
 
 /// The person where one is known, else the agent; by pseudonym where the payload is closed. A log's own records are ours.
 fn actor(record: &Record) -> Value {
     let Some(subject) = record.leaf.get("subject") else { return json!({ "app_name": "bailiwick" }) };
-    let caller = |name: &str| match &record.payload {
-        Payload::Opened(payload) => payload.pointer("/caller")?.get(name).cloned(),
+    let payload = match &record.payload {
+        Payload::Opened(payload) => Some(payload),
         _ => None,
     };
+    let caller = |name: &str| payload?.pointer("/caller")?.get(name).cloned();
     let text = |name: &str| caller(name).filter(Value::is_string);
     let mut user = Map::from_iter([("uid".to_owned(), subject.clone())]);
-    let (person, agent) = (text("on_behalf_of"), text("agent"));
+    let by =
+        payload.and_then(|it| it.get("by")).filter(|it| it.is_string() && record.leaf.get("step").is_some());
+    let (person, agent) = (text("on_behalf_of").or_else(|| by.cloned()), text("agent"));
     // A user, or a service account.
     let kind = if person.is_some() { 1 } else { 4 };
     if let Some(name) = person.or_else(|| agent.clone()) {

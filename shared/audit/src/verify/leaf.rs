@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::{
     json::{Value, parse},
     seen::{Sighting, Source, What},
+    steps::Step,
 };
 use crate::{Digest, VerifyingKey};
 
@@ -41,6 +42,8 @@ pub(crate) struct Leaf {
     /// A key that is not to be trusted, and the heads up to which it still is.
     pub(crate) revoked: Option<PublicKey>,
     pub(crate) trusted: Vec<Head>,
+    /// Of a transition.
+    pub(crate) step: Option<Step>,
 }
 
 /// Size and root of a log, as somebody saw it.
@@ -57,7 +60,7 @@ impl Head {
     }
 }
 
-const EVENTS: [&str; 13] = [
+const EVENTS: [&str; 14] = [
     "start",
     "siblings",
     "recovered",
@@ -71,6 +74,7 @@ const EVENTS: [&str; 13] = [
     "lost",
     "rotated",
     "revoked",
+    "transition",
 ];
 /// Heads of logs.
 const HEADS: Form = Form::Objects(&[("origin", Form::Text), ("root", Form::Hex(32)), ("size", Form::Number)]);
@@ -97,7 +101,7 @@ enum Form {
 }
 
 /// Every field that a leaf may have; new ones are added here and to `FORMAT.md`.
-const FIELDS: [(&str, Form); 29] = [
+const FIELDS: [(&str, Form); 32] = [
     ("assurance", Form::Word),
     ("call", Form::Hex(32)),
     ("channel", Form::Word),
@@ -118,15 +122,18 @@ const FIELDS: [(&str, Form); 29] = [
     ("policy", Form::Hex(32)),
     ("previous", Form::Text),
     ("reason", Form::Text),
+    ("reference", Form::Word),
     ("revoked", Form::Text),
     ("server", Form::Word),
     ("siblings", HEADS),
+    ("step", Form::Word),
     ("subject", Form::Hex(16)),
     ("time", Form::Time),
     ("tool", Form::Word),
     ("trusted", HEADS),
     ("verdict", Form::OneOf(&crate::VERDICTS)),
     ("version", Form::Text),
+    ("what", Form::Word),
 ];
 
 impl Leaf {
@@ -149,9 +156,10 @@ impl Leaf {
                 return Err(format!("its `{name}` is not of the format"));
             }
         }
-        let leaf = Fields(&fields)
+        let mut leaf = Fields(&fields)
             .leaf()
             .ok_or("it lacks one of `v`, `index`, `time` and `event`, or a key is none")?;
+        leaf.step = Step::read(&Fields(&fields))?;
         if (leaf.event == "outcome") != leaf.intent.is_some() {
             return Err("an outcome has an intent, and nothing else has".to_owned());
         }
@@ -205,14 +213,18 @@ fn is_word(text: &str) -> bool {
 }
 
 /// Fields that were checked against the table.
-struct Fields<'a>(&'a [(Cow<'a, str>, Value<'a>)]);
+pub(super) struct Fields<'a>(&'a [(Cow<'a, str>, Value<'a>)]);
 
 impl Fields<'_> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
+
     fn get(&self, name: &str) -> Option<&Value<'_>> {
         self.0.iter().find(|(it, _)| it == name).map(|(_, value)| value)
     }
 
-    fn text(&self, name: &str) -> Option<&str> {
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
         match self.get(name)? {
             Value::Text(it) => Some(it),
             _ => None,
@@ -283,6 +295,7 @@ impl Fields<'_> {
             closed: self.heads("closed")?,
             revoked: self.key("revoked")?,
             trusted: self.heads("trusted")?,
+            step: None,
         })
     }
 }

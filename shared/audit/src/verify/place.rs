@@ -263,6 +263,8 @@ fn told(log: String, running: bool, judgement: Judgement) -> LogReport {
         payloads: it.payloads,
         policies: it.policies.iter().map(|(digest, count)| (hex::encode(digest), *count)).collect(),
         in_flight: if running { open.into_iter().collect() } else { Vec::new() },
+        unknown: it.approvals.unknown(),
+        approvals: it.approvals,
         altered,
         findings: findings.into_vec(),
     }

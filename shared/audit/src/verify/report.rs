@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-use super::{log_of, trust::Revoked};
+use super::{log_of, steps::Approvals, trust::Revoked};
 use crate::Witnessed;
 
 /// What a verification found.
@@ -77,6 +77,12 @@ pub struct LogReport {
     pub policies: BTreeMap<String, u64>,
     /// Effects that run now: intents without outcome in a log that is held.
     pub in_flight: Vec<u64>,
+    /// Approvals of which a record says that nobody knows whether their effect happened.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<String>,
+    /// What approvals went through, to be compared with other logs.
+    #[serde(skip)]
+    pub(crate) approvals: Approvals,
     /// The first thing that was changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub altered: Option<Alteration>,
@@ -241,6 +247,9 @@ impl fmt::Display for LogReport {
         writeln!(out, "{}", if self.running { ", in use" } else { "" })?;
         for intent in &self.in_flight {
             writeln!(out, "    intent {intent} is running")?;
+        }
+        for approval in &self.unknown {
+            writeln!(out, "    approval {approval} ended unknown: its effect may have happened")?;
         }
         if let Some(it) = &self.altered {
             writeln!(out, "    ALTERED from record {}: {}; {}", it.index, it.problem, it.likely)?;

@@ -16,6 +16,7 @@ use super::{
     report::{Findings, Payloads},
     seen::Compared,
     signed::{self, Unsigned},
+    steps::Approvals,
     tree::{self, Growing},
 };
 use crate::{AuditError, Digest};
@@ -56,6 +57,8 @@ pub(crate) struct Account {
     pub(crate) payloads: Payloads,
     /// Intents without outcome.
     pub(crate) open: BTreeSet<u64>,
+    /// What approvals went through.
+    pub(crate) approvals: Approvals,
     /// Whether the last record is a stop.
     pub(crate) stopped: bool,
     /// The last record in which a start says that no stop came before it, and how many there are.
@@ -157,6 +160,14 @@ impl<'a> Walk<'a> {
             "recovered" => (it.recovered, it.recoveries) = (Some(leaf.index), it.recoveries + 1),
             "intent" => drop(it.open.insert(leaf.index)),
             _ => {}
+        }
+        if ["stop", "recovered"].contains(&leaf.event) {
+            it.approvals.process_ended();
+        }
+        if let Some(step) = &leaf.step
+            && let Some(found) = it.approvals.step((leaf.index, leaf.time), step)
+        {
+            it.findings.add(|| found);
         }
         if let Some(intent) = leaf.intent
             && !it.open.remove(&intent)

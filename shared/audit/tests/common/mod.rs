@@ -12,7 +12,7 @@ use std::{
     process::Command,
 };
 
-use audit::{Entry, Event, Log, Opened, Options, VerifyingKey};
+use audit::{Entry, Event, Log, Opened, Options, Transition, VerifyingKey};
 use ed25519_dalek::SigningKey;
 use serde_json::json;
 
@@ -36,6 +36,21 @@ pub(crate) fn entry(event: Event) -> Entry {
 /// An intent of the call whose digest is `[1; 32]`.
 pub(crate) fn intent() -> Entry {
     Entry { effect: Some("mitigate"), outcome: None, ..entry(Event::Intent) }
+}
+
+/// A step, of approval `a1` where it is one of an approval.
+pub(crate) fn transition(what: &'static str, step: &'static str) -> Transition {
+    Transition {
+        what,
+        step,
+        reference: (what == "approval").then(|| "a1".to_owned()),
+        subject: "person:bob".to_owned(),
+        channel: "http",
+        assurance: "token",
+        policy: [2; 32],
+        call: [1; 32],
+        payload: json!({ "by": "bob", "comment": "go ahead" }),
+    }
 }
 
 pub(crate) fn open(state: &Path) -> (Log, Opened) {
