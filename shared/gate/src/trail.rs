@@ -2,7 +2,7 @@
 
 use audit::{Admission, AuditError, Digest, Entry, Event, Receipt};
 use jiff::Timestamp;
-use policy::{Caller, Channel, Circumstances, Effect, Permit, Question, Target};
+use policy::{Caller, Change, Channel, Circumstances, Effect, Permit, Question, Target, Usage};
 use redact::{Masked, redact, redact_value};
 use serde_json::{Map, Value, json};
 use tool::{Call, Definition};
@@ -29,6 +29,10 @@ pub(crate) struct Trail {
     policy: Digest,
     /// How long ago a witness has cosigned the log last, in seconds; none where none has.
     pub(crate) witnessed_seconds: Option<u64>,
+    /// What the caller has done lately, this call among it; none where nobody counted.
+    pub(crate) usage: Option<Usage>,
+    /// The change ticket that the call names; none where none was checked.
+    pub(crate) change: Option<Change>,
 }
 
 /// Most bytes of unparsed arguments, and of a message that may quote them, that a record keeps.
@@ -55,6 +59,8 @@ impl Trail {
             permitted_by: Vec::new(),
             policy,
             witnessed_seconds: None,
+            usage: None,
+            change: None,
         }
     }
 
@@ -112,11 +118,10 @@ impl Trail {
     /// What a policy may ask of the moment.
     pub(crate) fn circumstances(&self) -> Circumstances {
         Circumstances {
-            channel: self.request.channel,
-            now: self.now,
-            approvals: 0,
-            confirmed: false,
             witnessed_seconds: self.witnessed_seconds,
+            usage: self.usage,
+            change: self.change.clone(),
+            ..Circumstances::of(self.request.channel, self.now)
         }
     }
 
