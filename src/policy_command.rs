@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use config::Config;
-use policy::{Channel, Circumstances, Policy as Rules, Question, Scope, Setup, Source, Verdict};
+use policy::{Channel, Circumstances, Policy as Rules, Question, Scope, Setup, Source, Usage, Verdict};
 use serde_json::json;
 
 use crate::{
@@ -126,13 +126,9 @@ fn explain(call: &Call, config: Option<&Path>) -> anyhow::Result<ExitCode> {
         }
     };
     let caller = open::caller(&config);
-    let circumstances = Circumstances {
-        channel: Channel::Cli,
-        now: jiff::Timestamp::now(),
-        approvals: 0,
-        confirmed: false,
-        witnessed_seconds: None,
-    };
+    // As if it were the first call of the day.
+    let usage = Some(Usage::FIRST);
+    let circumstances = Circumstances { usage, ..Circumstances::of(Channel::Cli, jiff::Timestamp::now()) };
     let question = Question {
         caller: &caller,
         tool: &call.tool,

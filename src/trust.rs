@@ -17,8 +17,8 @@ use crate::{open, say};
                         bailiwick trust bailiwick.toml\n  \
                         bailiwick trust .bailiwick/freeze.cedar\n\n\
                         A repository never decides what is allowed in it: its bailiwick.toml and .bailiwick/* are\n\
-                        ignored until a person reads and trusts them. Then they can take away (ask, approve and deny\n\
-                        under [policy], Cedar files that only forbid) and never add. A change ends the trust.")]
+                        ignored until a person reads and trusts them. Then they can take away (ask, approve, deny and\n\
+                        limits under [policy], Cedar files that only forbid) and never add. A change ends the trust.")]
 pub(crate) struct Trust {
     /// A bailiwick.toml, or a .toml or .cedar file in a .bailiwick folder
     path: PathBuf,

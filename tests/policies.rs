@@ -107,9 +107,9 @@ fn a_case_that_fails_names_the_rule_that_answered_and_what_no_case_exercises_is_
     assert_eq!(said["unexercised"][0]["id"], "team:idle");
 }
 
-/// The rule stands in the words of `regulated.cedar`, for those who have witnesses.
+/// The rules stand in the words of `regulated.cedar`, for those who have witnesses, tickets, or agents that repeat themselves.
 #[test]
-fn a_policy_can_ask_for_a_head_that_a_witness_cosigned_lately() {
+fn a_policy_can_ask_for_a_young_cosignature_and_an_approved_ticket_and_count() {
     let text = fs::read_to_string(shipped("regulated.cedar")).expect("it ships");
     let rule: String =
         text.lines().filter_map(|it| it.strip_prefix("//   ")).map(|it| format!("{it}\n")).collect();
@@ -120,18 +120,27 @@ fn a_policy_can_ask_for_a_head_that_a_witness_cosigned_lately() {
              arguments = {{ matchers = ['a=\"b\"'], duration_minutes = 60, reason = \"the team looks into it\" }}\n"
         )
     };
+    let ticket = "change = { id = \"CHG1\", state = \"Implement\", approved = true }\n";
+    let draft = ticket.replace("true", "false");
+    let with = |name: &str, more: &str, expect: &str, rule: &str| {
+        case(name, &format!("witnessed_seconds = 599\n{more}"), expect, rule)
+    };
     let cases = [
         "targets = [{ team = \"unknown\" }]\n".to_owned(),
-        case("young", "witnessed_seconds = 599\n", "allow", "all"),
-        case("old", "witnessed_seconds = 600\n", "deny", "witnessed"),
-        case("none", "", "deny", "witnessed"),
+        with("young", ticket, "allow", "all"),
+        case("old", &format!("witnessed_seconds = 600\n{ticket}"), "deny", "witnessed"),
+        case("none", ticket, "deny", "witnessed"),
+        with("without a ticket", "", "deny", "ticketed"),
+        with("a draft", &draft, "deny", "ticketed"),
+        with("the tenth", &format!("{ticket}usage = {{ mitigations_hour = 10 }}\n"), "allow", "all"),
+        with("the eleventh", &format!("{ticket}usage = {{ mitigations_hour = 11 }}\n"), "deny", "few"),
     ];
-    let home = home();
+    let home = home().config("[vocabulary]\nenvironments = [\"production\"]\n");
     let policy = home.file("witnessed.cedar", &(permit.to_owned() + &rule));
     let cases = home.file("witnessed.cases.toml", &cases.concat());
     let words = ["policy", "test", "--policy"].map(PathBuf::from);
     let said = home.run(words.iter().chain([&policy, &cases])).expect(0).stdout;
-    assert!(said.contains("3 of 3 cases as expected; they exercise 2 of 2 rules"), "{said}");
+    assert!(said.contains("7 of 7 cases as expected; they exercise 4 of 4 rules"), "{said}");
 }
 
 #[test]

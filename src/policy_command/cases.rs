@@ -12,8 +12,8 @@ use clap::Args;
 use config::Config;
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use policy::{
-    Approver, Assurance, Caller, Case, CaseCall, CaseQuestion, Channel, Circumstances, Expected, Target,
-    Tested, UNKNOWN,
+    Approver, Assurance, Caller, Case, CaseCall, CaseQuestion, Change, Channel, Circumstances, Expected,
+    Target, Tested, UNKNOWN, Usage,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -37,8 +37,9 @@ use crate::{
                         rule = \"on-call:confirm\"                        # none: no rule permits it\n\n\
                         What stands above the cases holds for each that says nothing else. Without targets, the call's own are \
                         taken from the configuration, as `connection` and the like name them. A case may also say confirmed = true, \
-                        approvals = 1, approve = { person = \"dana\", teams = [\"sre\"], assurance = \"token\" } (may dana approve the \
-                        call?), or reveal = \"pii\" instead of a call.")]
+                        approvals = 1, approve = { person = \"dana\", teams = [\"sre\"], assurance = \"token\", authenticated_seconds = 60 } (may dana \
+                        approve the call?), usage = { mitigations_hour = 11 } (else it is the caller's first call), \
+                        change = { id = \"CHG1\", state = \"Implement\", approved = true }, or reveal = \"pii\" instead of a call.")]
 pub(super) struct Test {
     /// Files of cases, in TOML
     #[arg(required = true, value_name = "FILE")]
@@ -78,6 +79,10 @@ struct CaseTable {
     approvals: u8,
     /// Age of the last cosignature; none unless told.
     witnessed_seconds: Option<u64>,
+    /// What the caller has done, this call among it; the first call of all unless told.
+    usage: Option<UsageTable>,
+    /// The change ticket; none unless told.
+    change: Option<ChangeTable>,
     expect: Expected,
     rule: Option<String>,
 }
@@ -99,6 +104,26 @@ struct ApproverTable {
     #[serde(default)]
     teams: Vec<String>,
     assurance: Option<Assurance>,
+    authenticated_seconds: Option<u64>,
+}
+
+/// Counts with this call among them: 1 where nothing is said.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UsageTable {
+    calls_hour: Option<u64>,
+    calls_day: Option<u64>,
+    mitigations_hour: Option<u64>,
+    tool_hour: Option<u64>,
+    tool_day: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeTable {
+    id: String,
+    state: String,
+    approved: bool,
 }
 
 #[derive(Deserialize)]
@@ -213,10 +238,14 @@ impl World<'_> {
             Some(when) => moment(when, &self.config.policy.zone)?,
             None => Timestamp::now(),
         };
-        let (confirmed, approvals) = (table.confirmed, table.approvals);
-        let witnessed_seconds = table.witnessed_seconds;
-        let circumstances =
-            Circumstances { channel: Channel::Stdio, now, approvals, confirmed, witnessed_seconds };
+        let circumstances = Circumstances {
+            approvals: table.approvals,
+            confirmed: table.confirmed,
+            witnessed_seconds: table.witnessed_seconds,
+            usage: Some(table.usage.as_ref().map_or(Usage::FIRST, UsageTable::usage)),
+            change: table.change.as_ref().map(ChangeTable::change),
+            ..Circumstances::of(Channel::Stdio, now)
+        };
         let call = || {
             let call = table.call.as_ref().context("`approve` is about a call: say which")?;
             self.call(call, table.targets.as_ref().or(file.targets.as_ref()))
@@ -225,8 +254,9 @@ impl World<'_> {
             (Some(class), None, None) => CaseQuestion::Reveal(class.clone()),
             (None, Some(it), _) => {
                 let assurance = it.assurance.unwrap_or(Assurance::Declared);
-                let approver =
-                    Approver { person: it.person.clone(), teams: self.teams(&it.teams)?, assurance };
+                let (person, teams) = (it.person.clone(), self.teams(&it.teams)?);
+                let authenticated_seconds = it.authenticated_seconds;
+                let approver = Approver { person, teams, assurance, authenticated_seconds };
                 CaseQuestion::Approve(approver, call()?)
             }
             (None, None, Some(_)) => CaseQuestion::Call(call()?),
@@ -293,6 +323,25 @@ impl World<'_> {
             }
             None => Ok(teams.to_vec()),
         }
+    }
+}
+
+impl UsageTable {
+    fn usage(&self) -> Usage {
+        let first = Usage::FIRST;
+        Usage {
+            calls_hour: self.calls_hour.unwrap_or(first.calls_hour),
+            calls_day: self.calls_day.unwrap_or(first.calls_day),
+            mitigations_hour: self.mitigations_hour.unwrap_or(first.mitigations_hour),
+            tool_hour: self.tool_hour.unwrap_or(first.tool_hour),
+            tool_day: self.tool_day.unwrap_or(first.tool_day),
+        }
+    }
+}
+
+impl ChangeTable {
+    fn change(&self) -> Change {
+        Change { id: self.id.clone(), state: self.state.clone(), approved: self.approved }
     }
 }
 

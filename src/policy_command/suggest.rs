@@ -12,7 +12,7 @@ use clap::Args;
 use config::Config;
 use jiff::Timestamp;
 use policy::{
-    Assurance, Caller, Channel, Circumstances, Form, Policy, Recorded, Scope, Setup, Suggested, Target,
+    Assurance, Caller, Channel, Circumstances, Form, Policy, Recorded, Scope, Setup, Suggested, Target, Usage,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -156,11 +156,9 @@ fn read(record: &Record) -> Option<Recorded> {
         input: it.arguments,
         targets: it.targets.into_iter().map(TargetRecord::target).collect(),
         circumstances: Circumstances {
-            channel,
-            now: leaf("time")?.parse().ok()?,
-            approvals: 0,
-            confirmed: false,
-            witnessed_seconds: None,
+            // A limit is no reason to allow more.
+            usage: Some(Usage::FIRST),
+            ..Circumstances::of(channel, leaf("time")?.parse().ok()?)
         },
     })
 }

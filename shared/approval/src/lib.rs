@@ -30,5 +30,4 @@ pub use run::{Ending, NotRunnable};
 pub use sealed::Sealed;
 pub use stop::{Stop, StopScope};
 pub use store::{Place, Store};
-pub use usage::Usage;
 pub use vote::{Agreed, Vote, VoteKind, VoteRefused, Voter};

@@ -1,23 +1,9 @@
 //! How much has this caller done lately? Counted before it is decided, so that of calls at once each knows its place.
 
 use jiff::Timestamp;
+use policy::Usage;
 
 use crate::{Store, StoreError, store::millis};
-
-/// Calls of one caller, the one that asks among them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Within the last hour.
-    pub calls_hour: i64,
-    /// Within the last day.
-    pub calls_day: i64,
-    /// Mitigations within the last hour.
-    pub mitigations_hour: i64,
-    /// Of this tool, within the last hour.
-    pub tool_hour: i64,
-    /// Of this tool, within the last day.
-    pub tool_day: i64,
-}
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR: i64 = 60;

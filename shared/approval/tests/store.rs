@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use approval::*;
 use jiff::{SignedDuration, Timestamp};
-use policy::{Assurance, Caller, Channel, Target};
+use policy::{Assurance, Caller, Channel, Target, Usage};
 use serde_json::{Map, json};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -255,7 +255,7 @@ async fn calls_at_once_each_know_their_place() {
         places.push(call.await.unwrap());
     }
     places.sort_unstable();
-    assert_eq!(places, (1..=32).collect::<Vec<i64>>());
+    assert_eq!(places, (1..=32).collect::<Vec<u64>>());
     store.uncount_call("agent", "silence_alert", "mitigate", now()).await.unwrap();
     let next = store.count_call("agent", "query_metrics", "read", after(1)).await.unwrap();
     let expected = Usage { calls_hour: 32, calls_day: 32, mitigations_hour: 31, tool_hour: 1, tool_day: 1 };

@@ -116,6 +116,7 @@ impl Reading<'_, '_> {
             ask: self.entries("ask", &table.ask),
             approve,
             deny: self.entries("deny", &table.deny),
+            limits: self.entries("limits", &table.limits),
         })
     }
 

@@ -109,7 +109,8 @@ impl PolicySettings {
     /// Whether the configuration says nothing about what may be done, so that the built-in policy holds. What a
     /// repository narrows does not count: it must never replace what it narrows.
     pub fn is_silent(&self) -> bool {
-        let Lists { allow, ask, approve, deny } = &self.lists;
+        // A limit only takes away from what something else permits.
+        let Lists { allow, ask, approve, deny, limits: _ } = &self.lists;
         let narrow = |it: &ListEntry| it.narrow;
         self.sources.iter().all(|it| it.scope == Scope::Narrow)
             && [allow, ask, approve, deny].into_iter().flatten().all(narrow)

@@ -67,6 +67,7 @@ impl Narrowing {
             (&mut self.lists.ask, lists.ask),
             (&mut self.lists.approve, lists.approve),
             (&mut self.lists.deny, lists.deny),
+            (&mut self.lists.limits, lists.limits),
         ] {
             for entry in entries {
                 let place = entry.place.map(|it| words::path(&folder.join(it)));
@@ -81,6 +82,7 @@ impl Narrowing {
         policy.lists.ask.extend(self.lists.ask);
         policy.lists.approve.extend(self.lists.approve);
         policy.lists.deny.extend(self.lists.deny);
+        policy.lists.limits.extend(self.lists.limits);
     }
 }
 
@@ -95,12 +97,11 @@ fn push(list: &mut Vec<ListEntry>, entry: ListEntry) {
 
 /// Refuses everything but the lists that take away.
 fn check(document: &Document<'_>) -> Result<(), ConfigError> {
-    let problem =
-        "a file in a repository may only narrow: ask, approve and deny under [policy], and nothing else";
+    let problem = "a file in a repository may only narrow: ask, approve, deny and limits under [policy], and nothing else";
     if let Some(key) = document.keys(&[]).iter().find(|it| *it != "policy") {
         return Err(document.wrong_key(&[key], problem));
     }
-    let narrow = ["ask", "approve", "deny"];
+    let narrow = ["ask", "approve", "deny", "limits"];
     match document.keys(&["policy"]).iter().find(|it| !narrow.contains(&it.as_str())) {
         Some(key) => Err(document.wrong_key(&["policy", key], problem)),
         None => Ok(()),

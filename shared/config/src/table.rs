@@ -70,6 +70,8 @@ pub(crate) struct PolicyTable {
     pub approve: Vec<ApproveEntry>,
     /// What may not be done, e.g. `["read_file environment:production"]`.
     pub deny: Vec<String>,
+    /// How often each caller may do something, e.g. `["silence_alert 3 per hour", "effect:mitigate 10 per hour", "* 2000 per day"]`.
+    pub limits: Vec<String>,
 }
 
 /// What needs the approval of one other person, or of more.

@@ -205,19 +205,19 @@ fn what_does_more_than_narrow_cannot_be_trusted() {
         it.plain(&Pin::of(&path, &it.surroundings).unwrap_err().to_string())
     };
     expect![[r#"
-        DIR/work/Web Shop/bailiwick.toml:3:2: connections: a file in a repository may only narrow: ask, approve and deny under [policy], and nothing else
+        DIR/work/Web Shop/bailiwick.toml:3:2: connections: a file in a repository may only narrow: ask, approve, deny and limits under [policy], and nothing else
            3 | [connections.prod]
              |  ^^^^^^^^^^^"#]].assert_eq(&trust("bailiwick.toml", HOSTILE));
     expect![[r#"
-        DIR/work/Web Shop/bailiwick.toml:2:1: policy.allow: a file in a repository may only narrow: ask, approve and deny under [policy], and nothing else
+        DIR/work/Web Shop/bailiwick.toml:2:1: policy.allow: a file in a repository may only narrow: ask, approve, deny and limits under [policy], and nothing else
            2 | allow = […]
              | ^^^^^"#]].assert_eq(&trust("bailiwick.toml", "[policy]\nallow = [\"query_metrics\"]\n"));
     expect![[r#"
-        DIR/work/Web Shop/bailiwick.toml:2:1: policy.files: a file in a repository may only narrow: ask, approve and deny under [policy], and nothing else
+        DIR/work/Web Shop/bailiwick.toml:2:1: policy.files: a file in a repository may only narrow: ask, approve, deny and limits under [policy], and nothing else
            2 | files = […]
              | ^^^^^"#]].assert_eq(&trust("bailiwick.toml", "[policy]\nfiles = [\"a.cedar\"]\n"));
     expect![[r#"
-        DIR/work/Web Shop/bailiwick.toml:1:2: polcy: a file in a repository may only narrow: ask, approve and deny under [policy], and nothing else
+        DIR/work/Web Shop/bailiwick.toml:1:2: polcy: a file in a repository may only narrow: ask, approve, deny and limits under [policy], and nothing else
            1 | [polcy]
              |  ^^^^^"#]].assert_eq(&trust("bailiwick.toml", "[polcy]\ndeny = []\n"));
     expect!["DIR/work/Web Shop/README.md cannot be trusted: expected a bailiwick.toml, or a .toml or .cedar file in a .bailiwick folder"].assert_eq(&trust("README.md", ""));
@@ -227,7 +227,8 @@ fn what_does_more_than_narrow_cannot_be_trusted() {
 fn a_trusted_file_narrows_until_it_changes() {
     let mut it = estate();
     it.stand_in("work/Web Shop");
-    let path = it.write("work/Web Shop/bailiwick.toml", "[policy]\ndeny = [\"read_file\"]\n");
+    let text = "[policy]\ndeny = [\"read_file\"]\nlimits = [\"* 100 per day\"]\n";
+    let path = it.write("work/Web Shop/bailiwick.toml", text);
     let pin = Pin::of(Path::new("bailiwick.toml"), &it.surroundings).unwrap();
     assert!(!pin.known);
     let place = pin.record(&it.surroundings).unwrap();
@@ -236,6 +237,7 @@ fn a_trusted_file_narrows_until_it_changes() {
 
     let config = it.load().unwrap();
     assert!(config.policy.lists.deny.iter().all(|it| it.narrow) && config.policy.lists.deny.len() == 1);
+    assert!(config.policy.lists.limits.iter().all(|it| it.narrow) && config.policy.lists.limits.len() == 1);
     assert!(config.policy.is_silent(), "the built-in policy still holds");
     assert_eq!(it.notes(&config), "");
 

@@ -119,6 +119,7 @@ impl Gate {
             person: person.voter.name.clone(),
             teams: person.teams.clone(),
             assurance: person.voter.assurance,
+            authenticated_seconds: person.authenticated_seconds,
         };
         let mut digest = [0; 32];
         // Only names the question: nothing is carried out by it.
@@ -130,11 +131,8 @@ impl Gate {
             targets: &sealed.targets,
             digest,
             circumstances: Circumstances {
-                channel: person.voter.channel,
-                now,
-                approvals: 0,
-                confirmed: false,
                 witnessed_seconds: self.log().witnessed_seconds(),
+                ..Circumstances::of(person.voter.channel, now)
             },
         };
         self.policy().may_approve(&approver, &question).map(drop)

@@ -102,11 +102,8 @@ impl Tool for ShowAuthority {
     async fn run(&self, authority: &Authority, context: &Context) -> Result<Answer<Standings>, ToolError> {
         let caller = context.caller();
         let circumstances = Circumstances {
-            channel: authority.channel,
-            now: context.now(),
-            approvals: 0,
-            confirmed: false,
             witnessed_seconds: context.witnessed_seconds(),
+            ..Circumstances::of(authority.channel, context.now())
         };
         let mut groups: Vec<Group> = Vec::new();
         for place in self.places(authority)? {

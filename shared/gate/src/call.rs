@@ -190,9 +190,11 @@ impl Gate {
         let attempt = AssertUnwindSafe(self.attempt(&mut trail, &intent, &stop, deadline)).catch_unwind();
         let ended = attempt.await.unwrap_or_else(|_| Err(trail.crashed()));
         let (hold, ending) = (trail.hold.take(), trail.ending(ended.as_ref().err()));
+        let refunded = trail.counted.take().filter(|_| !trail.begun);
         let shaped = self.shape(ended, &trail);
         let reply = self.record(shaped, trail).await;
         self.let_go(hold, ending).await;
+        self.uncount(refunded).await;
         tracing::Span::current().record("ended", reply.refusal.as_ref().map_or("ok", Refusal::code));
         reply
     }
@@ -213,6 +215,7 @@ impl Gate {
             return Err(self.gave_up(deadline));
         }
         intent.send_replace(trail.intent.clone());
+        trail.begun = true;
         self.perform(ready, trail, stop, deadline).await
     }
 
@@ -231,6 +234,7 @@ impl Gate {
             resolved = resolving => resolved.map_err(|_| Refusal::TimedOut(self.deadline))??,
             () = stop.cancelled() => return Err(Refusal::Cancelled),
         }
+        self.count(trail).await?;
         let permit = match self.decide(trail) {
             Err(Refusal::NeedsApproval { needed, .. }) => return Err(self.ask(&*call, needed, trail).await),
             decided => decided?,

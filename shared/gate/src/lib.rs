@@ -23,6 +23,7 @@ mod reply;
 mod shape;
 mod tokens;
 mod trail;
+mod usage;
 mod waiting;
 mod way;
 

@@ -3,7 +3,7 @@
 use approval::Ending;
 use audit::{Admission, AuditError, Digest, Entry, Event, Receipt};
 use jiff::Timestamp;
-use policy::{Caller, Channel, Circumstances, Effect, Permit, Question, Target};
+use policy::{Caller, Change, Channel, Circumstances, Effect, Permit, Question, Target, Usage};
 use redact::{Masked, redact, redact_value};
 use serde_json::{Map, Value, json};
 use tool::{Call, Definition, ToolError};
@@ -12,6 +12,7 @@ use crate::{
     Hindrance, Refusal, Request,
     approvals::{Grant, Hold},
     shape::Shaped,
+    usage::Counted,
 };
 
 /// Grows as the steps of a call succeed.
@@ -28,6 +29,10 @@ pub(crate) struct Trail {
     pub(crate) intent: Option<Receipt>,
     /// What people agreed to, where this is that.
     pub(crate) grant: Option<Grant>,
+    /// Its place among its caller's calls.
+    pub(crate) counted: Option<Counted>,
+    /// Whether the tool was started.
+    pub(crate) begun: bool,
     /// What it holds while it acts.
     pub(crate) hold: Option<Hold>,
     server: String,
@@ -38,6 +43,10 @@ pub(crate) struct Trail {
     policy: Digest,
     /// How long ago a witness has cosigned the log last, in seconds; none where none has.
     pub(crate) witnessed_seconds: Option<u64>,
+    /// What the caller has done lately, this call among it; none where nobody counted.
+    pub(crate) usage: Option<Usage>,
+    /// The change ticket that the call names; none where none was checked.
+    pub(crate) change: Option<Change>,
 }
 
 /// Most bytes of unparsed arguments, and of a message that may quote them, that a record keeps.
@@ -58,6 +67,8 @@ impl Trail {
             asked: false,
             intent: None,
             grant: None,
+            counted: None,
+            begun: false,
             hold: None,
             server: String::new(),
             tool: None,
@@ -66,6 +77,8 @@ impl Trail {
             permitted_by: Vec::new(),
             policy,
             witnessed_seconds: None,
+            usage: None,
+            change: None,
         }
     }
 
@@ -123,11 +136,12 @@ impl Trail {
     /// What a policy may ask of the moment.
     pub(crate) fn circumstances(&self) -> Circumstances {
         Circumstances {
-            channel: self.request.channel,
-            now: self.now,
             approvals: self.grant.as_ref().map_or(0, |it| it.waiting.approved()),
             confirmed: self.grant.as_ref().is_some_and(|it| it.waiting.confirmed()),
             witnessed_seconds: self.witnessed_seconds,
+            usage: self.usage,
+            change: self.change.clone(),
+            ..Circumstances::of(self.request.channel, self.now)
         }
     }
 
@@ -148,6 +162,11 @@ impl Trail {
         self.tool.map_or("", |(name, _)| name)
     }
 
+    /// The worst that a call of the tool can do.
+    pub(crate) fn effect(&self) -> Effect {
+        self.tool.map_or(Effect::Destroy, |(_, effect)| effect)
+    }
+
     /// Whether the call changes something: an effect that is no dry run.
     pub(crate) fn acts(&self) -> bool {
         !self.dry_run && self.tool.is_none_or(|(_, effect)| effect != Effect::Read)
@@ -160,14 +179,13 @@ impl Trail {
 
     /// What becomes of what the call holds.
     pub(crate) fn ending(&self, refusal: Option<&Refusal>) -> Ending {
-        let begun = self.intent.is_some() || !self.acts() && refusal.is_none();
         match refusal {
-            _ if !begun => Ending::Released,
+            _ if !self.begun => Ending::Released,
             None => Ending::Consumed,
             // It told what it did not do, or what it did.
             Some(Refusal::Failed(error)) if !matches!(error, ToolError::Unknown { .. }) => Ending::Consumed,
-            // The log took the intent, and nothing followed.
-            Some(Refusal::Cancelled | Refusal::TimedOut(_) | Refusal::Unrecorded(_)) => Ending::Consumed,
+            // What only looks leaves nothing behind.
+            Some(_) if !self.acts() => Ending::Consumed,
             Some(_) => Ending::Unknown,
         }
     }

@@ -192,6 +192,12 @@ impl Proven {
     pub fn auth_time(&self) -> Option<u64> {
         self.auth_time
     }
+
+    /// How long ago that was, in seconds: what policies on approving ask for. A moment that has not come yet is none.
+    pub fn authenticated_seconds(&self) -> Option<u64> {
+        let now = jsonwebtoken::get_current_timestamp();
+        self.auth_time.filter(|it| *it <= now + LEEWAY_SECONDS).map(|it| now.saturating_sub(it))
+    }
 }
 
 fn word(algorithm: Algorithm) -> String {

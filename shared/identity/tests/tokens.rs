@@ -131,6 +131,21 @@ async fn a_token_names_the_agent_its_person_and_what_it_is_for() {
 }
 
 #[tokio::test]
+async fn how_long_ago_a_person_proved_to_be_there_is_what_the_issuer_says_and_never_the_future() {
+    let provider = Provider::start(&["a"]);
+    let verifier = provider.verifier();
+    let seconds = async |auth_time: Value| {
+        let token = provider.token(json!({ "auth_time": auth_time }));
+        verify(&verifier, &token).await.expect("it is believed").authenticated_seconds()
+    };
+    let ago = seconds(json!(now() - 600)).await.expect("it says so");
+    assert!((600..660).contains(&ago), "{ago}");
+    assert!(seconds(json!(now() + 5)).await.is_some_and(|it| it < 5), "clocks differ a little");
+    assert_eq!(seconds(json!(now() + 3600)).await, None);
+    assert_eq!(seconds(Value::Null).await, None);
+}
+
+#[tokio::test]
 async fn a_token_for_somebody_else_or_of_somebody_else_is_refused() {
     let provider = Provider::start(&["a"]);
     let verifier = provider.verifier();

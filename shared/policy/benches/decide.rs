@@ -158,13 +158,7 @@ fn target() -> Target {
 
 fn question<'a>(caller: &'a Caller, input: &'a Map<String, Value>, targets: &'a [Target]) -> Question<'a> {
     let now = jiff::Timestamp::from_second(1_795_311_000).expect("in range");
-    let circumstances = Circumstances {
-        channel: Channel::Stdio,
-        now,
-        approvals: 0,
-        confirmed: false,
-        witnessed_seconds: None,
-    };
+    let circumstances = Circumstances::of(Channel::Stdio, now);
     Question { caller, tool: "query_metrics", input, targets, digest: [7; 32], circumstances }
 }
 

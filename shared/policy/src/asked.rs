@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 use crate::{
-    Caller, Circumstances, Target,
+    Caller, Change, Circumstances, Target, Usage,
     family::{Action, Field, Kind, Record},
     question::WEEKDAYS,
     rule::Entity,
@@ -127,6 +127,7 @@ pub(crate) fn context(
 ) -> Result<Context, String> {
     let fields = action.input().ok_or("it is no tool")?;
     let mut pairs = circumstance_pairs(moment);
+    pairs.extend(call_pairs(moment)?);
     if let Some(input) = input {
         pairs.push(("input".to_owned(), record(fields, input)?));
     }
@@ -135,7 +136,7 @@ pub(crate) fn context(
     Context::from_pairs(pairs).map_err(|it| it.to_string())
 }
 
-/// How rules look at the time.
+/// What rules look at, and in which zone.
 #[derive(Clone, Copy)]
 pub(crate) struct Clock<'a> {
     pub(crate) zone: &'a TimeZone,
@@ -143,6 +144,10 @@ pub(crate) struct Clock<'a> {
     pub(crate) now: bool,
     /// Whether a rule looks at `witnessed_seconds`, which is another every second.
     pub(crate) witnessed: bool,
+    /// Whether a rule about the action looks at `usage`, which is another at every call.
+    pub(crate) usage: bool,
+    /// Whether a rule about the action looks at `change`.
+    pub(crate) change: bool,
 }
 
 /// What a context says of the circumstances, but for agreement. Equal moments make equal contexts.
@@ -154,12 +159,16 @@ pub(crate) struct Moment {
     minute_of_day: i64,
     now: Option<jiff::Timestamp>,
     witnessed_seconds: Option<i64>,
+    usage: Option<Usage>,
+    change: Option<Change>,
 }
 
 impl Moment {
     pub(crate) fn of(circumstances: &Circumstances, clock: Clock<'_>, assurance: &'static str) -> Moment {
         // Named one by one, so that what is added to them is not left out here.
-        let Circumstances { channel, now, approvals: _, confirmed: _, witnessed_seconds } = *circumstances;
+        let Circumstances { channel, now, approvals: _, confirmed: _, witnessed_seconds, usage, change } =
+            circumstances;
+        let (now, witnessed_seconds, usage) = (*now, *witnessed_seconds, *usage);
         let witnessed_seconds = witnessed_seconds.filter(|_| clock.witnessed);
         let local = now.to_zoned(clock.zone.clone());
         Moment {
@@ -168,9 +177,38 @@ impl Moment {
             weekday: WEEKDAYS[usize::from(local.weekday().to_monday_zero_offset().unsigned_abs())],
             minute_of_day: i64::from(local.hour()) * 60 + i64::from(local.minute()),
             now: clock.now.then_some(now),
-            witnessed_seconds: witnessed_seconds.map(|it| i64::try_from(it).unwrap_or(i64::MAX)),
+            witnessed_seconds: witnessed_seconds.map(long),
+            usage: usage.filter(|_| clock.usage),
+            change: change.clone().filter(|_| clock.change),
         }
     }
+}
+
+/// The part of a context that only calls have. What nobody counted is left out, so that no rule about it can be evaluated: then a
+/// forbid forbids, and a permit permits nothing.
+fn call_pairs(moment: &Moment) -> Result<Vec<(String, RestrictedExpression)>, String> {
+    let text = |it: &str| RestrictedExpression::new_string(it.to_owned());
+    let record = |pairs: Vec<(String, RestrictedExpression)>| {
+        RestrictedExpression::new_record(pairs).map_err(|it| it.to_string())
+    };
+    let mut pairs = Vec::new();
+    if let Some(usage) = moment.usage {
+        let attribute =
+            |(name, count): (&str, u64)| (name.to_owned(), RestrictedExpression::new_long(long(count)));
+        pairs.push(("usage".to_owned(), record(usage.attributes().map(attribute).to_vec())?));
+    }
+    if let Some(Change { id, state, approved }) = &moment.change {
+        let approved = RestrictedExpression::new_bool(*approved);
+        let attributes = [("id", text(id)), ("state", text(state)), ("approved", approved)];
+        let attributes = attributes.map(|(name, it)| (name.to_owned(), it));
+        pairs.push(("change".to_owned(), record(attributes.to_vec())?));
+    }
+    Ok(pairs)
+}
+
+/// As many as Cedar counts.
+pub(crate) fn long(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The part of a context that is the same for calls and for revealing.

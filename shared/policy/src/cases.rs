@@ -194,7 +194,7 @@ impl Case {
             input: &call.input,
             targets: &call.targets,
             digest: [0; 32],
-            circumstances: self.circumstances,
+            circumstances: self.circumstances.clone(),
         }
     }
 }

@@ -118,7 +118,7 @@ impl<'a> Asked<'a> {
         let agreement = Agreement::of(circumstances);
         let principal = asked::uid(&asked::principal(caller)).map_err(denied)?;
         let action = asked::uid(&Entity::new("Action", name)).map_err(denied)?;
-        let moment = Moment::of(circumstances, policy.clock(), caller.assurance.word());
+        let moment = Moment::of(circumstances, policy.clock(name), caller.assurance.word());
         let context = OnceCell::new();
         Ok(Asked { policy, caller, name, tool, input, moment, principal, action, agreement, context })
     }

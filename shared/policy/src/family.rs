@@ -57,6 +57,7 @@ impl Family {
             let of = declared.get(name).and_then(|it| it.get("memberOf")).and_then(Value::as_array);
             of.into_iter().flatten().filter_map(|it| Some(it.get("id")?.as_str()?.to_owned())).collect()
         };
+        let named = json.pointer("//commonTypes");
         let mut actions = BTreeMap::new();
         for (name, action) in declared {
             let mut groups = BTreeSet::new();
@@ -67,7 +68,9 @@ impl Family {
                 }
             }
             let context = match action.pointer("/appliesTo/context") {
-                Some(context) => Some(record(context).ok_or(format!("context of `{name}` is no record"))?),
+                Some(context) => {
+                    Some(record(context, named).ok_or(format!("context of `{name}` is no record"))?)
+                }
                 None => None,
             };
             actions.insert(name.clone(), Action { groups, context });
@@ -139,7 +142,8 @@ impl Kind {
     }
 }
 
-fn record(json: &Value) -> Option<Record> {
+/// `named` are the types that the schema gives a name.
+fn record(json: &Value, named: Option<&Value>) -> Option<Record> {
     let attributes = json.get("attributes")?.as_object()?;
     attributes
         .iter()
@@ -147,20 +151,24 @@ fn record(json: &Value) -> Option<Record> {
             let required = field.get("required").and_then(Value::as_bool).unwrap_or(true);
             let words = field.pointer("/annotations/values").and_then(Value::as_str);
             let words = words.map(|it| it.split(SEPARATOR).map(str::to_owned).collect());
-            Some((name.clone(), Field { kind: kind(field, words)?, required }))
+            Some((name.clone(), Field { kind: kind(field, words, named)?, required }))
         })
         .collect()
 }
 
-fn kind(json: &Value, words: Option<Vec<String>>) -> Option<Kind> {
+fn kind(json: &Value, words: Option<Vec<String>>, named: Option<&Value>) -> Option<Kind> {
     let word = json.get("type")?.as_str()?;
     let word = if word == "EntityOrCommon" { json.get("name")?.as_str()? } else { word };
+    // Cedar refuses types that name each other in a circle.
+    if let Some(meant) = named.and_then(|it| it.get(word)) {
+        return kind(meant, words, named);
+    }
     Some(match word.strip_prefix("__cedar::").unwrap_or(word) {
         "String" => Kind::Text(words),
         "Long" => Kind::Long,
         "Bool" | "Boolean" => Kind::Bool,
-        "Set" => Kind::Set(Box::new(kind(json.get("element")?, words)?)),
-        "Record" => Kind::Record(record(json)?),
+        "Set" => Kind::Set(Box::new(kind(json.get("element")?, words, named)?)),
+        "Record" => Kind::Record(record(json, named)?),
         _ => Kind::Other,
     })
 }

@@ -23,6 +23,7 @@ mod decide;
 mod explain;
 mod family;
 mod index;
+mod limits;
 mod lint;
 mod lists;
 mod load;
@@ -49,7 +50,8 @@ pub use cases::{Case, CaseCall, CaseQuestion, Expected, Failure, Tested};
 pub use policy::Policy;
 pub use problem::{LoadErrors, Problem};
 pub use question::{
-    Approver, Assurance, Caller, Channel, Circumstances, Digest, Effect, Question, Target, UNKNOWN,
+    Approver, Assurance, Caller, Change, Channel, Circumstances, Digest, Effect, Question, Target, UNKNOWN,
+    Usage,
 };
 pub use report::{Explanation, RuleEffect, RuleLine, Standing, Verdict};
 pub use schema::{SchemaError, ToolShape, emit_schema};

@@ -8,7 +8,7 @@ use cedar_policy::{
 };
 
 use crate::{
-    Scope, Vocabulary, connections,
+    Scope, Usage, Vocabulary, connections,
     family::{Action, Family, Field, Kind},
     problem::{Problem, did_you_mean},
     rule,
@@ -35,6 +35,7 @@ pub(crate) fn check(draft: &Draft<'_>, family: &Family, vocabulary: &Vocabulary)
             found.extend(lint.mentions(expr, &actions));
             found.extend(lint.literals(expr, &actions));
             found.extend(lint.agreement(when, expr));
+            found.extend(lint.usage(expr));
         }
     }
     found
@@ -282,6 +283,29 @@ impl Lint<'_> {
             Effect::Forbid => "write unless { context.approvals >= 1 } or unless { context.confirmed }",
         };
         Some(self.at(last, message.to_owned()).hint(hint))
+    }
+}
+
+impl Lint<'_> {
+    /// What was used is a number that grows: a rule compares it with another, or means something else than it says.
+    fn usage(&self, expr: &Expr) -> Option<Problem> {
+        let path = walk::misplaced_usage(expr)?;
+        // A name that there is not is said once.
+        if let ["usage", name] = *path
+            && !Usage::FIRST.attributes().iter().any(|(known, _)| *known == name)
+        {
+            return None;
+        }
+        let last = path.last().copied().unwrap_or("usage");
+        let message = match path.as_slice() {
+            ["usage"] => "`context.usage` is always there, and is no word by itself".to_owned(),
+            _ => format!(
+                "`context.{}` may only be compared with a number by `>`, `>=`, `<` or `<=`",
+                path.join(".")
+            ),
+        };
+        let hint = "a limit is a forbid: when { context.usage.calls_hour > 100 }";
+        Some(self.at(last, message).hint(hint))
     }
 }
 

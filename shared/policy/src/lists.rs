@@ -155,8 +155,7 @@ impl Line<'_> {
     /// Stable: made of what the entry says and nothing else. A file that may only narrow may say what the configuration
     /// says too, and an id names one rule.
     fn id(&self, parsed: &Parsed) -> String {
-        let narrow = if self.entry.narrow { "/narrow" } else { "" };
-        format!("{}:{}{narrow}", self.list.word(), parsed.words)
+        format!("{}:{}{}", self.list.word(), parsed.words, suffix(self.entry))
     }
 
     /// Whether an entry may open a tool: a glob opens reads only, an effect anything but what cannot be undone.
@@ -251,21 +250,35 @@ impl Line<'_> {
     }
 
     fn place(&self) -> String {
-        self.entry.place.clone().unwrap_or_else(|| format!("list `{}`", self.list.word()))
+        place(self.entry, self.list.word())
     }
 
-    /// A problem at a part of the entry.
     fn problem(&self, part: &str, message: impl Into<String>) -> Problem {
-        let place = self.place();
-        let (file, line) = match place.rsplit_once(':').map(|(file, line)| (file, line.parse())) {
-            Some((file, Ok(line))) => (file, line),
-            _ => (place.as_str(), 1),
-        };
-        let text = self.entry.text.as_str();
-        let start = text.rfind(part).unwrap_or(0);
-        let found = Problem::at(file, text, start, start + part.len(), message.into());
-        Problem { line, message: format!("{}: {}", self.list.word(), found.message), ..found }
+        problem(self.entry, self.list.word(), part, message)
     }
+}
+
+/// What tells the entries of a repository from others that say the same.
+pub(crate) fn suffix(entry: &ListEntry) -> &'static str {
+    if entry.narrow { "/narrow" } else { "" }
+}
+
+/// Where an entry stands.
+pub(crate) fn place(entry: &ListEntry, list: &str) -> String {
+    entry.place.clone().unwrap_or_else(|| format!("list `{list}`"))
+}
+
+/// A problem at a part of an entry.
+pub(crate) fn problem(entry: &ListEntry, list: &str, part: &str, message: impl Into<String>) -> Problem {
+    let place = place(entry, list);
+    let (file, line) = match place.rsplit_once(':').map(|(file, line)| (file, line.parse())) {
+        Some((file, Ok(line))) => (file, line),
+        _ => (place.as_str(), 1),
+    };
+    let text = entry.text.as_str();
+    let start = text.rfind(part).unwrap_or(0);
+    let found = Problem::at(file, text, start, start + part.len(), message.into());
+    Problem { line, message: format!("{list}: {}", found.message), ..found }
 }
 
 impl List {

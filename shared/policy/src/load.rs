@@ -7,7 +7,7 @@ use cedar_policy::{PolicySet, Schema, SchemaFragment, ValidationMode, Validator}
 use crate::{
     LoadErrors, Scope, Setup,
     family::Family,
-    lint, lists,
+    limits, lint, lists,
     problem::Problem,
     rule::Rule,
     source::{Draft, Origin},
@@ -24,7 +24,8 @@ pub(crate) struct Loaded {
 pub(crate) fn load(setup: &Setup<'_>) -> Result<Loaded, LoadErrors> {
     let (family, schema, schema_text) = schema(setup).map_err(only)?;
     let mut problems = Vec::new();
-    let compiled = lists::compile(setup.lists, &family, setup.vocabulary, &mut problems);
+    let mut compiled = lists::compile(setup.lists, &family, setup.vocabulary, &mut problems);
+    compiled.extend(limits::compile(&setup.lists.limits, &family, &mut problems));
     let mut drafts = Vec::new();
     for rule in &compiled {
         let origin = Origin { name: &rule.place, text: &rule.text, scope: &Scope::Full };

@@ -32,7 +32,7 @@ impl Policy {
             return Err(unasked(format!("`{class}` is always masked")));
         };
         let asked = || -> Result<(Request, Entities), String> {
-            let pairs = asked::circumstance_pairs(&self.moment(circumstances, caller.assurance));
+            let pairs = asked::circumstance_pairs(&self.moment("reveal", circumstances, caller.assurance));
             let context = Context::from_pairs(pairs).map_err(|it| it.to_string())?;
             let uids =
                 [asked::principal(caller), Entity::new("Action", "reveal"), Entity::new("DataClass", class)];
@@ -79,7 +79,7 @@ impl Policy {
         question: &Question<'_>,
         effect: &str,
     ) -> Result<Context, String> {
-        let moment = self.moment(&question.circumstances, approver.assurance);
+        let moment = self.moment("approve", &question.circumstances, approver.assurance);
         let mut pairs = asked::circumstance_pairs(&moment);
         let text = |it: &str| RestrictedExpression::new_string(it.to_owned());
         let entity = |it: &Entity| asked::uid(it).map(RestrictedExpression::new_entity_uid);
@@ -89,11 +89,16 @@ impl Policy {
         if let Some(person) = &question.caller.on_behalf_of {
             pairs.push(("on_behalf_of".to_owned(), entity(&Entity::new("User", person))?));
         }
+        // Absent where the provider does not say: a rule must ask for it first, and whatever needs it is refused.
+        if let Some(seconds) = approver.authenticated_seconds {
+            let seconds = RestrictedExpression::new_long(asked::long(seconds));
+            pairs.push(("authenticated_seconds".to_owned(), seconds));
+        }
         Context::from_pairs(pairs).map_err(|it| it.to_string())
     }
 
-    fn moment(&self, circumstances: &Circumstances, assurance: Assurance) -> Moment {
-        Moment::of(circumstances, self.clock(), assurance.word())
+    fn moment(&self, action: &str, circumstances: &Circumstances, assurance: Assurance) -> Moment {
+        Moment::of(circumstances, self.clock(action), assurance.word())
     }
 
     /// Rules on revealing whose scope covers a caller and a class.

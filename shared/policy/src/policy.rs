@@ -14,6 +14,7 @@ use crate::{
     load,
     rule::{Entity, Rule},
     slice::{Sample, Slice},
+    walk::Uses,
 };
 
 /// Rules, checked and ready to decide. Share one behind an `Arc`; it never changes.
@@ -28,6 +29,9 @@ pub struct Policy {
     pub(crate) now: bool,
     /// Whether a rule looks at `witnessed_seconds`.
     pub(crate) witnessed: bool,
+    /// Actions with a rule that looks at `usage`, and with one that looks at `change`.
+    usage: BTreeSet<String>,
+    change: BTreeSet<String>,
     schema_text: String,
     digest: Digest,
 }
@@ -42,7 +46,12 @@ impl Policy {
         let load::Loaded { family, rules, schema_text } = loaded;
         let now = rules.iter().any(|it| it.uses.now);
         let witnessed = rules.iter().any(|it| it.uses.witnessed);
-        Ok(Policy { family, rules, index, zone: setup.zone, now, witnessed, schema_text, digest })
+        let about = |uses: fn(&Uses) -> bool| -> BTreeSet<String> {
+            rules.iter().filter(|it| uses(&it.uses)).flat_map(|it| it.actions.iter().cloned()).collect()
+        };
+        let (usage, change) = (about(|it| it.usage), about(|it| it.change));
+        let zone = setup.zone;
+        Ok(Policy { family, rules, index, zone, now, witnessed, usage, change, schema_text, digest })
     }
 
     /// What holds where nothing is configured: reads and dry runs.
@@ -69,9 +78,25 @@ impl Policy {
         &self.schema_text
     }
 
-    /// How its rules look at the time.
-    pub(crate) fn clock(&self) -> Clock<'_> {
-        Clock { zone: &self.zone, now: self.now, witnessed: self.witnessed }
+    /// Whether a rule about a tool looks at what the caller has done lately: only then has somebody to count.
+    pub fn looks_at_usage(&self, tool: &str) -> bool {
+        self.usage.contains(tool)
+    }
+
+    /// Whether a rule about a tool looks at the change ticket that the call names: only then has somebody to check it.
+    pub fn looks_at_change(&self, tool: &str) -> bool {
+        self.change.contains(tool)
+    }
+
+    /// What the rules about an action look at.
+    pub(crate) fn clock(&self, action: &str) -> Clock<'_> {
+        Clock {
+            zone: &self.zone,
+            now: self.now,
+            witnessed: self.witnessed,
+            usage: self.usage.contains(action),
+            change: self.change.contains(action),
+        }
     }
 
     /// The tool of a name, if the family has it.

@@ -34,6 +34,8 @@ pub struct Approver {
     pub teams: Vec<String>,
     /// How well the above is proven.
     pub assurance: Assurance,
+    /// How long ago they last proved to be there, in seconds; none where the provider does not say.
+    pub authenticated_seconds: Option<u64>,
 }
 
 /// How well a caller's identity is proven, weakest first.
@@ -95,7 +97,7 @@ pub struct Target {
 }
 
 /// A call reduced to what a policy needs to know about it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Question<'a> {
     /// Who asks.
     pub caller: &'a Caller,
@@ -112,7 +114,7 @@ pub struct Question<'a> {
 }
 
 /// What surrounds a call: the part of a policy's context that arguments do not hold.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Circumstances {
     /// How the call arrived.
     pub channel: Channel,
@@ -124,6 +126,71 @@ pub struct Circumstances {
     pub confirmed: bool,
     /// How long ago a witness has cosigned the log last, in seconds; none where none has.
     pub witnessed_seconds: Option<u64>,
+    /// What the caller has done lately; none where nobody counted. A rule that looks at it then cannot be evaluated, so that a
+    /// limit forbids. Only needed where [`crate::Policy::looks_at_usage`].
+    pub usage: Option<Usage>,
+    /// The change ticket that the call names, once its system has said what state it is in; none where no ticket was checked.
+    /// Only needed where [`crate::Policy::looks_at_change`].
+    pub change: Option<Change>,
+}
+
+/// How often a caller has called, this call among them. What was refused does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Calls of any tool within an hour.
+    pub calls_hour: u64,
+    /// Calls of any tool within a day.
+    pub calls_day: u64,
+    /// Calls within an hour that changed running production; dry runs change nothing.
+    pub mitigations_hour: u64,
+    /// Calls of this tool within an hour.
+    pub tool_hour: u64,
+    /// Calls of this tool within a day.
+    pub tool_day: u64,
+}
+
+/// A change ticket, as the system that keeps it described it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// E.g. `CHG0030045`.
+    pub id: String,
+    /// The system's own word for how far it is, e.g. `Implement`.
+    pub state: String,
+    /// Whether the configuration counts that state as approved.
+    pub approved: bool,
+}
+
+impl Circumstances {
+    /// A call that arrives now; nobody agreed to it, nobody witnessed the log, nobody counted and nobody checked a ticket.
+    pub fn of(channel: Channel, now: jiff::Timestamp) -> Circumstances {
+        Circumstances {
+            channel,
+            now,
+            approvals: 0,
+            confirmed: false,
+            witnessed_seconds: None,
+            usage: None,
+            change: None,
+        }
+    }
+}
+
+impl Usage {
+    /// Of the first call that somebody makes.
+    pub const FIRST: Usage =
+        Usage { calls_hour: 1, calls_day: 1, mitigations_hour: 1, tool_hour: 1, tool_day: 1 };
+
+    /// Attributes as policies name them.
+    pub(crate) fn attributes(&self) -> [(&'static str, u64); 5] {
+        let Usage { calls_hour, calls_day, mitigations_hour, tool_hour, tool_day } = *self;
+        [
+            ("calls_hour", calls_hour),
+            ("calls_day", calls_day),
+            ("mitigations_hour", mitigations_hour),
+            ("tool_hour", tool_hour),
+            ("tool_day", tool_day),
+        ]
+    }
 }
 
 impl Target {

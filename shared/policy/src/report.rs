@@ -15,7 +15,7 @@ pub enum Standing {
     },
     /// Some arguments may, others may not.
     Depends {
-        /// Rules whose conditions on the arguments decide.
+        /// Rules whose conditions on the arguments, on what was used so far or on a change ticket decide.
         policies: Vec<String>,
     },
     /// Once people agree, as far as can be told without the arguments.

@@ -57,6 +57,10 @@ const HEAD: &str = r#"// The words that policies may use. Generated from the too
 // `unknown`, known when policies load, so that a misspelt one is an error there.
 // `@values` lists all that a text can hold; a rule that compares it with anything else does not load.
 // `witnessed_seconds` is how long ago a witness cosigned the log last; it is absent where none has.
+// `usage` is how often the caller has called, this call among them: a limit is a forbid,
+//   forbid (principal, action in Action::"effect:mitigate", resource) when { context.usage.mitigations_hour > 10 };
+// and whatever stands there may only be compared with a number by `>`, `>=`, `<` or `<=`.
+// `change` is the ticket that the call names, as its own system describes it; it is absent where none was checked.
 
 // A person.
 entity User in [Team];
@@ -70,6 +74,22 @@ entity Target in [Environment, Region, Team, Tier] = {
   id: String, // which one within its connection
   connection: String, // the configured system of record; a rule that names another does not load
   team: Team, // whose it is; `principal in resource.team` is about one's own
+};
+
+// How often a caller has called: any tool, what changes running production, and this tool.
+type Usage = {
+  calls_hour: Long,
+  calls_day: Long,
+  mitigations_hour: Long,
+  tool_hour: Long,
+  tool_day: Long,
+};
+
+// A change ticket: its id, how far it is in its system's own word, and whether the configuration counts that as approved.
+type Change = {
+  id: String,
+  state: String,
+  approved: Bool,
 };
 
 // Every call of every tool.
@@ -117,6 +137,8 @@ pub fn emit_schema(tools: &[ToolShape]) -> Result<String, SchemaError> {
     out.push_str("    tool: String,\n");
     values(&mut out, 4, &Effect::ALL.map(Effect::word));
     out.push_str("    effect: String,\n    agent: Agent,\n    on_behalf_of?: User,\n");
+    // How long ago the person proved to be there; absent where the provider does not say.
+    out.push_str("    authenticated_seconds?: Long,\n");
     circumstances(&mut out);
     out.push_str("  },\n};\n");
     out.push_str(REVEAL);
@@ -151,7 +173,7 @@ fn emit_tool(out: &mut String, tool: &ToolShape) -> Result<(), SchemaError> {
     out.push_str("  principal: [Agent],\n  resource: [Target],\n  context: {\n    input: ");
     let emitter = Emitter { tool: name };
     out.push_str(&emitter.record(input, "", 4)?);
-    out.push_str(",\n    approvals: Long,\n    confirmed: Bool,\n");
+    out.push_str(",\n    approvals: Long,\n    confirmed: Bool,\n    usage: Usage,\n    change?: Change,\n");
     circumstances(out);
     out.push_str("  },\n};\n");
     Ok(())

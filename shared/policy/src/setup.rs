@@ -66,12 +66,15 @@ pub struct Lists {
     pub approve: Vec<ListEntry>,
     /// May not run.
     pub deny: Vec<ListEntry>,
+    /// How often something may run, e.g. `silence_alert 3 per hour`, counted for each caller.
+    pub limits: Vec<ListEntry>,
 }
 
 /// One line of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListEntry {
-    /// A tool's name, a glob or `effect:X`, and perhaps `environment:X`.
+    /// A tool's name, a glob or `effect:X`, and perhaps `environment:X`; of a limit a tool's name, `effect:mitigate` or `*`, a number
+    /// and `per hour` or `per day`.
     pub text: String,
     /// How many people must approve, 1 to 3; meant by `approve` only.
     pub approvals: u8,
@@ -91,6 +94,6 @@ impl ListEntry {
 impl Lists {
     /// Whether no list has an entry.
     pub fn is_empty(&self) -> bool {
-        [&self.allow, &self.ask, &self.approve, &self.deny].iter().all(|it| it.is_empty())
+        [&self.allow, &self.ask, &self.approve, &self.deny, &self.limits].iter().all(|it| it.is_empty())
     }
 }

@@ -15,7 +15,7 @@ struct Survey {
     /// The first of them that could not.
     failed: Option<usize>,
     permitting: Vec<usize>,
-    /// Permits that look at the arguments.
+    /// Permits that look at the arguments, at what was used, or at a ticket.
     open_permits: Vec<usize>,
     /// Forbids that do.
     open_forbids: Vec<usize>,
@@ -88,7 +88,7 @@ impl Policy {
         let mut survey = Survey::default();
         for at in slice.rules.iter().copied() {
             let rule = &self.rules[at];
-            match (rule.forbids(), rule.uses.input) {
+            match (rule.forbids(), rule.uses.call()) {
                 (true, true) => survey.open_forbids.push(at),
                 (false, true) => survey.open_permits.push(at),
                 (true, false) => match scene.holds(rule) {

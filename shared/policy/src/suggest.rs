@@ -297,7 +297,7 @@ impl Recorded {
             input: &self.input,
             targets: &self.targets,
             digest: [0; 32],
-            circumstances: self.circumstances,
+            circumstances: self.circumstances.clone(),
         }
     }
 

@@ -19,8 +19,19 @@ pub(crate) struct Uses {
     pub(crate) now: bool,
     /// How lately a witness has cosigned the log.
     pub(crate) witnessed: bool,
+    /// How often the caller has called.
+    pub(crate) usage: bool,
+    /// The change ticket that the call names.
+    pub(crate) change: bool,
     /// Whether whoever asks must be in the target's team.
     pub(crate) own_team: bool,
+}
+
+impl Uses {
+    /// Whether it depends on what is not known before a call is made.
+    pub(crate) fn call(&self) -> bool {
+        self.input || self.usage || self.change
+    }
 }
 
 /// Every part of an expression, outermost first.
@@ -105,10 +116,13 @@ pub(crate) fn uses(clauses: &[Clause]) -> Uses {
                 Some(&"approvals" | &"confirmed") => uses.agreement = true,
                 Some(&"now") => uses.now = true,
                 Some(&"witnessed_seconds") => uses.witnessed = true,
+                Some(&"usage") => uses.usage = true,
+                Some(&"change") => uses.change = true,
                 Some(_) => {}
                 // The whole context: anything in it.
                 None => {
                     (uses.input, uses.agreement, uses.now, uses.witnessed) = (true, true, true, true);
+                    (uses.usage, uses.change) = (true, true);
                 }
             }
         }
@@ -187,6 +201,27 @@ pub(crate) fn misplaced_agreement(expr: &Expr) -> Option<Vec<&str>> {
             .or_else(|| misplaced_agreement(then_expr))
             .or_else(|| misplaced_agreement(else_expr)),
         _ => any_agreement(expr),
+    }
+}
+
+/// First mention of what was used that does anything but compare it with a number. An equation would hold for one call and
+/// not for the next, and what is always there need not be asked for.
+pub(crate) fn misplaced_usage(expr: &Expr) -> Option<Vec<&str>> {
+    use BinaryOp::{Greater, GreaterEq, Less, LessEq};
+    let is_usage = |it: &Expr| path(it).is_some_and(|it| matches!(*it, ["usage", _]));
+    let is_number = |it: &Expr| matches!(it, Expr::Literal(Literal::Long(_)));
+    match expr {
+        Expr::BinaryOp { op: Greater | GreaterEq | Less | LessEq, left, right }
+            if is_usage(left) && is_number(right) || is_number(left) && is_usage(right) =>
+        {
+            None
+        }
+        // As a whole it is no word of policies anyway.
+        _ if path(expr).is_some() => path(expr).filter(|it| it.len() > 1 && it[0] == "usage"),
+        Expr::HasAttr { .. } => {
+            mentions(expr).into_iter().map(|it| it.path).find(|it| it.first() == Some(&"usage"))
+        }
+        _ => children(expr).into_iter().find_map(misplaced_usage),
     }
 }
 

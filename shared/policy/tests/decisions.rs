@@ -80,12 +80,12 @@ fn one_denied_target_denies_the_call() {
 #[test]
 fn nothing_is_shown_to_who_may_not_even_ask() {
     let policy = listed(&["query_metrics"], &[], &[], &[]);
-    let (caller, circumstances) = (caller(), circumstances());
+    let caller = caller();
     for (tool, input) in
         [("nothing", input("query_metrics")), ("query_metrics", object(json!({ "mode": 1 })))]
     {
-        let question =
-            Question { caller: &caller, tool, input: &input, targets: &[], digest: [7; 32], circumstances };
+        let (caller, input, circumstances) = (&caller, &input, circumstances());
+        let question = Question { caller, tool, input, targets: &[], digest: [7; 32], circumstances };
         assert!(!policy.viewer(&question).shows(&target("staging")), "{tool}");
     }
 }

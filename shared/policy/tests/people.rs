@@ -32,10 +32,10 @@ fn whoever_approves_must_be_able_to_for_every_target() {
          @id(\"carol\") permit (principal == User::\"carol\", action == Action::\"approve\",
            resource == Target::\"prod-eu/metrics/main\");",
     );
-    let (caller, input, circumstances) = (caller(), input("silence_alert"), circumstances());
+    let (caller, input) = (caller(), input("silence_alert"));
     let targets = [target("staging"), Target { id: "other".to_owned(), ..target("staging") }];
     let said = |targets: &[Target]| {
-        let (caller, input, tool) = (&caller, &input, "silence_alert");
+        let (caller, input, tool, circumstances) = (&caller, &input, "silence_alert", circumstances());
         say(&policy.decide(&Question { caller, tool, input, targets, digest: [7; 32], circumstances }))
     };
     assert_eq!(said(&targets[..1]), "needs 1 approvals by four-eyes from [bob, carol]");
@@ -54,7 +54,8 @@ const OWN_TEAM: &str = "
     when { context.agent == Agent::\"robot\" && context.effect == \"mitigate\" };";
 
 fn approver(person: &str, team: &str, assurance: Assurance) -> Approver {
-    Approver { person: person.to_owned(), teams: vec![team.to_owned()], assurance }
+    let (person, teams) = (person.to_owned(), vec![team.to_owned()]);
+    Approver { person, teams, assurance, authenticated_seconds: Some(60) }
 }
 
 /// Who says yes or no by which rule to a silence of these targets.

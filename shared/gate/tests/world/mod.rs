@@ -312,6 +312,7 @@ fn rules(shapes: &[ToolShape]) -> Policy {
         ask: list(&["restart_thing environment:asking"]),
         approve: list(&["restart_thing environment:production"]),
         deny: list(&["restart_thing environment:frozen"]),
+        ..Lists::default()
     };
     // `environment:X` in ask, approve and deny also matches unknown, so the things are somewhere known.
     let environments = ["asking", "production", "frozen", "open"].map(str::to_owned).into();

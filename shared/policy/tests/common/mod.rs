@@ -3,7 +3,7 @@
 
 use policy::{
     Assurance, Caller, Channel, Circumstances, Effect, ListEntry, Lists, LoadErrors, Policy, Question, Scope,
-    Setup, Source, Target, ToolShape, Vocabulary, emit_schema,
+    Setup, Source, Target, ToolShape, Usage, Vocabulary, emit_schema,
 };
 use serde_json::{Map, Value, json};
 
@@ -110,7 +110,8 @@ pub(crate) fn listed(allow: &[&str], ask: &[&str], approve: &[&str], deny: &[&st
 
 pub(crate) fn lists(allow: &[&str], ask: &[&str], approve: &[&str], deny: &[&str]) -> Lists {
     let entries = |of: &[&str]| of.iter().map(|it| ListEntry::new(*it)).collect();
-    Lists { allow: entries(allow), ask: entries(ask), approve: entries(approve), deny: entries(deny) }
+    let [allow, ask, approve, deny] = [allow, ask, approve, deny].map(entries);
+    Lists { allow, ask, approve, deny, limits: Vec::new() }
 }
 
 pub(crate) fn caller() -> Caller {
@@ -136,7 +137,7 @@ pub(crate) fn target(environment: &str) -> Target {
 
 pub(crate) fn circumstances() -> Circumstances {
     let now = jiff::Timestamp::from_second(NOW).expect("in range");
-    Circumstances { channel: Channel::Stdio, now, approvals: 0, confirmed: false, witnessed_seconds: None }
+    Circumstances { usage: Some(Usage::FIRST), ..Circumstances::of(Channel::Stdio, now) }
 }
 
 /// What a policy says to a tool called with fitting arguments in an environment.

@@ -7,9 +7,11 @@ mod draw;
 mod oracle;
 mod sight;
 
-use draw::{Drawn, arguments, call, entries, file, place, rule};
+use draw::{Drawn, arguments, call, entries, file, limits, place, rule, usage};
 use oracle::oracle;
-use policy::{Assurance, Channel, Circumstances, ListEntry, Lists, Permit, Refusal, Scope, Standing, Target};
+use policy::{
+    Assurance, Channel, Circumstances, ListEntry, Lists, Permit, Refusal, Scope, Standing, Target, Usage,
+};
 use proptest::prelude::*;
 
 /// How far an answer is from a permit: fewer is more permissive.
@@ -106,6 +108,7 @@ proptest! {
             ask: narrowing(ask, &[]),
             approve: narrowing(approve, &[]),
             deny: narrowing(deny, &lists.deny),
+            limits: Vec::new(),
         };
         let (before, after) = (load(std::slice::from_ref(&source), &lists), load(&[source, narrow], &narrowed));
         for drawn in &calls {
@@ -126,7 +129,7 @@ proptest! {
         let policy = common::cedar(&file(&rules));
         for drawn in calls {
             let with = |approvals, confirmed| {
-                let circumstances = Circumstances { approvals, confirmed, ..drawn.circumstances };
+                let circumstances = Circumstances { approvals, confirmed, ..drawn.circumstances.clone() };
                 let drawn = Drawn { circumstances, ..drawn.clone() };
                 distance(&policy.decide(&drawn.question()))
             };
@@ -147,10 +150,42 @@ proptest! {
             if let Err(Refusal::NeedsApproval(needs)) = policy.decide(&drawn.question()) {
                 let approvals = drawn.circumstances.approvals.max(needs.approvals);
                 let confirmed = drawn.circumstances.confirmed || needs.confirmed;
-                let circumstances = Circumstances { approvals, confirmed, ..drawn.circumstances };
+                let circumstances = Circumstances { approvals, confirmed, ..drawn.circumstances.clone() };
                 let agreed = Drawn { circumstances, ..drawn };
                 prop_assert!(policy.decide(&agreed.question()).is_ok());
             }
+        }
+    }
+
+    #[test]
+    fn a_limit_never_allows_more_and_more_calls_never_do(
+        rules in prop::collection::vec(rule(), 0..8), limits in limits(), calls in prop::collection::vec(call(), 6),
+        more in usage(),
+    ) {
+        // Rules that look at the counts themselves may mean anything by them.
+        let rules: Vec<String> = rules.into_iter().filter(|it| !it.contains("usage")).collect();
+        let source = common::source("own.cedar", &file(&rules));
+        let lists = Lists { limits, ..Lists::default() };
+        let load = |lists: &Lists| {
+            common::load_all(std::slice::from_ref(&source), lists).unwrap_or_else(|it| panic!("{it}"))
+        };
+        let (free, limited) = (load(&Lists::default()), load(&lists));
+        for drawn in calls {
+            let said = distance(&limited.decide(&drawn.question()));
+            prop_assert!(said >= distance(&free.decide(&drawn.question())));
+            let (mut later, usage) = (drawn.clone(), drawn.circumstances.usage.expect("it is drawn"));
+            later.circumstances.usage = Some(Usage {
+                calls_hour: usage.calls_hour + more.calls_hour,
+                calls_day: usage.calls_day + more.calls_day,
+                mitigations_hour: usage.mitigations_hour + more.mitigations_hour,
+                tool_hour: usage.tool_hour + more.tool_hour,
+                tool_day: usage.tool_day + more.tool_day,
+            });
+            prop_assert!(distance(&limited.decide(&later.question())) >= said);
+            // Where nobody counted nothing is permitted that a limit is about.
+            later.circumstances.usage = None;
+            let uncounted = distance(&limited.decide(&later.question()));
+            prop_assert!(uncounted >= said && (uncounted == 99 || !limited.looks_at_usage(drawn.tool)));
         }
     }
 
@@ -159,7 +194,7 @@ proptest! {
         allow in entries(), ask in entries(), approve in entries(), deny in entries(),
         calls in prop::collection::vec(call(), 6),
     ) {
-        let lists = Lists { allow, ask, approve, deny };
+        let lists = Lists { allow, ask, approve, deny, ..Lists::default() };
         let mut turned = lists.clone();
         for list in [&mut turned.allow, &mut turned.ask, &mut turned.approve, &mut turned.deny] {
             list.reverse();

@@ -41,11 +41,19 @@ pub(crate) fn oracle(text: &str, drawn: &Drawn, target: &Target) -> bool {
     entities.push(Entity::new(resource.clone(), attributes, parents).expect("a target"));
     let entities = Entities::from_entities(entities, None).expect("entities");
     let action = uid("Action", drawn.tool);
-    let context = json!({
+    let usage = drawn.circumstances.usage.expect("it is drawn");
+    let mut context = json!({
         "input": drawn.input, "approvals": drawn.circumstances.approvals, "confirmed": drawn.circumstances.confirmed,
         "assurance": "declared", "channel": "stdio", "weekday": "sunday", "minute_of_day": 90,
         "now": { "__extn": { "fn": "datetime", "arg": "2026-11-22T01:30:00Z" } },
+        "usage": {
+            "calls_hour": usage.calls_hour, "calls_day": usage.calls_day, "mitigations_hour": usage.mitigations_hour,
+            "tool_hour": usage.tool_hour, "tool_day": usage.tool_day,
+        },
     });
+    if let Some(change) = &drawn.circumstances.change {
+        context["change"] = json!(change);
+    }
     let context = Context::from_json_value(context, Some((&schema, &action))).expect("it fits the schema");
     let request = Request::new(agent, action, resource, context, Some(&schema)).expect("it fits the schema");
     let set: PolicySet = text.parse().expect("the rules parse");

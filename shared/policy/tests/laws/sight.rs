@@ -50,7 +50,7 @@ proptest! {
             let viewer = policy.viewer(&question);
             // Twice, for a viewer remembers.
             for row in rows.iter().chain(&rows) {
-                let alone = policy.decide(&Question { targets: std::slice::from_ref(row), ..question });
+                let alone = policy.decide(&Question { targets: std::slice::from_ref(row), ..question.clone() });
                 prop_assert_eq!(viewer.shows(row), alone.is_ok(), "{:?}", row);
             }
         }
@@ -62,7 +62,7 @@ proptest! {
         drawn in call(),
     ) {
         let reveals = |rules: &[String], class: &str| {
-            let circumstances = Circumstances { approvals: 3, confirmed: true, ..drawn.circumstances };
+            let circumstances = Circumstances { approvals: 3, confirmed: true, ..drawn.circumstances.clone() };
             common::cedar(&file(rules)).reveals(&drawn.caller, &circumstances, class)
         };
         prop_assert!(!reveals(&rules, "pii"), "rules about calls reveal nothing");

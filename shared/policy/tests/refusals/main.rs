@@ -6,6 +6,7 @@ mod common;
 mod agreement;
 mod connections;
 mod entries;
+mod limits;
 mod reach;
 mod text;
 mod words;

@@ -64,14 +64,14 @@ fn an_inner_argument() {
 #[test]
 fn an_unknown_circumstance() {
     refused(
-        "@id(\"a\") permit (principal, action in Action::\"call\", resource)\nunless { context has usage };",
+        "@id(\"a\") permit (principal, action in Action::\"call\", resource)\nunless { context has blast };",
         expect![[r#"
-            error: nothing in scope has `context.usage`
+            error: nothing in scope has `context.blast`
              --> on-call.cedar:2:22
               |
-            2 | unless { context has usage };
+            2 | unless { context has blast };
               |                      ^^^^^
-              = there are: approvals, assurance, channel, confirmed, input, minute_of_day, now, weekday, witnessed_seconds"#]],
+              = there are: approvals, assurance, change, channel, confirmed, input, minute_of_day, now, usage, weekday, witnessed_seconds"#]],
     );
 }
 
