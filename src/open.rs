@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use anyhow::Context as _;
 use audit::{Log, SigningKeySource, Target};
 use config::{Config, Secret, Shelf, Surroundings};
-use gate::Gate;
+use gate::{Gate, InForce};
 use policy::{Assurance, Caller, Channel, Policy, Setup};
 use tool::Profile;
 
@@ -55,8 +55,8 @@ pub(crate) fn gate(
     profile: Profile,
     channel: Channel,
 ) -> anyhow::Result<Arc<Gate>> {
-    let policy = Arc::new(policy(config)?);
-    let tools = family::offer(servers, profile, config, &policy, channel)?;
+    let policy = InForce::from(Arc::new(policy(config)?));
+    let tools = family::offer(servers, profile, config, policy.clone(), channel)?;
     let name = servers.iter().map(|it| it.word()).collect::<Vec<_>>().join("_");
     let (log, opened) = Log::open(&config.state, &name, options(config)?)
         .with_context(|| format!("the log under {} cannot be opened", config.state.display()))?;

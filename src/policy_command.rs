@@ -109,7 +109,7 @@ fn load(files: &[PathBuf], config: &Config) -> anyhow::Result<Rules> {
 fn explain(call: &Call, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let config = open::configuration(config)?;
     let rules = Arc::new(open::policy(&config)?);
-    let tools = family::bind(&[call.server], &config, &rules, Channel::Cli)?;
+    let tools = family::bind(&[call.server], &config, rules.clone(), Channel::Cli)?;
     let parsed = call::arguments(call).and_then(|arguments| {
         let found = tools.iter().find(|(_, it)| it.definition.name == call.tool);
         let (_, tool) = found.with_context(|| format!("unknown tool `{}`", call.tool))?;

@@ -126,7 +126,7 @@ struct TargetTable {
 pub(super) fn run(test: &Test, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let config = open::configuration(config)?;
     let rules = Arc::new(super::load(&test.policies, &config)?);
-    let tools = family::bind(&Server::ALL, &config, &rules, Channel::Cli)?;
+    let tools = family::bind(&Server::ALL, &config, rules.clone(), Channel::Cli)?;
     let world = World { config: &config, tools: &tools };
     let mut cases = Vec::new();
     for path in &test.files {

@@ -9,7 +9,7 @@ use std::{
 
 use audit::{Admission, Log, Receipt, Standing};
 use futures::FutureExt;
-use policy::{Caller, Channel, Permit, Policy, Target};
+use policy::{Caller, Channel, Permit, Target};
 use serde_json::{Map, Value};
 use tokio::{
     sync::{Semaphore, watch},
@@ -21,6 +21,7 @@ use tracing::Instrument;
 
 use crate::{
     ending::Refusal,
+    force::InForce,
     reply::Reply,
     shape::{Frame, Shaped, refuse, shape},
     trail::{NAME_BYTES_MAX, Trail, bounded, listable},
@@ -30,7 +31,7 @@ use crate::{
 pub struct Gate {
     tools: Vec<(String, Bound)>,
     profile: Profile,
-    policy: Arc<Policy>,
+    pub(crate) policy: InForce,
     log: Log,
     deadline: Duration,
     tasks: TaskTracker,
@@ -71,12 +72,12 @@ impl Gate {
     const SLOTS: usize = 128;
 
     /// Puts a policy and a log around tools, each with its server's name.
-    pub fn new(tools: Vec<(String, Bound)>, policy: Arc<Policy>, log: Log) -> Gate {
+    pub fn new(tools: Vec<(String, Bound)>, policy: impl Into<InForce>, log: Log) -> Gate {
         let slots = Semaphore::new(Self::SLOTS);
         Gate {
             tools,
             profile: Profile::All,
-            policy,
+            policy: policy.into(),
             log,
             deadline: Self::DEADLINE,
             tasks: TaskTracker::new(),
@@ -92,11 +93,6 @@ impl Gate {
     /// The same gate with the tools of one profile only.
     pub fn with_profile(self, profile: Profile) -> Gate {
         Gate { profile, ..self }
-    }
-
-    /// The policy in force.
-    pub fn policy(&self) -> &Policy {
-        &self.policy
     }
 
     /// The log behind the gate.
@@ -140,7 +136,7 @@ impl Gate {
 
     /// Records that something arrived which is not a call at all: a malformed or oversized line.
     pub async fn reject(&self, caller: &Caller, channel: Channel, problem: &str) {
-        let entry = |problem| Trail::rejected(caller, channel, problem, self.policy.digest());
+        let entry = |problem| Trail::rejected(caller, channel, problem, self.policy());
         // That it arrived is recorded, whatever it was.
         let entry = catch_unwind(AssertUnwindSafe(|| entry(problem)))
             .unwrap_or_else(|_| entry("something that could not be made fit to keep"));
@@ -172,7 +168,7 @@ impl Gate {
         stop: CancellationToken,
         deadline: Instant,
     ) -> Reply {
-        let mut trail = Trail::new(request, self.policy.digest());
+        let mut trail = Trail::new(request, self.policy());
         trail.witnessed_seconds = self.log.witnessed_seconds();
         let _slot = tokio::select! {
             slot = self.slots.acquire() => slot.ok(),
@@ -239,7 +235,7 @@ impl Gate {
     fn screen(&self, call: &dyn Call, trail: &mut Trail) -> Result<(), Refusal> {
         trail.targets = listable(call.targets().map_err(Refusal::Unresolved)?);
         let tool = trail.tool_name();
-        let screened = self.policy.screen(&trail.request.caller, tool, &trail.targets);
+        let screened = trail.policy.screen(&trail.request.caller, tool, &trail.targets);
         screened.map_err(|it| self.with_way(Refusal::Denied(it), trail))
     }
 
@@ -253,9 +249,10 @@ impl Gate {
         trail.resolved()
     }
 
-    /// Policy over caller, call and facts. Pure.
+    /// Policy over caller, call and facts: the one in force by now, to which the call is held from here on.
     fn decide(&self, trail: &mut Trail) -> Result<Permit, Refusal> {
-        let decided = self.policy.decide(&trail.question());
+        trail.policy = self.policy();
+        let decided = trail.policy.decide(&trail.question());
         let permit = decided.map_err(|it| self.with_way(Refusal::from(it), trail))?;
         trail.permitted(&permit);
         Ok(permit)
@@ -313,10 +310,10 @@ impl Gate {
         // Most answers have no row with a target of its own: the first that has one pays.
         let viewer = OnceCell::new();
         let shows = |target: &Target| {
-            let viewer = viewer.get_or_init(|| question.as_ref().map(|it| self.policy.viewer(it)));
+            let viewer = viewer.get_or_init(|| question.as_ref().map(|it| trail.policy.viewer(it)));
             viewer.as_ref().is_some_and(|it| it.shows(target))
         };
-        let reveal_pii = self.policy.reveals(&trail.request.caller, &trail.circumstances(), "pii");
+        let reveal_pii = trail.policy.reveals(&trail.request.caller, &trail.circumstances(), "pii");
         let frame =
             Frame { tool: &trail.request.tool, max_tokens: trail.max_tokens, shows: &shows, reveal_pii };
         match ended {

@@ -13,6 +13,7 @@
 mod authority;
 mod call;
 mod ending;
+mod force;
 mod reply;
 mod shape;
 mod tokens;
@@ -22,6 +23,7 @@ mod way;
 pub use authority::{Authority, Place, ShowAuthority};
 pub use call::{Gate, Request};
 pub use ending::Refusal;
+pub use force::InForce;
 pub use redact::{Masked, redact, redact_value};
 pub use reply::Reply;
 pub use shape::{Image, Shaped};

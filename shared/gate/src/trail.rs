@@ -1,8 +1,10 @@
 //! What is known of a call so far, and what its record will say.
 
+use std::sync::Arc;
+
 use audit::{Admission, AuditError, Digest, Entry, Event, Receipt};
 use jiff::Timestamp;
-use policy::{Caller, Channel, Circumstances, Effect, Permit, Question, Target};
+use policy::{Caller, Channel, Circumstances, Effect, Permit, Policy, Question, Target};
 use redact::{Masked, redact, redact_value};
 use serde_json::{Map, Value, json};
 use tool::{Call, Definition};
@@ -26,7 +28,8 @@ pub(crate) struct Trail {
     dry_run: bool,
     pub(crate) untrusted_facts: &'static [&'static str],
     permitted_by: Vec<String>,
-    policy: Digest,
+    /// What the call is held to: once it is decided, a later one does not reach it.
+    pub(crate) policy: Arc<Policy>,
     /// How long ago a witness has cosigned the log last, in seconds; none where none has.
     pub(crate) witnessed_seconds: Option<u64>,
 }
@@ -38,7 +41,7 @@ const RAW_BYTES_MAX: usize = 4096;
 pub(crate) const NAME_BYTES_MAX: usize = 256;
 
 impl Trail {
-    pub(crate) fn new(request: Request, policy: Digest) -> Trail {
+    pub(crate) fn new(request: Request, policy: Arc<Policy>) -> Trail {
         Trail {
             request,
             now: Timestamp::now(),
@@ -202,7 +205,7 @@ impl Trail {
     }
 
     /// The record of something that was not a call at all.
-    pub(crate) fn rejected(caller: &Caller, channel: Channel, problem: &str, policy: Digest) -> Entry {
+    pub(crate) fn rejected(caller: &Caller, channel: Channel, problem: &str, policy: Arc<Policy>) -> Entry {
         let request = Request {
             caller: caller.clone(),
             channel,
@@ -274,7 +277,7 @@ impl Trail {
             subject: format!("agent:{}{person}", caller.agent),
             channel: self.request.channel.word(),
             assurance: caller.assurance.word(),
-            policy: self.policy,
+            policy: self.policy.digest(),
             call: self.digest,
             verdict,
             outcome,
