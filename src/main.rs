@@ -11,6 +11,7 @@ mod crash;
 mod demo;
 mod doctor;
 mod family;
+mod history;
 mod init;
 mod open;
 mod policy_command;

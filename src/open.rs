@@ -48,14 +48,19 @@ pub(crate) fn caller(config: &Config) -> Caller {
     }
 }
 
-/// Policy, tools and log in one gate. Slow enough (policy, recovery of the log) to run beside a handshake.
+/// The policy of the configuration, where another may replace it.
+pub(crate) fn in_force(config: &Config) -> anyhow::Result<InForce> {
+    Ok(Arc::new(policy(config)?).into())
+}
+
+/// Policy, tools and log in one gate. Slow enough (recovery of the log) to run beside a handshake.
 pub(crate) fn gate(
     config: &Config,
+    policy: &InForce,
     servers: &[Server],
     profile: Profile,
     channel: Channel,
 ) -> anyhow::Result<Arc<Gate>> {
-    let policy = InForce::from(Arc::new(policy(config)?));
     let tools = family::offer(servers, profile, config, policy.clone(), channel)?;
     let name = servers.iter().map(|it| it.word()).collect::<Vec<_>>().join("_");
     let (log, opened) = Log::open(&config.state, &name, options(config)?)
@@ -65,7 +70,7 @@ pub(crate) fn gate(
         true => tracing::warn!(%opened, "log open"),
         false => tracing::info!(%opened, "log open"),
     }
-    Ok(Arc::new(Gate::new(tools, policy, log).with_profile(profile)))
+    Ok(Arc::new(Gate::new(tools, policy.clone(), log).with_profile(profile)))
 }
 
 /// How the log is kept and published.

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use config::{Config, Serving};
+use gate::InForce;
 use identity::Verifier;
 use mcp::{Callers, Certificate, Exposure, Http, Reach, Reachable, Reached, Site};
 use policy::{Assurance, Caller, Channel};
@@ -11,7 +12,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tool::Profile;
 
-use super::instructions;
+use super::{
+    Wanted, instructions,
+    reload::{self, Reload},
+};
 use crate::{
     doctor,
     family::{self, Server},
@@ -30,13 +34,13 @@ pub(super) struct Listen {
 
 /// Opens everything, then listens: what does not load does not serve.
 pub(super) async fn serve(
-    servers: &[Server],
-    profile: Profile,
-    config: Option<&Path>,
+    wanted: &Wanted,
+    named: Option<&Path>,
     listen: Listen,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let config = Arc::new(open::configuration(config)?);
+    let hangups = reload::hangups()?;
+    let config = Arc::new(open::configuration(named)?);
     let callers = callers(&config, listen.unproven)?;
     let certificate = certificate(&config.serving)?;
     let secure = certificate.is_some();
@@ -44,8 +48,20 @@ pub(super) async fn serve(
     Exposure::check(listen.address, secure, config.serving.plain, proven)?;
     let public = config.serving.public_url.as_ref().and_then(|it| it.host_str());
     let reachable = Reachable::new(listen.address, public, &config.serving.origins)?;
-    let (wanted, known) = (servers.to_vec(), config.clone());
-    let sites = tokio::task::spawn_blocking(move || sites(&known, &wanted, profile)).await??;
+    let in_force = open::in_force(&config)?;
+    let (servers, profile) = (wanted.servers.clone(), wanted.profile);
+    let (known, policy) = (config.clone(), in_force.clone());
+    let sites = tokio::task::spawn_blocking(move || sites(&known, &policy, &servers, profile)).await??;
+    let reload = Reload {
+        named: named.map(Path::to_owned),
+        config: config.clone(),
+        in_force,
+        gates: sites.iter().map(|it| it.gate.clone()).collect(),
+        channel: Channel::Http,
+        allow_rollback: wanted.allow_rollback,
+    };
+    reload.start().await?;
+    tokio::spawn(reload.on_each(hangups));
     let listener = TcpListener::bind(listen.address)
         .await
         .with_context(|| format!("{} cannot be listened on", listen.address))?;
@@ -67,7 +83,12 @@ pub(super) async fn serve(
 }
 
 /// A gate for each server, with a log of its own: nothing of one is reached by the path of another.
-fn sites(config: &Config, servers: &[Server], profile: Profile) -> anyhow::Result<Vec<Site>> {
+fn sites(
+    config: &Config,
+    policy: &InForce,
+    servers: &[Server],
+    profile: Profile,
+) -> anyhow::Result<Vec<Site>> {
     let site = |server: &Server| {
         let only = [*server];
         Ok(Site {
@@ -75,7 +96,7 @@ fn sites(config: &Config, servers: &[Server], profile: Profile) -> anyhow::Resul
             name: format!("bailiwick-{}", server.word()),
             instructions: instructions(&only),
             tools: family::definitions(&only, profile).iter().map(mcp::describe).collect(),
-            gate: open::gate(config, &only, profile, Channel::Http)?,
+            gate: open::gate(config, policy, &only, profile, Channel::Http)?,
         })
     };
     servers.iter().map(site).collect()
