@@ -1,7 +1,8 @@
-//! `bailiwick serve`: one or more servers over MCP, on standard input and output or over HTTP.
+//! `bailiwick serve`: one or more servers over MCP, on standard input and output, over HTTP or on a socket.
 
 mod http;
 mod reload;
+mod socket;
 
 use std::{
     net::SocketAddr,
@@ -32,7 +33,7 @@ use crate::{
     open,
 };
 
-/// Serve one or more servers to MCP clients, on standard input and output or over HTTP
+/// Serve one or more servers to MCP clients, on standard input and output, over HTTP or on a socket
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
                         bailiwick serve code\n  \
@@ -41,6 +42,7 @@ use crate::{
                         bailiwick serve audit --state /var/lib/bailiwick-collector   # collect the logs of others\n  \
                         claude mcp add code -- bailiwick serve code\n  \
                         bailiwick serve code observability --http 127.0.0.1:8080   # /code/mcp, /observability/mcp\n  \
+                        bailiwick serve code --socket /run/bailiwick/mcp.sock --socket-group agents   # as another user than theirs\n  \
                         kill -HUP PID                                 # read the policy again\n\n\
                         A server per process holds only its own credentials. Several in one process share one log on\n\
                         standard input and output; over HTTP each has its own. SIGHUP reads [policy] and its files again:\n\
@@ -58,6 +60,8 @@ pub(crate) struct Serve {
     /// Listen here for streamable HTTP instead, each server at its path, e.g. /code/mcp
     #[arg(long, value_name = "ADDRESS")]
     http: Option<SocketAddr>,
+    #[command(flatten)]
+    socket: socket::Options,
     /// Take whoever reaches a loopback address for the caller of [identity]
     #[arg(long, requires = "http")]
     unproven: bool,
@@ -92,12 +96,15 @@ pub(crate) fn run(arguments: &Serve, config: Option<&Path>) -> anyhow::Result<Ex
         profile: arguments.profile,
         allow_rollback: arguments.allow_rollback,
     };
-    let opened = match arguments.http {
+    let listen = match (&arguments.http, arguments.socket.place()?) {
+        (Some(address), _) => Some(http::Listen::Network { address: *address, unproven: arguments.unproven }),
+        (None, place) => place.map(http::Listen::Socket),
+    };
+    let opened = match listen {
         None => runtime.block_on(serve(wanted, config.map(Path::to_owned)))?,
-        Some(address) => runtime.block_on(async {
+        Some(listen) => runtime.block_on(async {
             let stop = CancellationToken::new();
             tokio::spawn(stop_on_signal(stop.clone()));
-            let listen = http::Listen { address, unproven: arguments.unproven };
             http::serve(&wanted, config, listen, stop).await.map(|()| true)
         })?,
     };
