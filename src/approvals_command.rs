@@ -173,7 +173,8 @@ fn with_gate(
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let person = local(&config, Surroundings::from_process()?.os_user);
     let code = runtime.block_on(async {
-        let gate = open::gate(&config, &[], Profile::All, Channel::Cli)?;
+        let policy = open::in_force(&config)?;
+        let gate = open::gate(&config, &policy, &[], Profile::All, Channel::Cli)?;
         let code = work(gate.clone(), person).await;
         gate.drain(Duration::from_secs(10)).await;
         code

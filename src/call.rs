@@ -69,7 +69,8 @@ pub(crate) fn run(call: Call, config: Option<&Path>) -> anyhow::Result<ExitCode>
     let config = open::configuration(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (reply, code) = runtime.block_on(async {
-        let gate = open::gate(&config, &[call.server], Profile::All, Channel::Cli)?;
+        let policy = open::in_force(&config)?;
+        let gate = open::gate(&config, &policy, &[call.server], Profile::All, Channel::Cli)?;
         let request = Request {
             caller: open::caller(&config),
             channel: Channel::Cli,

@@ -1,6 +1,7 @@
 //! `bailiwick doctor`: does everything that a call needs work, and if not, what to do?
 
 mod issuers;
+mod policy;
 
 use std::{
     fs,
@@ -67,7 +68,7 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
             let mut checks = vec![configuration(&found), caller(&found)];
             checks.extend(runtime.block_on(connections(&found)));
             checks.extend(runtime.block_on(issuers::check(&found)));
-            checks.extend([policy(&found), log(&found.state)]);
+            checks.extend([policy::check(&found), log(&found.state)]);
             checks.extend(collector(&found));
             (checks, found.notes)
         }
@@ -281,21 +282,6 @@ async fn repository(connection: &Connection) -> Answer {
     match opened {
         Ok(opened) => opened.map(|()| "opens".to_owned()).map_err(|error| wrong(error.to_string())),
         Err(error) => Err(wrong(error.to_string())),
-    }
-}
-
-fn policy(config: &Config) -> Check {
-    match open::policy(config) {
-        Ok(policy) => {
-            let from = if config.policy.is_silent() { ", the built-in read-only policy" } else { "" };
-            let digest = policy.digest().map(|it| format!("{it:02x}")).concat();
-            Check::well("policy", format!("{} rules{from}, digest {}", policy.rules().len(), &digest[..16]))
-        }
-        Err(error) => Check::broken(
-            "policy",
-            format!("{error:#}"),
-            "correct it; until it loads every call is refused (bailiwick policy check)",
-        ),
     }
 }
 

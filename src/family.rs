@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use config::{Config, Connection, System};
-use gate::{Approvals, Authority, AwaitApproval, Place, RunApproved, ShowAuthority};
-use policy::{Channel, Policy, Target};
+use gate::{Approvals, Authority, AwaitApproval, InForce, Place, RunApproved, ShowAuthority};
+use policy::{Channel, Target};
 use tool::{Bound, Definition, Profile, define};
 
 /// A server of the family.
@@ -105,7 +105,7 @@ pub(crate) fn all() -> Vec<(&'static str, Definition)> {
 pub(crate) fn bind(
     servers: &[Server],
     config: &Config,
-    policy: &Arc<Policy>,
+    policy: impl Into<InForce>,
     channel: Channel,
     approvals: &Arc<Approvals>,
 ) -> anyhow::Result<Vec<(String, Bound)>> {
@@ -117,7 +117,7 @@ pub(crate) fn offer(
     servers: &[Server],
     profile: Profile,
     config: &Config,
-    policy: &Arc<Policy>,
+    policy: impl Into<InForce>,
     channel: Channel,
     approvals: &Arc<Approvals>,
 ) -> anyhow::Result<Vec<(String, Bound)>> {
@@ -133,7 +133,7 @@ pub(crate) fn offer(
     let offered = tools.iter().filter(|(_, it)| profile.offers(it.definition.profile));
     let shown = offered.map(of).collect();
     let vocabulary = config.vocabulary.clone();
-    let authority = Authority { policy: policy.clone(), channel, places, tools: shown, vocabulary };
+    let authority = Authority { policy: policy.into(), channel, places, tools: shown, vocabulary };
     tools.push((FAMILY.to_owned(), define::<ShowAuthority>().bind(Arc::new(authority))));
     let (wait, run) = (define::<AwaitApproval>(), define::<RunApproved>());
     tools.push((FAMILY.to_owned(), wait.bind(Arc::new(approvals.clone()))));

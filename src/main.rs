@@ -7,11 +7,13 @@ mod bucket;
 mod call;
 mod collector;
 mod config_command;
+mod connect;
 mod crash;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
 mod family;
+mod history;
 mod init;
 mod open;
 mod policy_command;
@@ -58,6 +60,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Serve(serve::Serve),
+    Connect(connect::Connect),
     Call(call::Call),
     Tools(tools::Tools),
     Policy(policy_command::Policy),
@@ -102,6 +105,7 @@ fn main() -> ExitCode {
     let config = arguments.config.as_deref();
     let ended = match arguments.command {
         Command::Serve(it) => serve::run(&it, config),
+        Command::Connect(it) => connect::run(&it),
         Command::Call(it) => call::run(it, config),
         Command::Tools(it) => tools::run(&it),
         Command::Policy(it) => policy_command::run(it, config),

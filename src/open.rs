@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use approval::Place;
 use audit::{Log, SigningKeySource, Target};
 use config::{Config, Secret, Shelf, Surroundings};
-use gate::{Approvals, Gate, Terms};
+use gate::{Approvals, Gate, InForce, Terms};
 use policy::{Assurance, Caller, Channel, Policy, Setup};
 use tool::Profile;
 
@@ -49,16 +49,21 @@ pub(crate) fn caller(config: &Config) -> Caller {
     }
 }
 
-/// Policy, tools and log in one gate. Slow enough (policy, recovery of the log) to run beside a handshake.
+/// The policy of the configuration, where another may replace it.
+pub(crate) fn in_force(config: &Config) -> anyhow::Result<InForce> {
+    Ok(Arc::new(policy(config)?).into())
+}
+
+/// Policy, tools and log in one gate. Slow enough (recovery of the log) to run beside a handshake.
 pub(crate) fn gate(
     config: &Config,
+    policy: &InForce,
     servers: &[Server],
     profile: Profile,
     channel: Channel,
 ) -> anyhow::Result<Arc<Gate>> {
-    let policy = Arc::new(policy(config)?);
     let approvals = Arc::new(approvals(config)?);
-    let tools = family::offer(servers, profile, config, &policy, channel, &approvals)?;
+    let tools = family::offer(servers, profile, config, policy.clone(), channel, &approvals)?;
     let name = match servers {
         // What people say where no server runs.
         [] => "approvals".to_owned(),
@@ -71,7 +76,7 @@ pub(crate) fn gate(
         true => tracing::warn!(%opened, "log open"),
         false => tracing::info!(%opened, "log open"),
     }
-    Ok(Arc::new(Gate::new(tools, policy, log).with_profile(profile).with_approvals(approvals)))
+    Ok(Arc::new(Gate::new(tools, policy.clone(), log).with_profile(profile).with_approvals(approvals)))
 }
 
 /// Where people are asked. Nothing is opened before something needs it.

@@ -110,7 +110,7 @@ fn explain(call: &Call, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let config = open::configuration(config)?;
     let rules = Arc::new(open::policy(&config)?);
     let approvals = Arc::new(open::approvals(&config)?);
-    let tools = family::bind(&[call.server], &config, &rules, Channel::Cli, &approvals)?;
+    let tools = family::bind(&[call.server], &config, rules.clone(), Channel::Cli, &approvals)?;
     let parsed = call::arguments(call).and_then(|arguments| {
         let found = tools.iter().find(|(_, it)| it.definition.name == call.tool);
         let (_, tool) = found.with_context(|| format!("unknown tool `{}`", call.tool))?;

@@ -1,8 +1,16 @@
-//! `bailiwick serve`: one or more servers over MCP, on standard input and output or over HTTP.
+//! `bailiwick serve`: one or more servers over MCP, on standard input and output, over HTTP or on a socket.
 
 mod http;
+mod reload;
+mod socket;
 
-use std::{net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::{
     Args, Subcommand,
@@ -11,17 +19,21 @@ use clap::{
 use gate::Gate;
 use mcp::{Opened, Opening};
 use policy::Channel;
-use tokio::{signal::unix, sync::SetOnce};
+use tokio::{
+    signal::unix,
+    sync::{SetOnce, oneshot},
+};
 use tokio_util::sync::CancellationToken;
 use tool::Profile;
 
+use self::reload::Reload;
 use crate::{
     UNUSABLE, collector,
     family::{self, Server},
     open,
 };
 
-/// Serve one or more servers to MCP clients, on standard input and output or over HTTP
+/// Serve one or more servers to MCP clients, on standard input and output, over HTTP or on a socket
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
                         bailiwick serve code\n  \
@@ -29,9 +41,12 @@ use crate::{
                         bailiwick serve observability --profile all   # with plot_metrics\n  \
                         bailiwick serve audit --state /var/lib/bailiwick-collector   # collect the logs of others\n  \
                         claude mcp add code -- bailiwick serve code\n  \
-                        bailiwick serve code observability --http 127.0.0.1:8080   # /code/mcp, /observability/mcp\n\n\
+                        bailiwick serve code observability --http 127.0.0.1:8080   # /code/mcp, /observability/mcp\n  \
+                        bailiwick serve code --socket /run/bailiwick/mcp.sock --socket-group agents   # as another user than theirs\n  \
+                        kill -HUP PID                                 # read the policy again\n\n\
                         A server per process holds only its own credentials. Several in one process share one log on\n\
-                        standard input and output; over HTTP each has its own.")]
+                        standard input and output; over HTTP each has its own. SIGHUP reads [policy] and its files again:\n\
+                        one that does not load leaves the one before in force.")]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Serve {
     #[command(subcommand)]
@@ -45,15 +60,27 @@ pub(crate) struct Serve {
     /// Listen here for streamable HTTP instead, each server at its path, e.g. /code/mcp
     #[arg(long, value_name = "ADDRESS")]
     http: Option<SocketAddr>,
+    #[command(flatten)]
+    socket: socket::Options,
     /// Take whoever reaches a loopback address for the caller of [identity]
     #[arg(long, requires = "http")]
     unproven: bool,
+    /// Let a policy come into force again, at the start or on SIGHUP, that a later one has replaced here
+    #[arg(long)]
+    allow_rollback: bool,
 }
 
 /// What else is served.
 #[derive(Subcommand)]
 enum Other {
     Audit(collector::ServeAudit),
+}
+
+/// What is to be served.
+struct Wanted {
+    servers: Vec<Server>,
+    profile: Profile,
+    allow_rollback: bool,
 }
 
 /// How often a served log says that its process lives.
@@ -64,14 +91,21 @@ pub(crate) fn run(arguments: &Serve, config: Option<&Path>) -> anyhow::Result<Ex
         return collector::run(it, config);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let servers = each_once(&arguments.servers);
-    let opened = match arguments.http {
-        None => runtime.block_on(serve(servers, arguments.profile, config.map(Path::to_owned)))?,
-        Some(address) => runtime.block_on(async {
+    let wanted = Wanted {
+        servers: each_once(&arguments.servers),
+        profile: arguments.profile,
+        allow_rollback: arguments.allow_rollback,
+    };
+    let listen = match (&arguments.http, arguments.socket.place()?) {
+        (Some(address), _) => Some(http::Listen::Network { address: *address, unproven: arguments.unproven }),
+        (None, place) => place.map(http::Listen::Socket),
+    };
+    let opened = match listen {
+        None => runtime.block_on(serve(wanted, config.map(Path::to_owned)))?,
+        Some(listen) => runtime.block_on(async {
             let stop = CancellationToken::new();
             tokio::spawn(stop_on_signal(stop.clone()));
-            let listen = http::Listen { address, unproven: arguments.unproven };
-            http::serve(&servers, arguments.profile, config, listen, stop).await.map(|()| true)
+            http::serve(&wanted, config, listen, stop).await.map(|()| true)
         })?,
     };
     // A blocking read of standard input may still be waiting; nothing else is.
@@ -86,11 +120,8 @@ fn each_once(servers: &[Server]) -> Vec<Server> {
 }
 
 /// Says whether there was anything behind the handshake: configuration, policy and log.
-async fn serve(
-    servers: Vec<Server>,
-    profile: Profile,
-    config: Option<std::path::PathBuf>,
-) -> anyhow::Result<bool> {
+async fn serve(wanted: Wanted, config: Option<PathBuf>) -> anyhow::Result<bool> {
+    let hangups = reload::hangups()?;
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
     let opening: Opening = Arc::new(SetOnce::new());
@@ -100,13 +131,27 @@ async fn serve(
             beat(opened.gate.clone()).await;
         }
     });
-    let (slot, wanted) = (opening.clone(), servers.clone());
+    let (slot, (reloadable, reload)) = (opening.clone(), oneshot::channel::<Reload>());
+    tokio::spawn(async move {
+        if let Ok(reload) = reload.await {
+            reload.on_each(hangups).await;
+        }
+    });
+    let (servers, profile) = (wanted.servers.clone(), wanted.profile);
     // Policy and log load beside the handshake; the first call waits for them.
     let loading = tokio::task::spawn_blocking(move || {
-        let opened = open(&wanted, profile, config.as_deref()).map_err(|error| format!("{error:#}"));
-        if let Err(error) = &opened {
-            tracing::error!("{error}");
-        }
+        let opened = open(&wanted, config).map_err(|error| format!("{error:#}"));
+        let opened = match opened {
+            Ok((opened, reload)) => {
+                // Whoever would read again is there for as long as the process.
+                let _leaving = reloadable.send(reload);
+                Ok(opened)
+            }
+            Err(error) => {
+                tracing::error!("{error}");
+                Err(error)
+            }
+        };
         let is_open = opened.is_ok();
         slot.set(opened.map_err(|error| head(&error))).ok();
         is_open
@@ -138,10 +183,15 @@ fn head(problem: &str) -> String {
     }
 }
 
-fn open(servers: &[Server], profile: Profile, config: Option<&Path>) -> anyhow::Result<Opened> {
-    let config = open::configuration(config)?;
+fn open(wanted: &Wanted, named: Option<PathBuf>) -> anyhow::Result<(Opened, Reload)> {
+    let config = Arc::new(open::configuration(named.as_deref())?);
+    let in_force = open::in_force(&config)?;
     let caller = open::caller(&config);
-    Ok(Opened { gate: open::gate(&config, servers, profile, Channel::Stdio)?, caller })
+    let gate = open::gate(&config, &in_force, &wanted.servers, wanted.profile, Channel::Stdio)?;
+    let (gates, channel, allow_rollback) = (vec![gate.clone()], Channel::Stdio, wanted.allow_rollback);
+    let reload = Reload { named, config, in_force, gates, channel, allow_rollback };
+    tokio::runtime::Handle::current().block_on(reload.start())?;
+    Ok((Opened { gate, caller }, reload))
 }
 
 /// Some clients show only the first 250 characters: they say what the server is for.

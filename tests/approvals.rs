@@ -257,3 +257,21 @@ fn what_waits_for_people_is_offered_where_a_rule_asks_them() {
         }
     }
 }
+
+#[test]
+fn of_calls_at_once_exactly_as_many_run_as_a_limit_leaves() {
+    let stage = Stage::new(
+        "[policy]\nallow = [\"list_*\", \"silence_alert\"]\nlimits = [\"silence_alert 10 per hour\"]",
+    );
+    let mut session = stage.home.serve(&["observability"], Version::V2026_07_28);
+    let calls: Vec<u64> =
+        (1..=32).map(|minutes| session.start_call("silence_alert", silence(minutes))).collect();
+    let answers: Vec<_> = calls.into_iter().map(|it| session.answer(it)).collect();
+    let ran = answers.iter().filter(|it| !it.is_error()).count();
+    let refused = answers.iter().find(|it| it.is_error()).expect("some are refused");
+    assert_eq!((ran, stage.effects()), (10, 10), "{}", refused.0);
+    assert_eq!(refused.structured()["error"], "denied", "{}", refused.0);
+    // What was refused does not count, nor does what only looks.
+    assert!(!session.call("list_alerts", json!({})).is_error());
+    assert!(session.call("silence_alert", silence(40)).is_error());
+}

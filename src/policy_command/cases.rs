@@ -152,7 +152,7 @@ pub(super) fn run(test: &Test, config: Option<&Path>) -> anyhow::Result<ExitCode
     let config = open::configuration(config)?;
     let rules = Arc::new(super::load(&test.policies, &config)?);
     let approvals = Arc::new(open::approvals(&config)?);
-    let tools = family::bind(&Server::ALL, &config, &rules, Channel::Cli, &approvals)?;
+    let tools = family::bind(&Server::ALL, &config, rules.clone(), Channel::Cli, &approvals)?;
     let world = World { config: &config, tools: &tools };
     let mut cases = Vec::new();
     for path in &test.files {

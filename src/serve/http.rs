@@ -1,17 +1,22 @@
-//! `bailiwick serve --http`: the same servers for a team, each at a path of its own.
+//! `bailiwick serve --http` and `--socket`: the same servers for a team, each at a path of its own.
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use config::{Config, Serving};
+use config::{Config, Identity, Serving};
+use gate::InForce;
 use identity::Verifier;
-use mcp::{Callers, Certificate, Exposure, Http, Reach, Reachable, Reached, Site};
+use mcp::{Callers, Certificate, Exposure, Http, Listener, Reach, Reachable, Reached, Site};
 use policy::{Assurance, Caller, Channel};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tool::Profile;
 
-use super::instructions;
+use super::{
+    Wanted, instructions,
+    reload::{self, Reload},
+    socket::{Bound, Place},
+};
 use crate::{
     doctor,
     family::{self, Server},
@@ -21,53 +26,126 @@ use crate::{
 /// Longest wait for one connection, so that whoever asks `/readyz` hears within the second or two they give it.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
-/// What the command line says about it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Listen {
-    pub(super) address: SocketAddr,
-    pub(super) unproven: bool,
+/// Where requests come in, as the command line says.
+pub(super) enum Listen {
+    /// At an address; `unproven` lets in whoever reaches one of this machine.
+    Network { address: SocketAddr, unproven: bool },
+    /// On a socket, from users of this machine.
+    Socket(Place),
+}
+
+/// Who is let in, and by which names.
+struct Entrance {
+    callers: Callers,
+    reachable: Reachable,
+    certificate: Option<Certificate>,
+}
+
+/// What is listened on.
+struct Open {
+    listener: Listener,
+    /// What clients write in front of a path.
+    base: String,
+    /// What people read in front of one.
+    told: String,
+    /// Of a socket, which goes when this is dropped.
+    _bound: Option<Bound>,
 }
 
 /// Opens everything, then listens: what does not load does not serve.
 pub(super) async fn serve(
-    servers: &[Server],
-    profile: Profile,
-    config: Option<&Path>,
+    wanted: &Wanted,
+    named: Option<&Path>,
     listen: Listen,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let config = Arc::new(open::configuration(config)?);
-    let callers = callers(&config, listen.unproven)?;
-    let certificate = certificate(&config.serving)?;
-    let secure = certificate.is_some();
-    let proven = !matches!(callers, Callers::Unproven(_));
-    Exposure::check(listen.address, secure, config.serving.plain, proven)?;
-    let public = config.serving.public_url.as_ref().and_then(|it| it.host_str());
-    let reachable = Reachable::new(listen.address, public, &config.serving.origins)?;
-    let (wanted, known) = (servers.to_vec(), config.clone());
-    let sites = tokio::task::spawn_blocking(move || sites(&known, &wanted, profile)).await??;
-    let listener = TcpListener::bind(listen.address)
-        .await
-        .with_context(|| format!("{} cannot be listened on", listen.address))?;
-    let bound = listener.local_addr()?;
+    let hangups = reload::hangups()?;
+    let config = Arc::new(open::configuration(named)?);
+    let Entrance { callers, reachable, certificate } = entrance(&config, &listen)?;
+    let in_force = open::in_force(&config)?;
+    let (servers, profile) = (wanted.servers.clone(), wanted.profile);
+    let (known, policy) = (config.clone(), in_force.clone());
+    let sites = tokio::task::spawn_blocking(move || sites(&known, &policy, &servers, profile)).await??;
+    let reload = Reload {
+        named: named.map(Path::to_owned),
+        config: config.clone(),
+        in_force,
+        gates: sites.iter().map(|it| it.gate.clone()).collect(),
+        channel: Channel::Http,
+        allow_rollback: wanted.allow_rollback,
+    };
+    reload.start().await?;
+    tokio::spawn(reload.on_each(hangups));
+    let Open { listener, base, told, _bound } = match listen {
+        Listen::Network { address, .. } => network(address, certificate, &config.serving).await?,
+        Listen::Socket(place) => socket(place)?,
+    };
     for site in &sites {
-        let address = mcp::address(secure, bound, &site.word);
-        say::note(&format!("bailiwick: {} is served at {address}", site.word));
+        say::note(&format!("bailiwick: {} is served at {told}/{}/mcp", site.word, site.word));
         tokio::spawn(super::beat(site.gate.clone()));
     }
-    let http = Http {
-        sites,
-        base: base(&config.serving, secure, bound),
-        callers,
-        reachable,
-        certificate,
-        reach: reach(config),
-    };
+    let http = Http { sites, base, callers, reachable, reach: reach(config) };
     Ok(mcp::serve_http(listener, http, stop).await?)
 }
 
+/// Refuses what would let in too much, before anything is opened.
+fn entrance(config: &Config, listen: &Listen) -> anyhow::Result<Entrance> {
+    let Listen::Network { address, unproven } = listen else {
+        return Ok(Entrance {
+            callers: Callers::Users(user),
+            reachable: Reachable::socket(),
+            certificate: None,
+        });
+    };
+    let callers = callers(config, *unproven)?;
+    let certificate = certificate(&config.serving)?;
+    let proven = !matches!(callers, Callers::Unproven(_));
+    Exposure::check(*address, certificate.is_some(), config.serving.plain, proven)?;
+    let public = config.serving.public_url.as_ref().and_then(|it| it.host_str());
+    let reachable = Reachable::new(*address, public, &config.serving.origins)?;
+    Ok(Entrance { callers, reachable, certificate })
+}
+
+async fn network(
+    address: SocketAddr,
+    certificate: Option<Certificate>,
+    serving: &Serving,
+) -> anyhow::Result<Open> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("{address} cannot be listened on"))?;
+    let bound = listener.local_addr()?;
+    let scheme = if certificate.is_some() { "https" } else { "http" };
+    let told = format!("{scheme}://{bound}");
+    // Configured, or where we listen; never what a request says.
+    let base = serving.public_url.as_ref().map(|it| it.as_str().trim_end_matches('/').to_owned());
+    let listener = Listener::Network(listener, certificate);
+    Ok(Open { listener, base: base.unwrap_or_else(|| told.clone()), told, _bound: None })
+}
+
+fn socket(place: Place) -> anyhow::Result<Open> {
+    let told = format!("{}:", place.path().display());
+    let (listener, bound) = place.bind()?;
+    let listener = Listener::Socket(UnixListener::from_std(listener)?);
+    Ok(Open { listener, base: "http://localhost".to_owned(), told, _bound: Some(bound) })
+}
+
+/// Whom the operating system says a process runs as. Which program it is, it does not say.
+fn user(uid: u32) -> Caller {
+    Caller {
+        agent: Identity::NAMELESS.to_owned(),
+        on_behalf_of: Some(config::user_name(uid)),
+        teams: Vec::new(),
+        assurance: Assurance::OsUser,
+    }
+}
+
 /// A gate for each server, with a log of its own: nothing of one is reached by the path of another.
-fn sites(config: &Config, servers: &[Server], profile: Profile) -> anyhow::Result<Vec<Site>> {
+fn sites(
+    config: &Config,
+    policy: &InForce,
+    servers: &[Server],
+    profile: Profile,
+) -> anyhow::Result<Vec<Site>> {
     let site = |server: &Server| {
         let only = [*server];
         Ok(Site {
@@ -75,7 +153,7 @@ fn sites(config: &Config, servers: &[Server], profile: Profile) -> anyhow::Resul
             name: format!("bailiwick-{}", server.word()),
             instructions: instructions(&only),
             tools: family::definitions(&only, profile).iter().map(mcp::describe).collect(),
-            gate: open::gate(config, &only, profile, Channel::Http)?,
+            gate: open::gate(config, policy, &only, profile, Channel::Http)?,
         })
     };
     servers.iter().map(site).collect()
@@ -95,14 +173,6 @@ fn callers(config: &Config, unproven: bool) -> anyhow::Result<Callers> {
     // The operating system says nothing about who is at the other end of a socket.
     let caller = Caller { assurance: Assurance::Declared, ..open::caller(config) };
     Ok(Callers::Unproven(caller))
-}
-
-/// The address that clients use: configured, or where we listen; never what a request says.
-fn base(serving: &Serving, secure: bool, bound: SocketAddr) -> String {
-    match &serving.public_url {
-        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-        None => format!("{}://{bound}", if secure { "https" } else { "http" }),
-    }
 }
 
 fn certificate(serving: &Serving) -> anyhow::Result<Option<Certificate>> {

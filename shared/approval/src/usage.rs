@@ -48,8 +48,8 @@ impl Store {
                 .fetch_all(&mut *change)
                 .await?;
         change.commit().await?;
-        let sum = |counts: &dyn Fn(&(String, String, i64, i64)) -> bool| -> i64 {
-            rows.iter().filter(|it| counts(it)).map(|it| it.3).sum()
+        let sum = |counts: &dyn Fn(&(String, String, i64, i64)) -> bool| -> u64 {
+            rows.iter().filter(|it| counts(it)).map(|it| u64::try_from(it.3).unwrap_or(0)).sum()
         };
         let lately = |it: &(String, String, i64, i64)| it.2 > minute - HOUR;
         Ok(Usage {

@@ -129,7 +129,7 @@ impl Origin {
 
 impl Identity {
     /// Agent whom nobody named.
-    pub(crate) const NAMELESS: &str = "local";
+    pub const NAMELESS: &str = "local";
 
     /// The user that the operating system runs us as.
     pub(crate) fn of_os_user(surroundings: &Surroundings) -> Identity {

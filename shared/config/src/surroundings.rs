@@ -40,14 +40,12 @@ impl Surroundings {
             let value = variable(name)?.to_string_lossy().into_owned();
             (!value.is_empty()).then(|| (name.to_owned(), value))
         });
-        // $USER is whatever the caller likes; the user id is not.
-        let uid = rustix::process::getuid().as_raw();
-        let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
         Ok(Surroundings {
             variables: variables.collect(),
             current_folder: std::env::current_dir()?,
             system_folder: PathBuf::from("/etc/bailiwick"),
-            os_user: os_user(uid, &passwd),
+            // $USER is whatever the caller likes; the user id is not.
+            os_user: user_name(rustix::process::getuid().as_raw()),
         })
     }
 
@@ -108,6 +106,11 @@ pub(crate) fn variable(name: &str) -> Option<OsString> {
         return None;
     }
     std::env::var_os(name)
+}
+
+/// Name of a user of this machine, or e.g. `uid-1000` where `/etc/passwd` has none.
+pub fn user_name(uid: u32) -> String {
+    os_user(uid, &std::fs::read_to_string("/etc/passwd").unwrap_or_default())
 }
 
 /// Name of a user id as `/etc/passwd` has it, else `uid-1000`.

@@ -18,7 +18,7 @@ pub struct Person {
     /// Their teams.
     pub teams: Vec<String>,
     /// How long ago they last proved to be there, in seconds; none where nobody says.
-    pub authenticated_seconds: Option<i64>,
+    pub authenticated_seconds: Option<u64>,
 }
 
 /// What a person says.

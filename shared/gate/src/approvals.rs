@@ -152,7 +152,7 @@ impl Gate {
         let Some(Grant { waiting }) = &trail.grant else { return Ok(()) };
         let before = call.before().await.map_err(Refusal::Unresolved)?;
         let schema = self.find(trail.tool_name()).map(|(_, it)| schema(&it.definition));
-        let why = if waiting.policy != hex::encode(trail.policy()) {
+        let why = if waiting.policy != hex::encode(trail.policy.digest()) {
             "the policy changed"
         } else if schema.as_deref() != Some(waiting.sealed.schema.as_str()) {
             "the tool changed"
@@ -187,7 +187,7 @@ impl Gate {
                 let wanted = Wanted {
                     sealed,
                     call: hex::encode(trail.digest),
-                    policy: hex::encode(trail.policy()),
+                    policy: hex::encode(trail.policy.digest()),
                     approvals: needed.approvals,
                     confirm: needed.confirmed,
                     approve_within,

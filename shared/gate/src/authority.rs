@@ -1,8 +1,8 @@
 //! `show_authority`: what may this caller do here, and what stands in the way?
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
-use policy::{Circumstances, Denial, Effect, NeedsApproval, Policy, Standing, Target, UNKNOWN, Vocabulary};
+use policy::{Circumstances, Denial, Effect, NeedsApproval, Standing, Target, UNKNOWN, Vocabulary};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,10 +11,12 @@ use tool::{
     args::{MaxTokens, Slug, Text},
 };
 
+use crate::InForce;
+
 /// What `show_authority` looks at.
 pub struct Authority {
-    /// The policy in force.
-    pub policy: Arc<Policy>,
+    /// The policy in force, whichever that is when it is asked about.
+    pub policy: InForce,
     /// How calls arrive.
     pub channel: policy::Channel,
     /// Every connection of this process.
@@ -101,6 +103,7 @@ impl Tool for ShowAuthority {
 
     async fn run(&self, authority: &Authority, context: &Context) -> Result<Answer<Standings>, ToolError> {
         let caller = context.caller();
+        let policy = authority.policy.policy();
         let circumstances = Circumstances {
             witnessed_seconds: context.witnessed_seconds(),
             ..Circumstances::of(authority.channel, context.now())
@@ -113,7 +116,7 @@ impl Tool for ShowAuthority {
                 if elsewhere || self.tool.as_ref().is_some_and(|it| **it != **name) {
                     continue;
                 }
-                let standing = authority.policy.standing(caller, name, &target, &circumstances);
+                let standing = policy.standing(caller, name, &target, &circumstances);
                 Group::add(&mut groups, &target, name, *effect, &Verdict::of(standing));
             }
         }

@@ -9,7 +9,7 @@ use std::{
 
 use audit::{Admission, Log, Receipt, Standing};
 use futures::FutureExt;
-use policy::{Caller, Channel, Permit, Policy, Target};
+use policy::{Caller, Channel, Permit, Target};
 use serde_json::{Map, Value};
 use tokio::{
     sync::{Semaphore, watch},
@@ -22,6 +22,7 @@ use tracing::Instrument;
 use crate::{
     Approvals,
     ending::Refusal,
+    force::InForce,
     reply::Reply,
     shape::{Frame, Shaped, refuse, shape},
     trail::{Trail, listable},
@@ -31,7 +32,7 @@ use crate::{
 pub struct Gate {
     pub(crate) tools: Vec<(String, Bound)>,
     pub(crate) profile: Profile,
-    policy: Arc<Policy>,
+    pub(crate) policy: InForce,
     log: Log,
     pub(crate) approvals: Option<Arc<Approvals>>,
     deadline: Duration,
@@ -73,12 +74,12 @@ impl Gate {
     const SLOTS: usize = 128;
 
     /// Puts a policy and a log around tools, each with its server's name.
-    pub fn new(tools: Vec<(String, Bound)>, policy: Arc<Policy>, log: Log) -> Gate {
+    pub fn new(tools: Vec<(String, Bound)>, policy: impl Into<InForce>, log: Log) -> Gate {
         let slots = Semaphore::new(Self::SLOTS);
         Gate {
             tools,
             profile: Profile::All,
-            policy,
+            policy: policy.into(),
             log,
             approvals: None,
             deadline: Self::DEADLINE,
@@ -100,11 +101,6 @@ impl Gate {
     /// The same gate with the tools of one profile only.
     pub fn with_profile(self, profile: Profile) -> Gate {
         Gate { profile, ..self }
-    }
-
-    /// The policy in force.
-    pub fn policy(&self) -> &Policy {
-        &self.policy
     }
 
     /// The log behind the gate.
@@ -148,7 +144,7 @@ impl Gate {
 
     /// Records that something arrived which is not a call at all: a malformed or oversized line.
     pub async fn reject(&self, caller: &Caller, channel: Channel, problem: &str) {
-        let entry = |problem| Trail::rejected(caller, channel, problem, self.policy.digest());
+        let entry = |problem| Trail::rejected(caller, channel, problem, self.policy());
         // That it arrived is recorded, whatever it was.
         let entry = catch_unwind(AssertUnwindSafe(|| entry(problem)))
             .unwrap_or_else(|_| entry("something that could not be made fit to keep"));
@@ -180,7 +176,7 @@ impl Gate {
         stop: CancellationToken,
         deadline: Instant,
     ) -> Reply {
-        let mut trail = Trail::new(request, self.policy.digest());
+        let mut trail = Trail::new(request, self.policy());
         trail.witnessed_seconds = self.log.witnessed_seconds();
         let _slot = tokio::select! {
             slot = self.slots.acquire() => slot.ok(),
@@ -258,7 +254,7 @@ impl Gate {
     fn screen(&self, call: &dyn Call, trail: &mut Trail) -> Result<(), Refusal> {
         trail.targets = listable(call.targets().map_err(Refusal::Unresolved)?);
         let tool = trail.tool_name();
-        let screened = self.policy.screen(&trail.request.caller, tool, &trail.targets);
+        let screened = trail.policy.screen(&trail.request.caller, tool, &trail.targets);
         screened.map_err(|it| self.with_way(Refusal::Denied(it), trail))
     }
 
@@ -270,12 +266,14 @@ impl Gate {
             trail.targets = listable(targets);
         }
         trail.resolved()?;
+        // From here on the call is held to the policy in force by now: a later one does not reach it.
+        trail.policy = self.policy();
         self.same_as_approved(call, trail).await
     }
 
     /// Policy over caller, call and facts. Pure.
     fn decide(&self, trail: &mut Trail) -> Result<Permit, Refusal> {
-        let decided = self.policy.decide(&trail.question());
+        let decided = trail.policy.decide(&trail.question());
         let permit = decided.map_err(|it| self.with_way(Refusal::from(it), trail))?;
         trail.permitted(&permit);
         Ok(permit)
@@ -333,10 +331,10 @@ impl Gate {
         // Most answers have no row with a target of its own: the first that has one pays.
         let viewer = OnceCell::new();
         let shows = |target: &Target| {
-            let viewer = viewer.get_or_init(|| question.as_ref().map(|it| self.policy.viewer(it)));
+            let viewer = viewer.get_or_init(|| question.as_ref().map(|it| trail.policy.viewer(it)));
             viewer.as_ref().is_some_and(|it| it.shows(target))
         };
-        let reveal_pii = self.policy.reveals(&trail.request.caller, &trail.circumstances(), "pii");
+        let reveal_pii = trail.policy.reveals(&trail.request.caller, &trail.circumstances(), "pii");
         let frame =
             Frame { tool: &trail.request.tool, max_tokens: trail.max_tokens, shows: &shows, reveal_pii };
         match ended {

@@ -1,9 +1,11 @@
 //! What is known of a call so far, and what its record will say.
 
+use std::sync::Arc;
+
 use approval::Ending;
 use audit::{Admission, AuditError, Digest, Entry, Event, Receipt};
 use jiff::Timestamp;
-use policy::{Caller, Change, Channel, Circumstances, Effect, Permit, Question, Target, Usage};
+use policy::{Caller, Change, Channel, Circumstances, Effect, Permit, Policy, Question, Target, Usage};
 use redact::{Masked, redact, redact_value};
 use serde_json::{Map, Value, json};
 use tool::{Call, Definition, ToolError};
@@ -40,7 +42,8 @@ pub(crate) struct Trail {
     dry_run: bool,
     pub(crate) untrusted_facts: &'static [&'static str],
     permitted_by: Vec<String>,
-    policy: Digest,
+    /// What the call is held to: once it is decided, a later one does not reach it.
+    pub(crate) policy: Arc<Policy>,
     /// How long ago a witness has cosigned the log last, in seconds; none where none has.
     pub(crate) witnessed_seconds: Option<u64>,
     /// What the caller has done lately, this call among it; none where nobody counted.
@@ -56,7 +59,7 @@ const RAW_BYTES_MAX: usize = 4096;
 pub(crate) const NAME_BYTES_MAX: usize = 256;
 
 impl Trail {
-    pub(crate) fn new(request: Request, policy: Digest) -> Trail {
+    pub(crate) fn new(request: Request, policy: Arc<Policy>) -> Trail {
         Trail {
             request,
             now: Timestamp::now(),
@@ -172,11 +175,6 @@ impl Trail {
         !self.dry_run && self.tool.is_none_or(|(_, effect)| effect != Effect::Read)
     }
 
-    /// Digest of the policy that decides.
-    pub(crate) fn policy(&self) -> Digest {
-        self.policy
-    }
-
     /// What becomes of what the call holds.
     pub(crate) fn ending(&self, refusal: Option<&Refusal>) -> Ending {
         match refusal {
@@ -251,7 +249,7 @@ impl Trail {
     }
 
     /// The record of something that was not a call at all.
-    pub(crate) fn rejected(caller: &Caller, channel: Channel, problem: &str, policy: Digest) -> Entry {
+    pub(crate) fn rejected(caller: &Caller, channel: Channel, problem: &str, policy: Arc<Policy>) -> Entry {
         let request = Request {
             caller: caller.clone(),
             channel,
@@ -328,7 +326,7 @@ impl Trail {
             subject: format!("agent:{}{person}", caller.agent),
             channel: self.request.channel.word(),
             assurance: caller.assurance.word(),
-            policy: self.policy,
+            policy: self.policy.digest(),
             call: self.digest,
             verdict,
             outcome,

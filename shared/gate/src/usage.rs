@@ -18,7 +18,7 @@ impl Gate {
     /// Reserves a call's place. Without a store there is nothing to count by, and a limit forbids.
     pub(crate) async fn count(&self, trail: &mut Trail) -> Result<(), Refusal> {
         let tool = trail.tool_name();
-        let Some(approvals) = self.approvals.as_ref().filter(|_| self.policy().looks_at_usage(tool)) else {
+        let Some(approvals) = self.approvals.as_ref().filter(|_| trail.policy.looks_at_usage(tool)) else {
             return Ok(());
         };
         let caller = &trail.request.caller;

@@ -45,6 +45,6 @@ impl Gate {
         let Ok(targets) = call.targets() else { return false };
         let input = call.input();
         let question = policy::Question { input: &input, targets: &targets, ..trail.question() };
-        self.policy().decide(&question).is_ok()
+        trail.policy.decide(&question).is_ok()
     }
 }

@@ -254,3 +254,47 @@ async fn what_is_no_call_is_recorded_with_who_sent_it() {
     let payload = world.payload(world.first);
     assert_eq!((&payload["caller"]["agent"], &payload["problem"]), (&json!("tester"), &json!("not JSON")));
 }
+
+#[tokio::test]
+async fn a_call_under_way_is_held_to_the_policy_that_it_was_decided_by() {
+    let world = World::open();
+    for tool in ["show_thing", "restart_thing"] {
+        let (gate, request) =
+            (world.gate.clone(), world.request(tool, json!({ "mood": "stuck" }), CancellationToken::new()));
+        let before = json!(hex::encode(gate.policy().digest()));
+        let call = tokio::spawn(async move { gate.call(request).await });
+        world.started().await;
+        world.allow(&[]);
+        world.let_go();
+        let reply = call.await.expect("no panic");
+        assert_eq!(code(&reply), "ok", "{tool}");
+        let (now, recorded) = world.digests(reply.receipt.expect("recorded").index());
+        assert!(recorded == before && recorded != now, "{tool}: {recorded}");
+        let denied = world.call(tool, json!({ "mood": "fine" })).await;
+        assert_eq!(code(&denied), "denied", "{tool}: what comes afterwards is asked of the new one");
+        let (now, recorded) = world.digests(denied.receipt.expect("recorded").index());
+        assert_eq!(recorded, now);
+        world.allow(&["show_thing", "restart_thing"]);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_decided_yet_is_decided_by_the_policy_in_force_then() {
+    let world = World::open();
+    for tool in ["show_thing", "restart_thing"] {
+        let (gate, request) = (
+            world.gate.clone(),
+            world.request(tool, json!({ "mood": "stuck_in_resolve" }), CancellationToken::new()),
+        );
+        let call = tokio::spawn(async move { gate.call(request).await });
+        world.started().await;
+        world.allow(&[]);
+        world.let_go();
+        let reply = call.await.expect("no panic");
+        assert_eq!(code(&reply), "denied", "{tool}");
+        let (now, recorded) = world.digests(reply.receipt.expect("recorded").index());
+        assert_eq!(recorded, now, "{tool}");
+        world.allow(&["show_thing", "restart_thing"]);
+    }
+    assert_eq!((world.reads(), world.restarts()), (0, 0));
+}

@@ -7,12 +7,13 @@ mod answer;
 mod challenge;
 mod door;
 mod health;
+mod lines;
 mod listen;
 mod origin;
 mod refusals;
 mod sessions;
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::{Router, routing};
 use gate::Gate;
@@ -23,7 +24,6 @@ use rmcp::{
     model::Tool,
     transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService},
 };
-use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Metrics, Server};
@@ -32,7 +32,8 @@ use self::{challenge::Resource, door::Door, health::Health, refusals::Refusals, 
 pub(crate) use self::{door::Who, refusals::nobody};
 pub use self::{
     health::{Reach, Reached},
-    listen::{Certificate, CertificateError},
+    lines::UPGRADE,
+    listen::{Certificate, CertificateError, Listener},
     origin::{Exposure, Reachable},
 };
 
@@ -57,6 +58,8 @@ pub enum Callers {
     Unproven(Caller),
     /// By tokens, one in each request.
     Proven(Arc<Verifier>),
+    /// By the user id of the process at the other end of a socket.
+    Users(fn(u32) -> Caller),
 }
 
 /// Everything about a listener but its address.
@@ -69,8 +72,6 @@ pub struct Http {
     pub base: String,
     /// By which names it is reached, and from which pages.
     pub reachable: Reachable,
-    /// For TLS; without it, plain HTTP.
-    pub certificate: Option<Certificate>,
     /// Asks the systems behind, for `/readyz`.
     pub reach: Reach,
 }
@@ -81,7 +82,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 const CLOSE: Duration = Duration::from_secs(5);
 
 /// Serves until `stop` fires; then refuses what is new, lets what is in flight end, and closes the logs.
-pub async fn serve_http(listener: TcpListener, http: Http, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve_http(listener: Listener, http: Http, stop: CancellationToken) -> std::io::Result<()> {
     let closing = CancellationToken::new();
     let metrics = Arc::new(Metrics::default());
     let in_flight = TaskTracker::new();
@@ -105,7 +106,10 @@ pub async fn serve_http(listener: TcpListener, http: Http, stop: CancellationTok
         let fixtures = crate::conformance::Conformance::new();
         router = entrance.open(router, crate::CONFORMANCE, crate::CONFORMANCE, &[], &first.gate, fixtures);
     }
-    let accepting = tokio::spawn(listen::accept(listener, http.certificate.clone(), router, closing.clone()));
+    if let Callers::Users(callers) = http.callers {
+        router = lines::open(router, &http.sites, callers, &in_flight, &stop);
+    }
+    let accepting = tokio::spawn(listen::accept(listener, router, closing.clone()));
     stop.cancelled().await;
     in_flight.close();
     if tokio::time::timeout(DRAIN, in_flight.wait()).await.is_err() {
@@ -185,10 +189,4 @@ impl Entrance<'_> {
             .with_cancellation_token(self.closing.clone());
         StreamableHttpService::new(move || Ok(server.clone()), sessions, config)
     }
-}
-
-/// Where a listener answers, as people and clients write it.
-pub fn address(secure: bool, address: SocketAddr, word: &str) -> String {
-    let scheme = if secure { "https" } else { "http" };
-    format!("{scheme}://{address}/{word}/mcp")
 }

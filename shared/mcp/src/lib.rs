@@ -1,7 +1,7 @@
 //! How is a gate served over MCP? The only crate that knows the protocol.
 //!
 //! * **Invariant:** a server offers tools and nothing else, so [`gate::Gate::call`] sees everything that can have an effect.
-//! * **Invariant:** a caller comes from the configuration or a verified token, never from an argument, a plain header or what
+//! * **Invariant:** a caller comes from the configuration, the operating system or a verified token, never from an argument, a plain header or what
 //!   a client says of itself.
 //! * **Invariant:** a line or a request that is no message is answered, bounded and recorded; it never reaches a tool.
 //! * **Invariant:** over HTTP a session serves the caller who began it and nobody else.
@@ -24,8 +24,8 @@ pub use client::{Client, ClientError, Said, Start};
 pub use conformance::CONFORMANCE;
 pub use describe::describe;
 pub use http::{
-    Callers, Certificate, CertificateError, Exposure, Http, Reach, Reachable, Reached, Site, address,
-    serve_http,
+    Callers, Certificate, CertificateError, Exposure, Http, Listener, Reach, Reachable, Reached, Site,
+    UPGRADE, serve_http,
 };
 pub use metrics::Metrics;
 pub use server::{Opened, Opening, Server, serve_stdio};

@@ -19,7 +19,10 @@ use rmcp::{
     },
     service::RequestContext,
 };
-use tokio::sync::SetOnce;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::SetOnce,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -73,17 +76,31 @@ const DRAIN: Duration = Duration::from_secs(30);
 pub async fn serve_stdio(server: Server, stop: CancellationToken) -> Result<(), rmcp::RmcpError> {
     let opening = server.opening.clone();
     let (input, output) = rmcp::transport::io::stdio_pipes();
-    let wire = Wire::new(input, output, opening.clone(), stop);
-    let served = match server.serve(wire).await {
-        Ok(running) => running.waiting().await.map(drop).map_err(Into::into),
-        // The client left before it said anything: nothing was asked, nothing is lost.
-        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => Ok(()),
-        Err(error) => Err(error.into()),
-    };
+    let served = serve_lines(server, input, output, stop).await;
     if let Ok(opened) = opening.wait().await {
         opened.gate.drain(DRAIN).await;
     }
     served
+}
+
+/// Serves one client, a message a line, until it leaves or `stop` fires.
+pub(crate) async fn serve_lines<R, W>(
+    server: Server,
+    input: R,
+    output: W,
+    stop: CancellationToken,
+) -> Result<(), rmcp::RmcpError>
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    let wire = Wire::new(input, output, server.opening.clone(), stop);
+    match server.serve(wire).await {
+        Ok(running) => running.waiting().await.map(drop).map_err(Into::into),
+        // The client left before it said anything: nothing was asked, nothing is lost.
+        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl Server {
@@ -95,13 +112,21 @@ impl Server {
 
     /// A server of many callers, each established before their request arrives here.
     pub(crate) fn over_http(site: &Site, metrics: Arc<Metrics>) -> Server {
+        let over_http = Some(OverHttp { word: site.word.as_str().into(), metrics });
+        Server { over_http, ..Server::of(site) }
+    }
+
+    /// A server of nobody yet.
+    pub(crate) fn of(site: &Site) -> Server {
         let opened = Opened { gate: site.gate.clone(), caller: nobody() };
         let opening = Arc::new(SetOnce::new_with(Some(Ok(opened))));
-        let over_http = Some(OverHttp { word: site.word.as_str().into(), metrics });
-        Server {
-            over_http,
-            ..Server::new(site.name.clone(), site.instructions.clone(), site.tools.clone(), opening)
-        }
+        Server::new(site.name.clone(), site.instructions.clone(), site.tools.clone(), opening)
+    }
+
+    /// The same server for one caller, on lines of their own.
+    pub(crate) fn with(&self, opened: Opened) -> Server {
+        let opening = Arc::new(SetOnce::new_with(Some(Ok(opened))));
+        Server { opening, ..self.clone() }
     }
 
     /// Who sent this request: over HTTP whom the door established, and nobody else.

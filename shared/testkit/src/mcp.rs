@@ -2,6 +2,8 @@
 //!
 //! A client without a library, so that tests can send what no library would.
 
+#![expect(clippy::disallowed_methods, reason = "tests start real programs")]
+
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
@@ -229,6 +231,12 @@ impl Session {
         self.wait()
     }
 
+    /// Sends it a signal by name, e.g. `HUP`.
+    pub fn signal(&self, name: &str) {
+        let told = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
+        assert!(told.is_ok_and(|it| it.success()), "a process of our own can be told");
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -289,8 +297,6 @@ fn client() -> Value {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::disallowed_methods, reason = "tests start real programs")]
-
     use super::*;
 
     /// A server in two lines of shell: a notification and an answer for each line, and a word to standard error.

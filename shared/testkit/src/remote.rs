@@ -1,12 +1,6 @@
 //! What does the binary answer over HTTP? A client without a library, so that tests can send what no library would.
 
-#![expect(clippy::disallowed_methods, reason = "tests start real programs")]
-
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    process::{Command, ExitStatus},
-};
+use std::{collections::BTreeMap, net::SocketAddr, process::ExitStatus};
 
 use serde_json::{Map, Value, json};
 
@@ -76,9 +70,12 @@ impl Served {
 
     /// Asks it to stop, as an orchestrator does.
     pub fn terminate(&self) {
-        let id = self.process.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &id]).status();
-        assert!(told.is_ok_and(|it| it.success()), "a process of our own can be told");
+        self.signal("TERM");
+    }
+
+    /// Sends it a signal by name, e.g. `HUP`.
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
     }
 
     /// Asks it to stop and waits until it has.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use audit::Log;
-use gate::{Gate, Reply, Request};
+use gate::{Gate, InForce, Reply, Request};
 use policy::{
     Assurance, Caller, Channel, Effect, ListEntry, Lists, Policy, Setup, Target, ToolShape, Vocabulary,
 };
@@ -39,6 +39,7 @@ enum Mood {
     PanicInTargets,
     PanicInResolve,
     PanicInAnswer,
+    StuckInResolve,
     Stuck,
     Fails,
 }
@@ -118,8 +119,12 @@ impl Mood {
         Answer::table(facts, Table { columns: vec![Column::new("n")], rows, seen: 9, noun: "rows", next })
     }
 
-    async fn resolve(self) -> Result<Option<Vec<Target>>, ToolError> {
+    async fn resolve(self, things: &Things) -> Result<Option<Vec<Target>>, ToolError> {
         assert!(self != Mood::PanicInResolve, "told to");
+        if self == Mood::StuckInResolve {
+            things.started.notify_one();
+            things.go_on.notified().await;
+        }
         Ok(None)
     }
 
@@ -150,8 +155,8 @@ impl Tool for ShowThing {
         Ok(self.mood.target("open"))
     }
 
-    async fn resolve(&self, _: &Things) -> Result<Option<Vec<Target>>, ToolError> {
-        self.mood.resolve().await
+    async fn resolve(&self, things: &Things) -> Result<Option<Vec<Target>>, ToolError> {
+        self.mood.resolve(things).await
     }
 
     fn examples() -> Vec<Value> {
@@ -177,8 +182,8 @@ impl Tool for RestartThing {
         Ok(self.mood.target(self.environment.as_deref().unwrap_or("open")))
     }
 
-    async fn resolve(&self, _: &Things) -> Result<Option<Vec<Target>>, ToolError> {
-        self.mood.resolve().await
+    async fn resolve(&self, things: &Things) -> Result<Option<Vec<Target>>, ToolError> {
+        self.mood.resolve(things).await
     }
 
     fn dry_run(&self) -> bool {
@@ -203,6 +208,8 @@ pub(crate) struct World {
     pub(crate) gate: Arc<Gate>,
     /// Index of the first record of a call.
     pub(crate) first: u64,
+    pub(crate) in_force: InForce,
+    shapes: Vec<ToolShape>,
     things: Arc<Things>,
     state: tempfile::TempDir,
 }
@@ -247,8 +254,9 @@ impl World {
                 input: it.definition.input.clone(),
             })
             .collect();
-        let gate = Gate::new(tools, Arc::new(rules(&shapes)), log).with_deadline(deadline);
-        World { gate: Arc::new(gate), first: opened.size, things, state }
+        let in_force = InForce::from(Arc::new(rules(&shapes, &["show_thing", "restart_thing"])));
+        let gate = Gate::new(tools, in_force.clone(), log).with_deadline(deadline);
+        World { gate: Arc::new(gate), first: opened.size, in_force, shapes, things, state }
     }
 
     pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Reply {
@@ -288,10 +296,24 @@ impl World {
         self.things.dropped.load(Ordering::SeqCst)
     }
 
+    /// Puts another policy in force, which allows these tools and no other.
+    pub(crate) fn allow(&self, tools: &[&str]) {
+        self.in_force.replace(Arc::new(rules(&self.shapes, tools)));
+    }
+
+    /// The digest of the policy in force, and that in a record.
+    pub(crate) fn digests(&self, index: u64) -> (Value, Value) {
+        let digest = hex::encode(self.in_force.policy().digest());
+        (digest.into(), self.record(index).leaf["policy"].clone())
+    }
+
+    fn record(&self, index: u64) -> audit::Record {
+        audit::show(self.state.path(), &format!("things/0:{index}")).expect("a record")
+    }
+
     /// What a record keeps beside the tree.
     pub(crate) fn payload(&self, index: u64) -> Value {
-        let record = audit::show(self.state.path(), &format!("things/0:{index}")).expect("a record");
-        match record.payload {
+        match self.record(index).payload {
             audit::Payload::Opened(payload) => payload,
             other => panic!("{other:?}"),
         }
@@ -304,11 +326,11 @@ impl World {
     }
 }
 
-fn rules(shapes: &[ToolShape]) -> Policy {
+fn rules(shapes: &[ToolShape], allowed: &[&str]) -> Policy {
     let family = policy::emit_schema(shapes).expect("a schema");
     let list = |entries: &[&str]| entries.iter().map(|it| ListEntry::new(*it)).collect();
     let lists = Lists {
-        allow: list(&["show_thing", "restart_thing"]),
+        allow: list(allowed),
         ask: list(&["restart_thing environment:asking"]),
         approve: list(&["restart_thing environment:production"]),
         deny: list(&["restart_thing environment:frozen"]),

@@ -107,10 +107,13 @@ impl<S: ServerHandler> Door<S> {
             return answer::refuse_with(status, problem, header::RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
         let peer = request.extensions().get::<Peer>().copied();
-        let who = match self.identify(request.headers()).await {
+        let who = match self.identify(request.headers(), peer).await {
             Ok(who) => who,
             Err(refused) => {
-                let from = peer.map(|it| format!(" (from {})", it.0.ip())).unwrap_or_default();
+                let from = match peer {
+                    Some(Peer::Address(it)) => format!(" (from {})", it.ip()),
+                    Some(Peer::User(_)) | None => String::new(),
+                };
                 self.refusals.of_nobody(&format!("{}{from}", refused.problem)).await;
                 return self.refused(refused);
             }
@@ -137,11 +140,16 @@ impl<S: ServerHandler> Door<S> {
     }
 
     /// Who calls. Never from what the message or a plain header says.
-    async fn identify(&self, headers: &HeaderMap) -> Result<Who, Refused> {
+    async fn identify(&self, headers: &HeaderMap, peer: Option<Peer>) -> Result<Who, Refused> {
+        let scopes = Scopes { read: true, act: true, approve: false };
         let verifier = match &self.callers {
-            Callers::Unproven(caller) => {
-                let scopes = Scopes { read: true, act: true, approve: false };
-                return Ok(Who { caller: caller.clone(), scopes });
+            Callers::Unproven(caller) => return Ok(Who { caller: caller.clone(), scopes }),
+            Callers::Users(caller) => {
+                let Some(Peer::User(user)) = peer else {
+                    let problem = "the operating system does not say whose connection this is";
+                    return Err(Refused::of(StatusCode::FORBIDDEN, "no_user", problem));
+                };
+                return Ok(Who { caller: caller(user), scopes });
             }
             Callers::Proven(verifier) => verifier,
         };

@@ -66,6 +66,11 @@ impl Health {
         }
     }
 
+    /// Whether a policy that was to replace the one in force was refused.
+    fn keeps_policy(&self) -> bool {
+        self.gates.iter().any(|(_, gate)| gate.in_force().is_kept())
+    }
+
     /// A line for each thing that must hold, and whether all do.
     async fn checks(&self) -> (bool, String) {
         let mut ready = !self.stop.is_cancelled();
@@ -79,8 +84,11 @@ impl Health {
             ready &= standing != "closed";
             lines.push(format!("log of {word}: {standing}"));
         }
-        // A gate has a policy from the start: what does not load does not serve.
-        lines.push("policy: loaded".to_owned());
+        // A gate has a policy from the start: what does not load does not serve, and replaces nothing.
+        lines.push(match self.keeps_policy() {
+            false => "policy: loaded".to_owned(),
+            true => "policy: loaded; the last change of it was refused, see the log".to_owned(),
+        });
         let reached = self.reached().await;
         // One system that is down is no reason to take away the tools of all others.
         ready &= reached.asked == 0 || reached.answered > 0;
@@ -113,6 +121,11 @@ pub(crate) async fn metrics(State(health): State<Arc<Health>>, headers: HeaderMa
         let open = u8::from(gate.log().standing() == Standing::Open);
         page.push_str(&format!("bailiwick_log_writable{{server=\"{word}\"}} {open}\n"));
     }
+    page.push_str(
+        "# HELP bailiwick_policy_change_refused Whether the last change of the policy was refused.\n",
+    );
+    page.push_str("# TYPE bailiwick_policy_change_refused gauge\n");
+    page.push_str(&format!("bailiwick_policy_change_refused {}\n", u8::from(health.keeps_policy())));
     answer::text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page)
 }
 

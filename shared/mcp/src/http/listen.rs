@@ -17,7 +17,7 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_rustls::{
@@ -43,9 +43,29 @@ const LAST_WORDS_MAX: Duration = Duration::from_secs(2);
 /// How often the files of a certificate are looked at.
 const CERTIFICATE_KEPT: Duration = Duration::from_secs(60);
 
+/// Where requests come in.
+pub enum Listener {
+    /// By the network, or this machine's part of it; with a certificate, over TLS.
+    Network(TcpListener, Option<Certificate>),
+    /// From processes on this machine, whose users the operating system names.
+    Socket(UnixListener),
+}
+
 /// Whose connection a request came over.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+pub(crate) enum Peer {
+    /// It came from there.
+    Address(SocketAddr),
+    /// The user id of the process that connected, as the operating system says.
+    User(u32),
+}
+
+/// A connection that was taken.
+enum Connection {
+    Plain(TcpStream),
+    Secret(TcpStream, Certificate),
+    Local(UnixStream),
+}
 
 /// A certificate for TLS, read again every minute, so that it can be renewed under a running server.
 #[derive(Clone)]
@@ -70,19 +90,14 @@ pub struct CertificateError {
 }
 
 /// Takes connections until `closing` fires, then waits for the last of them.
-pub(crate) async fn accept(
-    listener: TcpListener,
-    certificate: Option<Certificate>,
-    router: Router,
-    closing: CancellationToken,
-) {
+pub(crate) async fn accept(listener: Listener, router: Router, closing: CancellationToken) {
     let (room, connections) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), TaskTracker::new());
     loop {
         let taken = tokio::select! {
-            taken = take(&listener, &room) => taken,
+            taken = listener.take(&room) => taken,
             () = closing.cancelled() => break,
         };
-        let (stream, peer, permit) = match taken {
+        let (connection, peer, permit) = match taken {
             Ok(taken) => taken,
             Err(error) => {
                 // Out of descriptors, or the other side left at once: nothing that ends a server.
@@ -91,12 +106,13 @@ pub(crate) async fn accept(
                 continue;
             }
         };
-        let (router, closing, certificate) = (router.clone(), closing.clone(), certificate.clone());
+        let (router, closing) = (router.clone(), closing.clone());
         connections.spawn(async move {
             let _permit = permit;
-            match certificate {
-                None => converse(stream, peer, router, closing).await,
-                Some(certificate) => {
+            match connection {
+                Connection::Plain(stream) => converse(stream, peer, router, closing).await,
+                Connection::Local(stream) => converse(stream, peer, router, closing).await,
+                Connection::Secret(stream, certificate) => {
                     let shaken = certificate.current().accept(stream);
                     if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_MAX, shaken).await {
                         converse(stream, peer, router, closing).await;
@@ -110,32 +126,46 @@ pub(crate) async fn accept(
     connections.wait().await;
 }
 
-async fn take(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let permit = room.clone().acquire_owned().await.expect("the semaphore is never closed");
-    let (stream, peer) = listener.accept().await?;
-    // Without it each small answer waits for the acknowledgement of the one before.
-    stream.set_nodelay(true)?;
-    Ok((stream, peer, permit))
+impl Listener {
+    async fn take(&self, room: &Arc<Semaphore>) -> io::Result<(Connection, Peer, OwnedSemaphorePermit)> {
+        let permit = room.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let (connection, peer) = match self {
+            Listener::Network(listener, certificate) => {
+                let (stream, address) = listener.accept().await?;
+                // Without it each small answer waits for the acknowledgement of the one before.
+                stream.set_nodelay(true)?;
+                let connection = match certificate {
+                    None => Connection::Plain(stream),
+                    Some(certificate) => Connection::Secret(stream, certificate.clone()),
+                };
+                (connection, Peer::Address(address))
+            }
+            Listener::Socket(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // Who it was when it connected: what it becomes later changes nothing.
+                let user = stream.peer_cred()?.uid();
+                (Connection::Local(stream), Peer::User(user))
+            }
+        };
+        Ok((connection, peer, permit))
+    }
 }
 
 /// One connection, request after request.
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: SocketAddr,
+    peer: Peer,
     router: Router,
     closing: CancellationToken,
 ) {
     let inner = TowerToHyperService::new(router);
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(peer);
         inner.call(request)
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX).max_buf_size(BUFFER_BYTES_MAX);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = closing.cancelled() => {

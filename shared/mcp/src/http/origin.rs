@@ -56,6 +56,13 @@ impl Reachable {
     }
 }
 
+impl Reachable {
+    /// What a socket is reached by: no page reaches one, and its clients have to say something.
+    pub fn socket() -> Reachable {
+        Reachable { hosts: vec!["localhost".to_owned()], origins: Vec::new() }
+    }
+}
+
 impl Exposure {
     /// Refuses a listener that would let in too much. `plain` says that somebody in front speaks TLS.
     pub fn check(address: SocketAddr, secure: bool, plain: bool, proven: bool) -> Result<(), Exposure> {
