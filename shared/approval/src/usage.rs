@@ -9,6 +9,9 @@ const MINUTE_MS: i64 = 60_000;
 const HOUR: i64 = 60;
 const DAY: i64 = 24 * HOUR;
 
+/// Tool, effect, minute, calls.
+type Row = (String, String, i64, i64);
+
 impl Store {
     /// Reserves a place for a call and says how many there are with it. `effect` is its word; a dry run counts as a read.
     pub async fn count_call(
@@ -42,16 +45,16 @@ impl Store {
             .bind(minute - DAY)
             .execute(&mut *change)
             .await?;
-        let rows: Vec<(String, String, i64, i64)> =
+        let rows: Vec<Row> =
             sqlx::query_as("SELECT tool, effect, minute, calls FROM usage WHERE caller = $1")
                 .bind(caller.to_owned())
                 .fetch_all(&mut *change)
                 .await?;
         change.commit().await?;
-        let sum = |counts: &dyn Fn(&(String, String, i64, i64)) -> bool| -> u64 {
+        let sum = |counts: &dyn Fn(&Row) -> bool| -> u64 {
             rows.iter().filter(|it| counts(it)).map(|it| u64::try_from(it.3).unwrap_or(0)).sum()
         };
-        let lately = |it: &(String, String, i64, i64)| it.2 > minute - HOUR;
+        let lately = |it: &Row| it.2 > minute - HOUR;
         Ok(Usage {
             calls_hour: sum(&lately),
             calls_day: sum(&|_| true),

@@ -214,7 +214,7 @@ async fn a_stop_covers_its_scope_voids_what_waits_there_and_takes_another_person
     let (stop, voided) = store.stop(elsewhere, "rehearsal", "bob", now()).await.unwrap();
     assert!(voided.is_empty() && !stop.scope.covers("claude-code", "silence_alert", &sealed().targets));
     let (stop, voided) = store.stop(StopScope::default(), "bad deploy", "Bob", after(1)).await.unwrap();
-    assert_eq!(voided, [request.id.clone()]);
+    assert_eq!(voided, std::slice::from_ref(&request.id));
     assert_eq!(store.request(&request.id, after(1)).await.unwrap().unwrap().state, State::Void);
     assert_eq!(store.stops().await.unwrap().len(), 2);
     assert!(!store.resume(&stop.id, "bob", after(2)).await.unwrap(), "whoever stopped it cannot resume it");
