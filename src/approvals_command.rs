@@ -11,7 +11,6 @@ use config::{Config, Surroundings};
 use gate::{AgreeRefused, Gate, Person, Say};
 use jiff::Timestamp;
 use policy::Channel;
-use serde_json::{Value, json};
 use tool::Profile;
 
 use crate::{UNUSABLE, USAGE, open, say};
@@ -193,7 +192,7 @@ fn local(config: &Config, user: String) -> Person {
         user.clone()
     };
     let voter = Voter { name, issuer: "os".to_owned(), subject: user, assurance, channel: Channel::Cli };
-    Person { voter, teams: Vec::new(), authenticated_seconds: None }
+    Person { voter, teams: Vec::new(), client: None, authenticated_seconds: None }
 }
 
 async fn list(gate: &Gate, arguments: &List) -> anyhow::Result<ExitCode> {
@@ -201,7 +200,7 @@ async fn list(gate: &Gate, arguments: &List) -> anyhow::Result<ExitCode> {
     let states = if arguments.all { &State::ALL[..] } else { &open[..] };
     let requests = gate.requests(states, LISTED_MAX).await?;
     if arguments.json {
-        say::json(&requests.iter().map(whole).collect::<Vec<_>>())?;
+        say::json(&requests.iter().map(Request::facts).collect::<Vec<_>>())?;
         return Ok(ExitCode::SUCCESS);
     }
     for request in &requests {
@@ -226,7 +225,7 @@ async fn show(gate: &Gate, id: &str, as_json: bool) -> anyhow::Result<ExitCode> 
         return Ok(ExitCode::from(USAGE));
     };
     match as_json {
-        true => say::json(&whole(&request))?,
+        true => say::json(&request.facts())?,
         false => say::line(&say::clean(&told(&request)))?,
     }
     Ok(ExitCode::SUCCESS)
@@ -329,18 +328,4 @@ fn told(request: &Request) -> String {
         request.approve_by, request.until
     ));
     text
-}
-
-/// All of a request, for a program.
-fn whole(request: &Request) -> Value {
-    let vote = |it: &approval::Vote| {
-        json!({ "who": it.name, "kind": it.kind.word(), "assurance": it.assurance, "channel": it.channel,
-                "comment": it.comment, "at": it.at })
-    };
-    json!({
-        "approval": request.id, "state": request.state.word(), "note": request.note, "what": request.sealed.described(),
-        "action": request.sealed, "approvals": request.approvals, "confirm": request.confirm,
-        "votes": request.votes.iter().map(vote).collect::<Vec<_>>(),
-        "asked_at": request.asked_at, "approve_by": request.approve_by, "until": request.until,
-    })
 }

@@ -33,7 +33,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("config", &["policy"]),
     ("gate", &["approval", "audit", "plot", "policy", "redact", "tool"]),
     ("identity", &["config", "outbound", "policy"]),
-    ("mcp", &["audit", "gate", "identity", "policy", "tool"]),
+    ("mcp", &["approval", "audit", "gate", "identity", "policy", "tool"]),
     ("observability", &["config", "outbound", "policy", "redact", "tool"]),
     ("outbound", &["config", "redact", "tool"]),
     ("plot", &[]),

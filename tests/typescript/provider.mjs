@@ -9,6 +9,11 @@ const scope = "bailiwick:read bailiwick:act bailiwick:approve";
 const claims = {
   "alices-agent": { act: { sub: "claude-code" }, person: "alice", groups: ["sre", "everybody"] },
   "bobs-agent": { act: { sub: "claude-code" }, person: "bob", groups: ["everybody"] },
+  "alices-phone": { person: "alice", groups: ["sre"] },
+  "carols-phone": { person: "carol", groups: ["sre"] },
+  "carols-laptop": { person: "Carol", groups: ["sre"] },
+  "daves-phone": { person: "dave", groups: ["sre"] },
+  "eves-phone": { person: "eve", groups: ["everybody"] },
   "deployer": {},
   "impostor": { person: "аlice@example.com", groups: "sre" },
 };

@@ -1,6 +1,7 @@
 //! What is known of a request for agreement?
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use crate::{
@@ -110,6 +111,22 @@ impl Request {
     /// Whether the person at the keyboard has confirmed.
     pub fn confirmed(&self) -> bool {
         self.votes.iter().any(|it| it.kind == VoteKind::Confirm)
+    }
+
+    /// All of it, for a program.
+    pub fn facts(&self) -> Value {
+        let vote = |it: &Vote| {
+            json!({
+                "who": it.name, "kind": it.kind.word(), "assurance": it.assurance, "channel": it.channel,
+                "comment": it.comment, "at": it.at,
+            })
+        };
+        json!({
+            "approval": self.id, "state": self.state.word(), "note": self.note, "what": self.sealed.described(),
+            "action": self.sealed, "approvals": self.approvals, "confirm": self.confirm,
+            "votes": self.votes.iter().map(vote).collect::<Vec<_>>(),
+            "asked_at": self.asked_at, "approve_by": self.approve_by, "until": self.until,
+        })
     }
 
     pub(crate) fn is_agreed(&self) -> bool {

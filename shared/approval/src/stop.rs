@@ -74,6 +74,15 @@ impl StopScope {
     }
 }
 
+impl Stop {
+    /// All of it, for a program.
+    pub fn facts(&self) -> serde_json::Value {
+        serde_json::json!({
+            "stop": self.id, "scope": self.scope, "reason": self.reason, "by": self.by, "at": self.at,
+        })
+    }
+}
+
 impl Store {
     /// Stops every effect in a scope, and voids what waits in it.
     pub async fn stop(

@@ -17,6 +17,8 @@ pub struct Person {
     pub voter: Voter,
     /// Their teams.
     pub teams: Vec<String>,
+    /// The program that speaks for them, where their token names one: what it asked for itself, it does not approve.
+    pub client: Option<String>,
     /// How long ago they last proved to be there, in seconds; none where nobody says.
     pub authenticated_seconds: Option<u64>,
 }
@@ -75,6 +77,10 @@ impl Gate {
         let voter = &person.voter;
         let after = match say {
             Say::Approve => {
+                let asker = &waiting.sealed.caller.agent;
+                if let Some(client) = person.client.as_ref().filter(|it| is_same_person(it, asker)) {
+                    return Err(VoteRefused::Own(client.clone()).into());
+                }
                 self.may_approve(person, &waiting, now).map_err(AgreeRefused::Policy)?;
                 let most = approvals.terms().approvals_per_hour;
                 store.agree(id, voter, VoteKind::Approve, &comment, most, now).await?.request

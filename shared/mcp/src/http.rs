@@ -5,6 +5,7 @@
 
 mod answer;
 mod challenge;
+mod desk;
 mod door;
 mod health;
 mod lines;
@@ -106,6 +107,10 @@ pub async fn serve_http(listener: Listener, http: Http, stop: CancellationToken)
         let fixtures = crate::conformance::Conformance::new();
         router = entrance.open(router, crate::CONFORMANCE, crate::CONFORMANCE, &[], &first.gate, fixtures);
     }
+    if let (Some(first), Callers::Proven(verifier)) = (http.sites.first(), &http.callers) {
+        let tasks = (&in_flight, &stop);
+        router = desk::open(router, &http.base, &first.gate, verifier, &http.reachable.hosts, tasks);
+    }
     if let Callers::Users(callers) = http.callers {
         router = lines::open(router, &http.sites, callers, &in_flight, &stop);
     }
@@ -151,12 +156,13 @@ impl Entrance<'_> {
         gate: &Arc<Gate>,
         server: S,
     ) -> Router {
+        let path = format!("/{word}/mcp");
         let sessions = Arc::new(Sessions::default());
-        let resource = Resource::new(&self.http.base, word, name);
+        let resource = Resource::at(&self.http.base, &path, name);
         if let Callers::Proven(verifier) = &self.http.callers {
             let about = Arc::new((resource.clone(), verifier.clone()));
             let about = routing::get(challenge::metadata).with_state(about);
-            router = router.route(&challenge::metadata_path(word), about);
+            router = router.route(&challenge::metadata_path(&path), about);
         }
         let door = Door {
             word: word.to_owned(),
@@ -170,7 +176,7 @@ impl Entrance<'_> {
             stop: self.stop.clone(),
             metrics: self.metrics.clone(),
         };
-        router.route(&format!("/{word}/mcp"), routing::any(door::enter::<S>).with_state(Arc::new(door)))
+        router.route(&path, routing::any(door::enter::<S>).with_state(Arc::new(door)))
     }
 
     /// The SDK's part of a site: both generations of the protocol on one path.

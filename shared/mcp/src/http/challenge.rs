@@ -22,17 +22,17 @@ pub(crate) struct Resource {
     name: String,
 }
 
-/// Path of the metadata of a site, below the address that clients use.
-pub(crate) fn metadata_path(word: &str) -> String {
-    format!("/.well-known/oauth-protected-resource/{word}/mcp")
+/// Where the metadata of what is at a path are, below the address that clients use.
+pub(crate) fn metadata_path(path: &str) -> String {
+    format!("/.well-known/oauth-protected-resource{path}")
 }
 
 impl Resource {
-    /// The resource of a site below an address such as `https://bailiwick.example.com`.
-    pub(crate) fn new(base: &str, word: &str, name: &str) -> Resource {
+    /// What is at a path, e.g. `/code/mcp`, below an address such as `https://bailiwick.example.com`.
+    pub(crate) fn at(base: &str, path: &str, name: &str) -> Resource {
         Resource {
-            url: format!("{base}/{word}/mcp"),
-            metadata_url: format!("{base}{}", metadata_path(word)),
+            url: format!("{base}{path}"),
+            metadata_url: format!("{base}{}", metadata_path(path)),
             name: name.to_owned(),
         }
     }
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn whoever_is_not_let_in_hears_where_tokens_come_from_and_which() {
-        let resource = Resource::new("https://b.example", "code", "bailiwick-code");
+        let resource = Resource::at("https://b.example", "/code/mcp", "bailiwick-code");
         let about = "resource_metadata=\"https://b.example/.well-known/oauth-protected-resource/code/mcp\"";
         assert_eq!(
             told(&resource.who_are_you()),

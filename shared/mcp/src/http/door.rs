@@ -256,7 +256,7 @@ impl Peek {
 }
 
 /// The token of a request: one, in the one header where it belongs.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (only, None) = (given.next()?, given.next()) else { return None };
     let (scheme, token) = only.to_str().ok()?.split_once(' ')?;
