@@ -3,6 +3,9 @@
 //! Here the store is opened as whoever runs this: that confirms, denies and revokes. Another person's approval takes a token,
 //! so it goes through a server.
 
+mod print;
+mod remote;
+
 use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use approval::{Request, State, StopScope, Voter};
@@ -11,8 +14,13 @@ use config::{Config, Surroundings};
 use gate::{AgreeRefused, Gate, Person, Say};
 use jiff::Timestamp;
 use policy::Channel;
+use serde_json::json;
 use tool::Profile;
 
+use self::{
+    print::{line, print_all, print_one, print_stops},
+    remote::Server,
+};
 use crate::{UNUSABLE, USAGE, open, say};
 
 /// What waits for people to agree, and what they say to it
@@ -27,6 +35,9 @@ use crate::{UNUSABLE, USAGE, open, say};
                         keyboard about, and deny or revoke. What needs other people they approve at a server, with a token.\n\n\
                         Exit codes: 0 done, 2 bad usage, 3 refused, 5 not recorded or store unusable.")]
 pub(crate) struct Approvals {
+    /// Decide at this server instead, as whoever the token in BAILIWICK_TOKEN names, e.g. https://bailiwick.example.com
+    #[arg(long, global = true, value_name = "URL")]
+    server: Option<String>,
     #[command(subcommand)]
     command: ApprovalsCommand,
 }
@@ -103,6 +114,9 @@ pub(crate) struct Stop {
     /// Print what is stopped instead
     #[arg(long, conflicts_with = "reason")]
     list: bool,
+    /// At this server instead, as whoever the token in BAILIWICK_TOKEN names
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
 }
 
 /// Lift an order to stop that another person gave
@@ -110,6 +124,9 @@ pub(crate) struct Stop {
 pub(crate) struct Resume {
     /// As `bailiwick stop --list` prints it
     stop: String,
+    /// At this server instead, as whoever the token in BAILIWICK_TOKEN names
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
 }
 
 /// Exit code for what policy, the store or separation of duties refuses.
@@ -120,6 +137,9 @@ const LISTED_MAX: u32 = 200;
 const WATCH: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(arguments: Approvals, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    if let Some(server) = &arguments.server {
+        return at_server(server, async |server| decide_at(server, &arguments.command).await);
+    }
     with_gate(config, async move |gate: Arc<Gate>, person| match arguments.command {
         ApprovalsCommand::List(it) => list(&gate, &it).await,
         ApprovalsCommand::Show { approval, json } => show(&gate, &approval, json).await,
@@ -132,6 +152,9 @@ pub(crate) fn run(arguments: Approvals, config: Option<&Path>) -> anyhow::Result
 }
 
 pub(crate) fn stop(arguments: Stop, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    if let Some(server) = arguments.server.clone() {
+        return at_server(&server, async |server| stop_at(server, arguments).await);
+    }
     with_gate(config, async move |gate: Arc<Gate>, person| {
         let Some(reason) = arguments.reason else { return stopped(&gate).await };
         let Stop { tool, agent, environment, team, connection, .. } = arguments;
@@ -145,6 +168,17 @@ pub(crate) fn stop(arguments: Stop, config: Option<&Path>) -> anyhow::Result<Exi
 }
 
 pub(crate) fn resume(arguments: Resume, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    if let Some(server) = &arguments.server {
+        return at_server(server, async |server| {
+            Ok(match server.post(&["stops", &arguments.stop, "resume"], json!({})).await? {
+                Ok(_) => {
+                    say::note(&format!("resumed: {}", say::clean(&arguments.stop)));
+                    ExitCode::SUCCESS
+                }
+                Err(code) => code,
+            })
+        });
+    }
     with_gate(config, async move |gate: Arc<Gate>, person| {
         match gate.resume(&person, &arguments.stop).await? {
             true => {
@@ -160,6 +194,57 @@ pub(crate) fn resume(arguments: Resume, config: Option<&Path>) -> anyhow::Result
                 Ok(ExitCode::from(REFUSED))
             }
         }
+    })
+}
+
+fn at_server(
+    address: &str,
+    work: impl AsyncFnOnce(&Server) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
+    let server = Server::at(address)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(work(&server))
+}
+
+async fn decide_at(server: &Server, command: &ApprovalsCommand) -> anyhow::Result<ExitCode> {
+    let (answer, as_json) = match command {
+        ApprovalsCommand::List(it) => {
+            let path = if it.all { "/approvals?all=true" } else { "/approvals" };
+            return Ok(match server.get(path).await? {
+                Ok(said) => print_all(said["approvals"].as_array().map_or(&[], Vec::as_slice), it.json)?,
+                Err(code) => code,
+            });
+        }
+        ApprovalsCommand::Show { approval, json } => (server.show(approval).await?, *json),
+        ApprovalsCommand::Approve(it) => (server.tell(&it.approval, "approve", &it.comment).await?, false),
+        ApprovalsCommand::Deny(it) => (server.tell(&it.approval, "deny", &it.comment).await?, false),
+        ApprovalsCommand::Revoke(it) => (server.tell(&it.approval, "revoke", &it.comment).await?, false),
+        ApprovalsCommand::Confirm(_) | ApprovalsCommand::Watch => {
+            say::note("bailiwick: only without --server: the person at the keyboard is where the agent runs");
+            return Ok(ExitCode::from(USAGE));
+        }
+    };
+    Ok(match answer {
+        Ok(said) => print_one(&said, as_json)?,
+        Err(code) => code,
+    })
+}
+
+async fn stop_at(server: &Server, arguments: Stop) -> anyhow::Result<ExitCode> {
+    let Some(reason) = arguments.reason else {
+        return Ok(match server.get("/stops").await? {
+            Ok(said) => print_stops(said["stops"].as_array().map_or(&[], Vec::as_slice))?,
+            Err(code) => code,
+        });
+    };
+    let Stop { tool, agent, environment, team, connection, .. } = arguments;
+    let scope = StopScope { tool, agent, environment, team, connection };
+    Ok(match server.post(&["stops"], json!({ "reason": reason, "scope": scope })).await? {
+        Ok(said) => {
+            say::line(said["stop"].as_str().unwrap_or_default())?;
+            ExitCode::SUCCESS
+        }
+        Err(code) => code,
     })
 }
 
@@ -199,20 +284,7 @@ async fn list(gate: &Gate, arguments: &List) -> anyhow::Result<ExitCode> {
     let open = [State::Pending, State::Approved, State::Reserved];
     let states = if arguments.all { &State::ALL[..] } else { &open[..] };
     let requests = gate.requests(states, LISTED_MAX).await?;
-    if arguments.json {
-        say::json(&requests.iter().map(Request::facts).collect::<Vec<_>>())?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    for request in &requests {
-        say::line(&say::clean(&line(request)))?;
-    }
-    if requests.is_empty() {
-        say::note("nothing waits for anybody");
-    }
-    if requests.len() >= LISTED_MAX as usize {
-        say::note(&format!("only the newest {LISTED_MAX} are shown"));
-    }
-    Ok(ExitCode::SUCCESS)
+    print_all(&requests.iter().map(Request::facts).collect::<Vec<_>>(), arguments.json)
 }
 
 async fn show(gate: &Gate, id: &str, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -224,17 +296,13 @@ async fn show(gate: &Gate, id: &str, as_json: bool) -> anyhow::Result<ExitCode> 
         ));
         return Ok(ExitCode::from(USAGE));
     };
-    match as_json {
-        true => say::json(&request.facts())?,
-        false => say::line(&say::clean(&told(&request)))?,
-    }
-    Ok(ExitCode::SUCCESS)
+    print_one(&request.facts(), as_json)
 }
 
 async fn tell(gate: &Gate, person: &Person, word: Say, arguments: &Word) -> anyhow::Result<ExitCode> {
     match gate.say(person, &arguments.approval, word, &arguments.comment).await {
         Ok(request) => {
-            say::line(&say::clean(&line(&request)))?;
+            say::line(&say::clean(&line(&request.facts())))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(refused) => {
@@ -256,7 +324,7 @@ async fn watch(gate: &Gate) -> anyhow::Result<ExitCode> {
         for request in requests {
             let now = (request.state, request.votes.len());
             if known.insert(request.id.clone(), now) != Some(now) {
-                say::line(&say::clean(&line(&request)))?;
+                say::line(&say::clean(&line(&request.facts())))?;
             }
         }
         tokio::select! {
@@ -269,63 +337,5 @@ async fn watch(gate: &Gate) -> anyhow::Result<ExitCode> {
 async fn stopped(gate: &Gate) -> anyhow::Result<ExitCode> {
     let Some(approvals) = gate.approvals() else { anyhow::bail!("no approvals are kept here") };
     let stops = approvals.store().await?.stops().await?;
-    for stop in &stops {
-        let text = format!(
-            "{}  {:.0}  {}  by {}: {}",
-            stop.id,
-            stop.at,
-            stop.scope.described(),
-            stop.by,
-            stop.reason
-        );
-        say::line(&say::clean(&text))?;
-    }
-    if stops.is_empty() {
-        say::note("nothing is stopped");
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// One line on a request.
-fn line(request: &Request) -> String {
-    let Request { id, state, sealed, approvals, confirm, asked_at, .. } = request;
-    let mut needs = Vec::new();
-    if *approvals > 0 {
-        needs.push(format!("{} of {approvals} approved", request.approved()));
-    }
-    if *confirm {
-        needs.push(if request.confirmed() { "confirmed".to_owned() } else { "to be confirmed".to_owned() });
-    }
-    let agent = &sealed.caller.agent;
-    format!(
-        "{id}  {:<8}  {asked_at:.0}  {} on {}  by {agent}  {}",
-        state.word(),
-        sealed.tool,
-        sealed.places(),
-        needs.join(", ")
-    )
-}
-
-/// All of a request, for a person.
-fn told(request: &Request) -> String {
-    let mut text = format!("{}\n\n{}", line(request), request.sealed.described());
-    for vote in &request.votes {
-        let comment = if vote.comment.is_empty() { String::new() } else { format!(": {}", vote.comment) };
-        text.push_str(&format!(
-            "{} by {} ({}, {}) at {:.0}{comment}\n",
-            vote.kind.word(),
-            vote.name,
-            vote.assurance,
-            vote.channel,
-            vote.at
-        ));
-    }
-    if !request.note.is_empty() {
-        text.push_str(&format!("{}: {}\n", request.state.word(), request.note));
-    }
-    text.push_str(&format!(
-        "to agree until {:.0}; to carry out until {:.0}",
-        request.approve_by, request.until
-    ));
-    text
+    print_stops(&stops.iter().map(approval::Stop::facts).collect::<Vec<_>>())
 }

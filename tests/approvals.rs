@@ -275,3 +275,17 @@ fn of_calls_at_once_exactly_as_many_run_as_a_limit_leaves() {
     assert!(!session.call("list_alerts", json!({})).is_error());
     assert!(session.call("silence_alert", silence(40)).is_error());
 }
+
+#[test]
+fn nobody_agrees_to_what_another_policy_asked() {
+    let stage = Stage::new(ASK);
+    let id = stage.asked();
+    let other = format!("{ASK}\ndeny = [\"expire_silence\"]");
+    let Stage { home, backend } = stage;
+    let stage = Stage { home: home.config(&Stage::toml(&other, &backend)), backend };
+    let refused = stage.home.run(["approvals", "confirm", &id]).expect(3);
+    assert!(refused.stderr.contains("the policy changed"), "{}", refused.stderr);
+    let shown = stage.home.run(["approvals", "show", &id, "--json"]).expect(0).json();
+    assert_eq!(shown["state"], "void", "{shown}");
+    assert!(stage.steps().contains(&"void".to_owned()));
+}

@@ -287,3 +287,36 @@ fn an_order_to_stop_holds_at_once_and_takes_another_person_to_lift() {
     assert!(!ran.is_error(), "what was not carried out is still approved: {}", ran.0);
     assert_eq!(world.effects(), 1);
 }
+
+#[test]
+fn the_command_line_decides_at_a_server_as_whoever_the_token_names() {
+    let world = World::start(1);
+    let mut agent = world.agent("alices-agent");
+    let id = asked(&mut agent, 60);
+    let server = format!("http://{}", world.served.address());
+    let run_as = |client: &str, arguments: &[&str]| {
+        let mut command = world.home.command(arguments);
+        command.args(["--server", &server]);
+        if !client.is_empty() {
+            command.env("BAILIWICK_TOKEN", world.token(client, &world.desk(), APPROVE));
+        }
+        testkit::cli::run(&mut command, b"")
+    };
+    let nobody = run_as("", &["approvals", "list"]).expect(5);
+    assert!(nobody.stderr.contains("BAILIWICK_TOKEN is not set"), "{}", nobody.stderr);
+    let listed = run_as("carols-phone", &["approvals", "list"]).expect(0).stdout;
+    assert!(listed.contains(&id) && listed.contains("0 of 1 approved"), "{listed}");
+    let own = run_as("alices-phone", &["approvals", "approve", &id]).expect(3);
+    assert!(own.stderr.contains("in their name"), "{}", own.stderr);
+    run_as("carols-phone", &["approvals", "approve", "../stops"]).expect(2);
+    run_as("carols-phone", &["approvals", "approve", &id, "--comment", "seen"]).expect(0);
+    let shown = run_as("carols-phone", &["approvals", "show", &id]).expect(0).stdout;
+    assert!(shown.contains("approve by carol (token, http)") && shown.contains(": seen"), "{shown}");
+    let stop = run_as("carols-phone", &["stop", "--reason", "drill"]).expect(0).stdout;
+    run_as("carols-phone", &["resume", stop.trim()]).expect(3);
+    run_as("daves-phone", &["resume", stop.trim()]).expect(0);
+    assert!(run(&mut agent, &id).text().contains("everything was stopped"));
+    let mut command = world.home.command(["approvals", "list", "--server", "http://bailiwick.example.com"]);
+    let overheard = testkit::cli::run(command.env("BAILIWICK_TOKEN", "x"), b"").expect(5);
+    assert!(overheard.stderr.contains("use https"), "{}", overheard.stderr);
+}

@@ -123,6 +123,7 @@ impl Request {
         };
         json!({
             "approval": self.id, "state": self.state.word(), "note": self.note, "what": self.sealed.described(),
+            "where": self.sealed.places(),
             "action": self.sealed, "approvals": self.approvals, "confirm": self.confirm,
             "votes": self.votes.iter().map(vote).collect::<Vec<_>>(),
             "asked_at": self.asked_at, "approve_by": self.approve_by, "until": self.until,

@@ -75,6 +75,13 @@ impl Gate {
         let waiting = store.request(id, now).await.map_err(VoteRefused::Store)?.ok_or_else(missing)?;
         let comment = bounded(comment, COMMENT_BYTES_MAX);
         let voter = &person.voter;
+        let agrees = matches!(say, Say::Approve | Say::Confirm);
+        if agrees && waiting.state.is_open() && waiting.policy != hex::encode(self.policy().digest()) {
+            // Who agrees now would agree to what another policy asked.
+            let ended = store.end(id, State::Void, "the policy changed", now).await?;
+            self.log().transition(self.step_of(&ended, "void")).await.map_err(AgreeRefused::Unrecorded)?;
+            return Err(VoteRefused::Closed { id: ended.id, state: ended.state, note: ended.note }.into());
+        }
         let after = match say {
             Say::Approve => {
                 let asker = &waiting.sealed.caller.agent;
