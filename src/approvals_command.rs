@@ -259,6 +259,7 @@ fn with_gate(
     let code = runtime.block_on(async {
         let policy = open::in_force(&config)?;
         let gate = open::gate(&config, &policy, &[], Profile::All, Channel::Cli)?;
+        gate.tell_settled().await?;
         let code = work(gate.clone(), person).await;
         gate.drain(Duration::from_secs(10)).await;
         code

@@ -85,6 +85,8 @@ struct Wanted {
 
 /// How often a served log says that its process lives.
 const HEARTBEAT: Duration = Duration::from_secs(300);
+/// How often it says which requests have run out.
+const SETTLED: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(arguments: &Serve, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     if let Some(Other::Audit(it)) = &arguments.other {
@@ -207,11 +209,23 @@ fn instructions(servers: &[Server]) -> String {
 /// Says in the log that the process lives, so that a tail that was cut shows by its age.
 async fn beat(gate: Arc<Gate>) {
     let mut beats = tokio::time::interval(HEARTBEAT);
+    let mut looks = tokio::time::interval(SETTLED);
     beats.tick().await;
     loop {
-        beats.tick().await;
-        if let Err(error) = gate.log().heartbeat().await {
-            tracing::error!(%error, "no heartbeat could be recorded");
+        tokio::select! {
+            _ = beats.tick() => {
+                if let Err(error) = gate.log().heartbeat().await {
+                    tracing::error!(%error, "no heartbeat could be recorded");
+                }
+            }
+            // Where no rule asks people, nothing ever waits for them.
+            _ = looks.tick() => {
+                if gate.policy().asks_people()
+                    && let Err(error) = gate.tell_settled().await
+                {
+                    tracing::error!(%error, "what time has done to requests could not be recorded");
+                }
+            }
         }
     }
 }

@@ -19,7 +19,9 @@ CREATE TABLE approval (
     until       BIGINT NOT NULL,
     -- How long after the last agreement it may be carried out.
     execute_within BIGINT NOT NULL,
-    changed_at  BIGINT NOT NULL
+    changed_at  BIGINT NOT NULL,
+    -- Whether the log knows of an end that time brought.
+    told        BIGINT NOT NULL DEFAULT 0
 );
 
 -- One open request for one call.

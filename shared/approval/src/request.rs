@@ -184,6 +184,37 @@ impl Store {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
+    /// Requests that time has ended and nobody has told the log of, each handed to one who asks.
+    pub async fn untold(&self, now: Timestamp) -> Result<Vec<Request>, StoreError> {
+        self.settle(None, now).await?;
+        let ids: Vec<(String,)> = sqlx::query_as(
+            "SELECT id FROM approval WHERE told = 0 AND state IN ('expired', 'unknown') ORDER BY changed_at LIMIT 100",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut untold = Vec::new();
+        for (id,) in ids {
+            let taken = sqlx::query("UPDATE approval SET told = 1 WHERE id = $1 AND told = 0")
+                .bind(id.clone())
+                .execute(&self.pool)
+                .await?;
+            if taken.rows_affected() == 1 {
+                let mut connection = self.pool.acquire().await?;
+                untold.extend(read(&mut connection, &id).await?);
+            }
+        }
+        Ok(untold)
+    }
+
+    /// Takes back that the log knows of an end.
+    pub async fn tell_again(&self, id: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE approval SET told = 0 WHERE id = $1")
+            .bind(id.to_owned())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
     /// Writes down what time has done: open requests that ran out, and begun ones whose end nobody reported.
     pub(crate) async fn settle(&self, id: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
         let now = millis(now);

@@ -74,7 +74,7 @@ impl Store {
             Ending::Released => ("approved", ""),
         };
         sqlx::query(
-            "UPDATE approval SET state = $1, note = $2, changed_at = $3 WHERE id = $4 AND state = 'reserved'",
+            "UPDATE approval SET state = $1, note = $2, changed_at = $3, told = 1 WHERE id = $4 AND state = 'reserved'",
         )
         .bind(state)
         .bind(note)

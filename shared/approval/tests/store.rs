@@ -195,6 +195,20 @@ async fn time_that_has_run_out_refuses_whatever_the_row_says() {
 }
 
 #[tokio::test]
+async fn what_time_has_ended_is_handed_out_once_to_be_told() {
+    let Folder { store, _kept } = store().await;
+    for call in ["a", "b"] {
+        store.ask(wanted(call, 1, false), now()).await.unwrap();
+    }
+    assert!(store.untold(after(59)).await.unwrap().is_empty());
+    let ended = store.untold(after(60)).await.unwrap();
+    assert!(ended.len() == 2 && ended.iter().all(|it| it.state == State::Expired), "{ended:?}");
+    assert!(store.untold(after(60)).await.unwrap().is_empty());
+    store.tell_again(&ended[0].id).await.unwrap();
+    assert_eq!(store.untold(after(61)).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn whoever_approves_too_much_lets_another_person_look() {
     let Folder { store, _kept } = store().await;
     for (at, call) in ["a", "b", "c"].into_iter().enumerate() {

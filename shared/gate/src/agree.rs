@@ -233,6 +233,21 @@ impl Gate {
         self.log().transition(transition).await.map(drop).map_err(AgreeRefused::Unrecorded)
     }
 
+    /// Records what time has done to requests: nobody agreed in time, nobody carried it out, nobody said how it ended.
+    pub async fn tell_settled(&self) -> Result<(), AgreeRefused> {
+        let Some(approvals) = &self.approvals else { return Ok(()) };
+        let store = approvals.store().await.map_err(VoteRefused::Store)?;
+        for waiting in store.untold(Timestamp::now()).await.map_err(VoteRefused::Store)? {
+            let mut step = self.step_of(&waiting, waiting.state.word());
+            step.subject = "bailiwick".to_owned();
+            if let Err(error) = self.log().transition(step).await {
+                store.tell_again(&waiting.id).await.map_err(VoteRefused::Store)?;
+                return Err(AgreeRefused::Unrecorded(error));
+            }
+        }
+        Ok(())
+    }
+
     /// Where people are asked, if anywhere.
     pub fn approvals(&self) -> Option<&Approvals> {
         self.approvals.as_deref()
