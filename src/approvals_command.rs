@@ -30,6 +30,8 @@ use crate::{UNUSABLE, USAGE, open, say};
                         bailiwick approvals show apr-k3v9m2q7x4c8r5tz\n  \
                         bailiwick approvals confirm apr-k3v9m2q7x4c8r5tz\n  \
                         bailiwick approvals deny apr-k3v9m2q7x4c8r5tz --comment 'not during the sale'\n  \
+                        bailiwick approvals revoke apr-k3v9m2q7x4c8r5tz\n  \
+                        BAILIWICK_TOKEN=… bailiwick approvals approve apr-k3v9m2q7x4c8r5tz --server https://bailiwick.example.com\n  \
                         bailiwick approvals watch\n\n\
                         Whoever can run this against the store of the agent can confirm what policy asks the person at the\n\
                         keyboard about, and deny or revoke. What needs other people they approve at a server, with a token.\n\n\
@@ -121,6 +123,7 @@ pub(crate) struct Stop {
 
 /// Lift an order to stop that another person gave
 #[derive(Args)]
+#[command(after_help = "Examples:\n  bailiwick stop --list\n  bailiwick resume stop-k3v9m2q7x4c8r5tz")]
 pub(crate) struct Resume {
     /// As `bailiwick stop --list` prints it
     stop: String,

@@ -3,8 +3,9 @@
 
 use serde_json::{Value, json};
 use testkit::{
-    backends::{Behaviour, Recorder},
+    backends::{Alertmanager, Behaviour, Recorder},
     cli::{Ended, Home},
+    http,
     mcp::Version,
 };
 
@@ -288,4 +289,29 @@ fn nobody_agrees_to_what_another_policy_asked() {
     let shown = stage.home.run(["approvals", "show", &id, "--json"]).expect(0).json();
     assert_eq!(shown["state"], "void", "{shown}");
     assert!(stage.steps().contains(&"void".to_owned()));
+}
+
+#[test]
+fn an_approval_is_void_once_what_it_would_change_has_changed() {
+    let alerts = Alertmanager::start("route:\n  receiver: none\nreceivers:\n  - name: none\n");
+    let home = Home::new(env!("CARGO_BIN_EXE_bailiwick")).config(&format!(
+        "[policy]\nallow = [\"silence_alert\", \"expire_silence\"]\nask = [\"expire_silence\"]\n\
+         [connections.alerts]\nkind = \"alertmanager\"\nurl = \"{}\"\n",
+        alerts.url()
+    ));
+    home.call("observability", "silence_alert", &silence(30)).expect(0);
+    let before = alerts.silences()[0].clone();
+    let arguments = json!({ "silence": before["id"], "reason": "checkout is healthy again" });
+    let asked = home.call("observability", "expire_silence", &arguments).expect(4).json();
+    let id = asked["error"]["approval"].as_str().expect("an id").to_owned();
+    home.run(["approvals", "confirm", &id]).expect(0);
+    // Somebody who still needs it prolongs it.
+    let mut longer = before;
+    longer["endsAt"] = json!("2099-01-01T00:00:00Z");
+    let answer = http::post(alerts.address(), "/api/v2/silences", &longer.to_string()).expect("an answer");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let ended = home.call("observability", "run_approved", &json!({ "approval": id })).expect(4).json();
+    let message = ended["error"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("what it would change has changed"), "{ended}");
+    assert!(alerts.silences().iter().any(|it| it["status"]["state"] == "active"));
 }

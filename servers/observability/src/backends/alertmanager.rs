@@ -57,6 +57,9 @@ pub(crate) struct Silence {
     #[serde(default)]
     pub(crate) comment: String,
     pub(crate) ends_at: Timestamp,
+    /// When it was last changed; some that speak the API leave it out.
+    #[serde(default)]
+    pub(crate) updated_at: Option<Timestamp>,
     pub(crate) status: SilenceStatus,
 }
 

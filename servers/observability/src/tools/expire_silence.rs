@@ -101,6 +101,14 @@ impl Tool for ExpireSilence {
         Ok(Some(targets))
     }
 
+    /// People agree to the end of the silence as it stands: whoever prolongs it meanwhile still needs it.
+    async fn before(&self, backends: &Backends) -> Result<Option<String>, ToolError> {
+        let alertmanager = backends.alertmanager(self.connection.as_ref())?;
+        let silence = self.find(backends, alertmanager, None).await?;
+        let updated = silence.updated_at.map(utc).unwrap_or_default();
+        Ok(Some(format!("{} until {} ({updated})", silence.status.state, utc(silence.ends_at))))
+    }
+
     fn dry_run(&self) -> bool {
         self.dry_run
     }
