@@ -9,9 +9,8 @@ use testkit::{
     mcp::Version,
 };
 
-const ASK: &str =
-    "[policy]\nallow = [\"list_*\", \"await_approval\", \"silence_alert\"]\nask = [\"silence_alert\"]";
-const APPROVE: &str = "[policy]\nallow = [\"list_*\", \"await_approval\", \"silence_alert\"]\napprove = [\"silence_alert\"]\nfiles = [\"who.cedar\"]";
+const ASK: &str = "[policy]\nallow = [\"list_*\", \"silence_alert\"]\nask = [\"silence_alert\"]";
+const APPROVE: &str = "[policy]\nallow = [\"list_*\", \"silence_alert\"]\napprove = [\"silence_alert\"]\nfiles = [\"who.cedar\"]";
 
 struct Stage {
     home: Home,

@@ -205,8 +205,8 @@ fn an_answer_that_hides_its_size_is_left_as_soon_as_it_is_too_much() {
         assert!(text.contains("more than 32 MiB; ask for less"), "{text}");
     }
     let most = memory_max_mib(session.id());
-    // The program, and two answers of 32 MiB: memory is given back a moment after it was freed.
-    assert!(most < 100, "{most} MiB, after three times 100 MB");
+    // The program, two answers of 32 MiB, and what the allocator has not given back yet: far from three of 100 MB.
+    assert!(most < 140, "{most} MiB, after three times 100 MB");
     answering.join().expect("it answered each");
 }
 

@@ -69,7 +69,7 @@ impl World {
         alerts.on("POST", "/", Behaviour::json(200, "{\"silenceID\": \"1\"}"));
         let address = free_address();
         let home = Home::new(env!("CARGO_BIN_EXE_bailiwick")).config(&format!(
-            "[policy]\nallow = [\"list_*\", \"await_approval\", \"silence_alert\"]\n\
+            "[policy]\nallow = [\"list_*\", \"silence_alert\"]\n\
              approve = [{{ rule = \"silence_alert\", approvals = {people} }}]\nfiles = [\"who.cedar\"]\n\
              [approvals]\napprovals_per_hour = 3\n\
              [issuers.company]\nurl = \"http://{address}\"\nalgorithms = [\"RS256\"]\nperson_claim = \"person\"\n\

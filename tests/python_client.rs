@@ -29,7 +29,15 @@ fn the_python_client_lists_calls_and_understands_refusals() {
     command.env_clear().envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let said = cli::run(&mut command, b"").expect(0).json();
     // What some call of this caller may be permitted, and nothing else.
-    let shown = ["list_commits", "list_alerts", "list_targets", "silence_alert", "expire_silence"];
+    let shown = [
+        "list_commits",
+        "list_alerts",
+        "list_targets",
+        "silence_alert",
+        "expire_silence",
+        "await_approval",
+        "run_approved",
+    ];
     let tools: Vec<&str> =
         said["tools"].as_array().into_iter().flatten().filter_map(|it| it.as_str()).collect();
     assert!(tools.len() == shown.len() && shown.iter().all(|it| tools.contains(it)), "{tools:?}");

@@ -71,6 +71,33 @@ impl Store {
         Ok(Ok(Lease { token }))
     }
 
+    /// Holds on to a lease, and to the turn of an approved action, for a while longer. What has run out stays so.
+    pub async fn renew(
+        &self,
+        lease: Option<&Lease>,
+        approval: Option<&str>,
+        longest: Duration,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let until = millis(later(now, longest));
+        if let Some(lease) = lease {
+            sqlx::query("UPDATE lease SET until = $1 WHERE token = $2")
+                .bind(until)
+                .bind(lease.token.clone())
+                .execute(&self.pool)
+                .await?;
+        }
+        if let Some(id) = approval {
+            sqlx::query("UPDATE approval SET until = $1 WHERE id = $2 AND state = 'reserved' AND until > $3")
+                .bind(until)
+                .bind(id.to_owned())
+                .bind(millis(now))
+                .execute(&self.pool)
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Ends a lease.
     pub async fn give_back(&self, lease: &Lease) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM lease WHERE token = $1")

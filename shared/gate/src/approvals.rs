@@ -10,6 +10,7 @@ use audit::AuditError;
 use jiff::Timestamp;
 use policy::{NeedsApproval, Target};
 use tokio::sync::{OnceCell, Semaphore};
+use tokio_util::task::AbortOnDropHandle;
 use tool::Call;
 
 use crate::{Gate, Refusal, trail::Trail, waiting};
@@ -43,6 +44,8 @@ pub(crate) struct Grant {
 pub(crate) struct Hold {
     lease: Option<Lease>,
     approval: Option<Waiting>,
+    /// Keeps both from running out; ends with this.
+    _renewing: AbortOnDropHandle<()>,
 }
 
 /// Why an approved action is not carried out, or a call not while others act.
@@ -83,8 +86,10 @@ impl Default for Terms {
     }
 }
 
-/// Longest that an effect holds what it changes: past it, its outcome is unknown.
-const HELD: Duration = Duration::from_secs(600);
+/// Longest that an effect holds what it changes once its process is gone: past it, its outcome is unknown.
+const HELD: Duration = Duration::from_secs(15);
+/// How often a process says that it still does.
+const RENEWED: Duration = Duration::from_secs(4);
 /// Longest wait for a target that another call changes.
 const LEASE_WAIT: Duration = Duration::from_secs(3);
 /// How often it is asked meanwhile.
@@ -122,6 +127,22 @@ impl Approvals {
         };
         let missing = || Hindrance::NotApproved(NotRunnable::Missing(id.chars().take(64).collect()));
         found.filter(own).ok_or_else(missing)
+    }
+}
+
+impl Hold {
+    fn new(store: &Store, lease: Option<Lease>, approval: Option<Waiting>) -> Hold {
+        let (store, kept, id) = (store.clone(), lease.clone(), approval.as_ref().map(|it| it.id.clone()));
+        let renewing = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(RENEWED).await;
+                let now = Timestamp::now();
+                if let Err(error) = store.renew(kept.as_ref(), id.as_deref(), HELD, now).await {
+                    tracing::warn!(%error, "what a call holds may run out before it ends");
+                }
+            }
+        });
+        Hold { lease, approval, _renewing: AbortOnDropHandle::new(renewing) }
     }
 }
 
@@ -265,11 +286,11 @@ impl Gate {
             true => Some(leased(store, trail).await?),
             false => None,
         };
-        let Some(Grant { waiting }) = &trail.grant else { return Ok(Hold { lease, approval: None }) };
+        let Some(Grant { waiting }) = &trail.grant else { return Ok(Hold::new(store, lease, None)) };
         match store.reserve(&waiting.id, HELD, Timestamp::now()).await {
             Ok(waiting) => {
                 let recorded = self.step(&waiting, "reserved").await;
-                let hold = Hold { lease, approval: Some(waiting) };
+                let hold = Hold::new(store, lease, Some(waiting));
                 if let Err(refused) = recorded {
                     self.let_go(Some(hold), Ending::Released).await;
                     return Err(refused);
@@ -289,7 +310,9 @@ impl Gate {
     /// Gives back what a call held, with how it ended. What cannot be given back runs out by itself, and an approved action
     /// is unknown then: never repeated.
     pub(crate) async fn let_go(&self, hold: Option<Hold>, ending: Ending) {
-        let (Some(approvals), Some(Hold { lease, approval })) = (&self.approvals, hold) else { return };
+        let (Some(approvals), Some(Hold { lease, approval, _renewing })) = (&self.approvals, hold) else {
+            return;
+        };
         let Ok(store) = approvals.store().await else { return };
         if let Some(waiting) = approval {
             // The log first: what it does not know to have ended has not.
@@ -326,7 +349,7 @@ async fn leased(store: &Store, trail: &Trail) -> Result<Lease, Hindrance> {
 async fn give_back(store: &Store, lease: Option<Lease>) {
     let Some(lease) = lease else { return };
     if let Err(error) = store.give_back(&lease).await {
-        tracing::error!(%error, "a target could not be given back; it is free again in ten minutes");
+        tracing::error!(%error, "a target could not be given back; it is free again in a moment");
     }
 }
 

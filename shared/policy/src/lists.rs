@@ -77,7 +77,23 @@ pub(crate) fn compile(
             Err(found) => problems.push(found),
         }
     }
+    let asks = !lists.ask.is_empty() || !lists.approve.is_empty();
+    if asks && family.tools().any(|(name, _)| name == AWAIT) {
+        compiled.push(waiting());
+    }
     compiled
+}
+
+/// What an agent waits with for people.
+const AWAIT: &str = "await_approval";
+
+/// Whoever may ask people may wait for their answer: a list that asks and forgets to let wait would help nobody.
+fn waiting() -> Compiled {
+    let text = format!(
+        "@id(\"lists:{AWAIT}\")\n@reason(\"whoever asks people may wait for their answer\")\n\
+         permit (principal, action == Action::\"{AWAIT}\", resource);"
+    );
+    Compiled { text, place: "the lists that ask people".to_owned() }
 }
 
 struct Line<'a> {
