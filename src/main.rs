@@ -5,6 +5,7 @@ mod audit_command;
 #[cfg(feature = "s3")]
 mod bucket;
 mod call;
+mod change;
 mod collector;
 mod config_command;
 mod connect;

@@ -10,7 +10,10 @@ use gate::{Approvals, Gate, InForce, Terms};
 use policy::{Assurance, Caller, Channel, Policy, Setup};
 use tool::Profile;
 
-use crate::family::{self, Server};
+use crate::{
+    change,
+    family::{self, Server},
+};
 
 /// Reads the configuration and says on stderr what it ignored.
 pub(crate) fn configuration(path: Option<&Path>) -> anyhow::Result<Config> {
@@ -63,6 +66,7 @@ pub(crate) fn gate(
     channel: Channel,
 ) -> anyhow::Result<Arc<Gate>> {
     let approvals = Arc::new(approvals(config)?);
+    let tickets = change::tickets(config)?;
     let tools = family::offer(servers, profile, config, policy.clone(), channel, &approvals)?;
     let name = match servers {
         // What people say where no server runs.
@@ -76,7 +80,11 @@ pub(crate) fn gate(
         true => tracing::warn!(%opened, "log open"),
         false => tracing::info!(%opened, "log open"),
     }
-    Ok(Arc::new(Gate::new(tools, policy.clone(), log).with_profile(profile).with_approvals(approvals)))
+    let gate = Gate::new(tools, policy.clone(), log).with_profile(profile).with_approvals(approvals);
+    Ok(Arc::new(match tickets {
+        Some(tickets) => gate.with_tickets(tickets),
+        None => gate,
+    }))
 }
 
 /// Where people are asked. Nothing is opened before something needs it.

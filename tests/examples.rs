@@ -71,6 +71,18 @@ fn the_configuration_of_a_team_loads_and_fits_the_schema() {
 }
 
 #[test]
+fn the_configurations_for_change_tickets_load_and_fit_the_schema() {
+    for name in ["servicenow", "jira"] {
+        let path = repository().join(format!("examples/change/{name}.toml"));
+        let text = fs::read_to_string(&path).expect("it ships");
+        assert_valid(name, &schema(), &toml::from_str::<Value>(&text).expect("TOML"));
+        let ended =
+            home().run(["policy", "check", "--config", path.to_str().expect("our own name")]).expect(0);
+        assert!(ended.stderr.is_empty(), "{name}: {}", ended.stderr);
+    }
+}
+
+#[test]
 fn every_shipped_policy_passes_the_check_it_recommends() {
     let files = testkit::files(&repository().join("policies"));
     let policies: Vec<_> = files.iter().filter(|it| it.extension().is_some_and(|it| it == "cedar")).collect();

@@ -57,6 +57,7 @@ pub(crate) fn discover(surroundings: &Surroundings, notes: &mut Vec<String>) -> 
         disposable: surroundings.disposable(),
         serving: Serving::default(),
         issuers: Vec::new(),
+        change: None,
         connections,
         notes: Vec::new(),
     })

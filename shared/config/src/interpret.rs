@@ -50,6 +50,7 @@ impl Reading<'_, '_> {
         };
         let serving = self.serving(&table.http)?;
         let issuers = self.issuers(table.issuers)?;
+        let change = table.change.map(|it| self.change(it)).transpose()?;
         let mut words = table.vocabulary;
         words.teams.extend(issuer::teams(&issuers));
         let vocabulary = self.vocabulary(words, &connections, &identity)?;
@@ -78,6 +79,7 @@ impl Reading<'_, '_> {
             disposable,
             serving,
             issuers,
+            change,
             connections,
             notes,
         })
@@ -229,11 +231,11 @@ impl Reading<'_, '_> {
         let (words, system) = match table {
             ConnectionTable::Prometheus(mut it) => {
                 let words = [it.environment.take(), it.region.take(), it.team.take(), it.tier.take()];
-                (words, System::Prometheus(self.http(&name, it)?))
+                (words, System::Prometheus(self.http(&["connections", &name], it)?))
             }
             ConnectionTable::Alertmanager(mut it) => {
                 let words = [it.environment.take(), it.region.take(), it.team.take(), it.tier.take()];
-                (words, System::Alertmanager(self.http(&name, it)?))
+                (words, System::Alertmanager(self.http(&["connections", &name], it)?))
             }
             ConnectionTable::Git(it) => {
                 let path = self.path(&["connections", &name, "path"], &it.path)?;

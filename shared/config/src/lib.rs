@@ -12,6 +12,7 @@
 
 mod address;
 mod approving;
+mod change;
 mod connection;
 mod discovery;
 mod document;
@@ -35,6 +36,7 @@ mod trust;
 mod words;
 
 pub use approving::Approving;
+pub use change::Tickets;
 pub use connection::{Auth, ClientCertificate, Connection, Git, Http, System};
 pub use error::{ConfigError, Invalid};
 pub use file::replace;

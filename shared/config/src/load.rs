@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use policy::{ListEntry, Lists, Scope, Source, Vocabulary};
 
 use crate::{
-    Approving, ConfigError, Connection, Issuer, Recording, Sender, Serving, Surroundings, discovery,
+    Approving, ConfigError, Connection, Issuer, Recording, Sender, Serving, Surroundings, Tickets, discovery,
     document::Document, file, interpret::Reading, narrow::Narrowing, sources::Sources, table::FileTable,
     words,
 };
@@ -37,6 +37,8 @@ pub struct Config {
     pub serving: Serving,
     /// Whose tokens prove callers.
     pub issuers: Vec<Issuer>,
+    /// Where change tickets are looked up; nowhere unless told.
+    pub change: Option<Tickets>,
     /// Systems of record, by name.
     pub connections: Vec<Connection>,
     /// What was ignored and why, and what is dangerous; for a person to read.

@@ -17,33 +17,30 @@ type Hidden = Vec<(String, Secret)>;
 
 impl Reading<'_, '_> {
     /// How a system over HTTP is reached.
-    pub(crate) fn http(&mut self, name: &str, reach: HttpTable) -> Result<Http, ConfigError> {
-        let connection = ["connections", name];
-        let at = |key: &'static str| [&connection[..], &[key]].concat();
+    pub(crate) fn http(&mut self, place: &[&str], reach: HttpTable) -> Result<Http, ConfigError> {
+        let at = |key: &'static str| [place, &[key]].concat();
+        let named = place.join(".");
         let url = address::base(&reach.url)
             .map_err(|problem| self.document.wrong(&at("url"), problem, Excerpt::HidesValue))?;
-        let auth = self.auth(name, reach.bearer, reach.basic)?;
+        let auth = self.auth(place, reach.bearer, reach.basic)?;
         if !matches!(auth, Auth::None) && address::is_overheard(&url) {
-            self.notes
-                .push(format!("connections.{name}: its secret crosses the network unencrypted; use https"));
+            self.notes.push(format!("{named}: its secret crosses the network unencrypted; use https"));
         }
-        let (headers, secret_headers) = self.headers(name, reach.headers)?;
+        let (headers, secret_headers) = self.headers(place, reach.headers)?;
         let authorizes = |it: &(String, Secret)| it.0.eq_ignore_ascii_case("authorization");
         if !matches!(auth, Auth::None) && secret_headers.iter().any(authorizes) {
             let problem = "bearer and basic set the header Authorization; keep one";
             return Err(self.document.wrong_key(&at("headers"), problem));
         }
         if !secret_headers.is_empty() && address::is_overheard(&url) {
-            let note =
-                format!("connections.{name}: its secret headers cross the network unencrypted; use https");
-            self.notes.push(note);
+            self.notes.push(format!("{named}: its secret headers cross the network unencrypted; use https"));
         }
         if reach.client_certificate.is_some() && url.scheme() != "https" {
             let problem = "a certificate is shown over https only";
             return Err(self.document.wrong_key(&at("client_certificate"), problem));
         }
         let client_certificate =
-            reach.client_certificate.map(|it| self.certificate(name, &it)).transpose()?;
+            reach.client_certificate.map(|it| self.certificate(place, &it)).transpose()?;
         for (index, text) in reach.matchers.iter().enumerate() {
             let index = index.to_string();
             let path = [&at("matchers")[..], &[&index]].concat();
@@ -71,12 +68,12 @@ impl Reading<'_, '_> {
     /// Headers whose values stand in the file, and those whose values are secret.
     fn headers(
         &self,
-        name: &str,
+        place: &[&str],
         tables: BTreeMap<String, HeaderTable>,
     ) -> Result<(Plain, Hidden), ConfigError> {
         let (mut plain, mut hidden) = (Plain::new(), Hidden::new());
         for (header, table) in tables {
-            let path = ["connections", name, "headers", &header];
+            let path = [place, &["headers", &header]].concat();
             let wrong = |problem: String| self.document.wrong_key(&path, problem);
             match table {
                 HeaderTable::Plain(value) => {
@@ -93,8 +90,12 @@ impl Reading<'_, '_> {
         Ok((plain, hidden))
     }
 
-    fn certificate(&self, name: &str, table: &CertificateTable) -> Result<ClientCertificate, ConfigError> {
-        let at = |key| ["connections", name, "client_certificate", key];
+    fn certificate(
+        &self,
+        place: &[&str],
+        table: &CertificateTable,
+    ) -> Result<ClientCertificate, ConfigError> {
+        let at = |key| [place, &["client_certificate", key]].concat();
         Ok(ClientCertificate {
             certificate: self.path(&at("certificate"), &table.certificate)?,
             key: self.path(&at("key"), &table.key)?,
@@ -103,12 +104,11 @@ impl Reading<'_, '_> {
 
     fn auth(
         &self,
-        name: &str,
+        place: &[&str],
         bearer: Option<SecretTable>,
         basic: Option<BasicTable>,
     ) -> Result<Auth, ConfigError> {
-        let connection = ["connections", name];
-        let at = |keys: &[&'static str]| [&connection[..], keys].concat();
+        let at = |keys: &[&'static str]| [place, keys].concat();
         match (bearer, basic) {
             (None, None) => Ok(Auth::None),
             (Some(_), Some(_)) => {

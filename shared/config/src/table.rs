@@ -34,6 +34,8 @@ pub(crate) struct FileTable {
     pub http: ServingTable,
     /// Who issues tokens that prove callers over HTTP, by name: lower-case letters, digits and `-`.
     pub issuers: BTreeMap<String, IssuerTable>,
+    /// Where change tickets are looked up, for policies that ask for an approved one.
+    pub change: Option<ChangeTable>,
     /// Systems of record by name: lower-case letters, digits and `-`.
     pub connections: BTreeMap<String, ConnectionTable>,
 }
@@ -270,6 +272,36 @@ pub(crate) struct GitTable {
     pub team: Option<String>,
     /// How critical it is, e.g. `1`.
     pub tier: Option<String>,
+}
+
+/// The system that keeps change tickets: it is asked by `GET`, and answers with JSON.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table { url, state, approved }")]
+#[schemars(rename = "Change")]
+pub(crate) struct ChangeTable {
+    /// Where a ticket is, `{id}` for its id in the path or the query, e.g. `https://jira.example.com/rest/api/2/issue/{id}?fields=status`.
+    pub url: String,
+    /// Where its state stands in the answer, as a JSON pointer, e.g. `/fields/status/name`.
+    pub state: String,
+    /// States that count as approved, to the letter, e.g. `["Implementing"]`.
+    #[schemars(length(min = 1))]
+    pub approved: Vec<String>,
+    /// How long an answer is believed without asking again: up to `10m`, `60s` unless told.
+    pub cache: Option<String>,
+    /// Token for `Authorization: Bearer`, e.g. `{ env = "JIRA_TOKEN" }`.
+    pub bearer: Option<SecretTable>,
+    /// User name and password.
+    pub basic: Option<BasicTable>,
+    /// Further headers; a secret one from `{ env = "NAME" }` or `{ file = "PATH" }`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, HeaderTable>,
+    /// What we show to a system that asks for a certificate (mTLS).
+    pub client_certificate: Option<CertificateTable>,
+    /// Certificates (PEM) to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Longest wait for one answer in milliseconds: 100 to 60000, 10000 unless told.
+    #[schemars(range(min = 100, max = 60_000))]
+    pub timeout_ms: Option<u64>,
 }
 
 /// User name and password.

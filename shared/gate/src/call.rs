@@ -25,6 +25,7 @@ use crate::{
     force::InForce,
     reply::Reply,
     shape::{Frame, Shaped, refuse, shape},
+    ticket::Tickets,
     trail::{Trail, listable},
 };
 
@@ -35,6 +36,7 @@ pub struct Gate {
     pub(crate) policy: InForce,
     log: Log,
     pub(crate) approvals: Option<Arc<Approvals>>,
+    pub(crate) tickets: Option<Tickets>,
     deadline: Duration,
     tasks: TaskTracker,
     slots: Semaphore,
@@ -82,6 +84,7 @@ impl Gate {
             policy: policy.into(),
             log,
             approvals: None,
+            tickets: None,
             deadline: Self::DEADLINE,
             tasks: TaskTracker::new(),
             slots,
@@ -268,6 +271,7 @@ impl Gate {
         trail.resolved()?;
         // From here on the call is held to the policy in force by now: a later one does not reach it.
         trail.policy = self.policy();
+        self.look_up(trail).await;
         self.same_as_approved(call, trail).await
     }
 

@@ -48,8 +48,10 @@ pub(crate) struct Trail {
     pub(crate) witnessed_seconds: Option<u64>,
     /// What the caller has done lately, this call among it; none where nobody counted.
     pub(crate) usage: Option<Usage>,
-    /// The change ticket that the call names; none where none was checked.
+    /// The change ticket that the call names; none where none was looked up.
     pub(crate) change: Option<Change>,
+    /// Why a ticket that the call names could not be.
+    pub(crate) unchecked: Option<String>,
 }
 
 /// Most bytes of unparsed arguments, and of a message that may quote them, that a record keeps.
@@ -82,6 +84,7 @@ impl Trail {
             witnessed_seconds: None,
             usage: None,
             change: None,
+            unchecked: None,
         }
     }
 
@@ -280,6 +283,7 @@ impl Trail {
         payload.insert("targets".to_owned(), json!(self.targets));
         payload.insert("policies".to_owned(), json!(self.permitted_by));
         payload.insert("dry_run".to_owned(), self.dry_run.into());
+        self.tell_ticket(&mut payload);
         if let Some(Grant { waiting }) = &self.grant {
             let agreed: Vec<_> =
                 waiting.votes.iter().map(|it| json!({ "who": it.name, "how": it.kind.word() })).collect();

@@ -16,7 +16,8 @@ impl Gate {
     /// A denial of several connections with those that the caller may name one by one. Each is asked about as the call that
     /// would name it, so that nothing is offered which policy denies; of the others nothing is said.
     pub(crate) fn with_way(&self, refusal: Refusal, trail: &Trail) -> Refusal {
-        let Refusal::Denied(mut denial) = refusal else { return refusal };
+        let Refusal::Denied(denial) = refusal else { return refusal };
+        let mut denial = trail.with_ticket(denial);
         let open: Vec<String> =
             self.open_connections(trail).into_iter().map(|it| format!("`{ARGUMENT}={it}`")).collect();
         if !open.is_empty() {

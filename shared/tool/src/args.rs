@@ -20,6 +20,10 @@ pub struct Number<const MIN: u64, const MAX: u64>(u64);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Slug(String);
 
+/// Id of a change ticket, as its system writes it: letters, digits, `-` and `_`, at most 63, e.g. `CHG0030045` or `OPS-12`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change(String);
+
 /// Most tokens an answer may take: 200 to 8000, 2000 unless told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MaxTokens(u64);
@@ -121,6 +125,30 @@ impl<'de> Deserialize<'de> for Slug {
     }
 }
 
+impl JsonSchema for Change {
+    fn schema_name() -> Cow<'static, str> {
+        "Change".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$" })
+    }
+}
+
+impl<'de> Deserialize<'de> for Change {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(input)?;
+        let valid = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_');
+        let begins = text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric);
+        match begins && text.len() <= 63 && text.bytes().all(valid) {
+            true => Ok(Change(text)),
+            false => Err(D::Error::custom("expected 1 to 63 letters, digits, - and _, e.g. OPS-12")),
+        }
+    }
+}
+
 impl JsonSchema for MaxTokens {
     fn schema_name() -> Cow<'static, str> {
         "MaxTokens".into()
@@ -166,6 +194,13 @@ impl Deref for Slug {
     }
 }
 
+impl Deref for Change {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -189,6 +224,14 @@ mod tests {
             if let Ok(parsed) = parsed {
                 prop_assert_eq!(&*parsed, text.as_str());
             }
+        }
+
+        #[test]
+        fn the_id_of_a_ticket_is_one_step_of_a_path_and_no_more(text in "[ -~]{0,70}|[A-Z]{2,4}-?[0-9]{1,8}") {
+            let parsed = serde_json::from_value::<Change>(Value::String(text.clone()));
+            let plain = text.chars().all(|it| it.is_ascii_alphanumeric() || it == '-' || it == '_');
+            let valid = plain && text.len() <= 63 && text.starts_with(|it: char| it.is_ascii_alphanumeric());
+            prop_assert_eq!(parsed.is_ok(), valid);
         }
 
         #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tool::{
     Answer, Context, Effect, Suggestion, Target, Tool, ToolError, Undo,
-    args::{Slug, Text},
+    args::{Change, Slug, Text},
 };
 
 use super::alerts;
@@ -31,6 +31,9 @@ pub(super) struct ExpireSilence {
     silence: Text<1, 100>,
     /// Why.
     reason: Text<10, 500>,
+    /// Ticket it is under, e.g. `OPS-12`.
+    #[schemars(with = "Option<String>")]
+    change: Option<Change>,
     /// Only list what it hides.
     #[serde(default)]
     dry_run: bool,

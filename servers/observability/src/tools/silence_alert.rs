@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tool::{
     Answer, Context, Effect, Leave, Target, Tool, ToolError, Undo,
-    args::{Number, Slug, Text},
+    args::{Change, Number, Slug, Text},
 };
 
 use super::alerts;
@@ -32,6 +32,9 @@ pub(super) struct SilenceAlert {
     duration_minutes: Number<1, 1440>,
     /// Why.
     reason: Text<10, 500>,
+    /// Ticket it is under, e.g. `OPS-12`.
+    #[schemars(with = "Option<String>")]
+    change: Option<Change>,
     /// Only list what it hides.
     #[serde(default)]
     dry_run: bool,
