@@ -1,5 +1,6 @@
 //! `bailiwick doctor`: does everything that a call needs work, and if not, what to do?
 
+mod around;
 mod issuers;
 mod policy;
 
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tool::ToolError;
 
+use self::around::Way;
 use crate::{UNUSABLE, collector::Sent, open};
 
 /// Check configuration, identity, connections, policy and log, and say what to do about what is broken
@@ -28,7 +30,8 @@ use crate::{UNUSABLE, collector::Sent, open};
                         bailiwick doctor\n  \
                         bailiwick doctor --json | jq '.checks[] | select(.broken)'\n  \
                         bailiwick doctor --config /etc/bailiwick/bailiwick.toml\n\n\
-                        Connections are asked for their version; nothing is changed, and nothing is recorded.\n\
+                        Connections are asked for their version; nothing is changed, and nothing is recorded. What leads around\n\
+                        the gate for the user who runs it is listed, with rules for Claude Code that close it to its tools.\n\
                         Exit codes: 0 all is well, 1 a connection is broken, 5 no call would work.")]
 pub(crate) struct Doctor {
     /// As JSON
@@ -58,22 +61,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let surroundings = Surroundings::from_process()?;
-    let (checks, notes) = match Config::load(config, &surroundings) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (checks, notes, ways) = match Config::load(config, &surroundings) {
         Err(error) => {
             let instead = "correct it; nothing works without a configuration that loads";
-            (vec![Check::broken("configuration", error.to_string(), instead)], Vec::new())
+            let checks = vec![Check::broken("configuration", error.to_string(), instead)];
+            (checks, Vec::new(), runtime.block_on(around::ways(None)))
         }
         Ok(found) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let mut checks = vec![configuration(&found), caller(&found)];
             checks.extend(runtime.block_on(connections(&found)));
             checks.extend(runtime.block_on(issuers::check(&found)));
             checks.extend([policy::check(&found), log(&found.state)]);
             checks.extend(collector(&found));
-            (checks, found.notes)
+            let ways = runtime.block_on(around::ways(Some(&found)));
+            (checks, found.notes, ways)
         }
     };
-    match report(&mut io::stdout().lock(), &checks, &notes, arguments.json) {
+    match report(&mut io::stdout().lock(), &checks, &notes, &ways, arguments.json) {
         // Whoever reads may have read enough.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
         _ => {}
@@ -86,10 +91,18 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
     })
 }
 
-fn report(out: &mut impl Write, checks: &[Check], notes: &[String], as_json: bool) -> io::Result<()> {
+fn report(
+    out: &mut impl Write,
+    checks: &[Check],
+    notes: &[String],
+    ways: &[Way],
+    as_json: bool,
+) -> io::Result<()> {
     if as_json {
         let well = !checks.iter().any(|it| it.broken);
-        return writeln!(out, "{:#}", json!({ "well": well, "checks": checks, "notes": notes }));
+        let client = around::rules(ways);
+        let all = json!({ "well": well, "checks": checks, "notes": notes, "around": ways, "client": client });
+        return writeln!(out, "{all:#}");
     }
     let width = checks.iter().map(|it| it.name.len()).max().unwrap_or_default();
     for check in checks {
@@ -103,7 +116,8 @@ fn report(out: &mut impl Write, checks: &[Check], notes: &[String], as_json: boo
             writeln!(out, "  {:width$}  → {instead}", "")?;
         }
     }
-    notes.iter().try_for_each(|note| writeln!(out, "! {note}"))
+    notes.iter().try_for_each(|note| writeln!(out, "! {note}"))?;
+    around::tell(out, ways)
 }
 
 impl Check {

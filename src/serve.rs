@@ -140,8 +140,7 @@ async fn serve(wanted: Wanted, config: Option<PathBuf>) -> anyhow::Result<bool> 
         }
     });
     let (servers, profile) = (wanted.servers.clone(), wanted.profile);
-    // Policy and log load beside the handshake; the first call waits for them.
-    let loading = tokio::task::spawn_blocking(move || {
+    let load = move || {
         let opened = open(&wanted, config).map_err(|error| format!("{error:#}"));
         let opened = match opened {
             Ok((opened, reload)) => {
@@ -157,12 +156,16 @@ async fn serve(wanted: Wanted, config: Option<PathBuf>) -> anyhow::Result<bool> 
         let is_open = opened.is_ok();
         slot.set(opened.map_err(|error| head(&error))).ok();
         is_open
-    });
+    };
     let name = servers.iter().map(|it| it.word()).collect::<Vec<_>>().join("_");
-    let tools = family::definitions(&servers, profile).iter().map(mcp::describe).collect();
-    let server = mcp::Server::new(format!("bailiwick-{name}"), instructions(&servers), tools, opening);
-    let served = mcp::serve_stdio(server, stop).await;
-    let is_open = loading.await?;
+    let words = instructions(&servers);
+    let tools = move || family::definitions(&servers, profile).iter().map(mcp::describe).collect();
+    let server = mcp::Server::new(format!("bailiwick-{name}"), words, tools, opening);
+    // Policy and log load beside the handshake, and begin after it has: they take a processor, and whoever started us waits
+    // for the handshake. The first call waits for them.
+    let loading = async { tokio::task::spawn_blocking(load).await };
+    let (served, is_open) = tokio::join!(mcp::serve_stdio(server, stop), loading);
+    let is_open = is_open?;
     served?;
     Ok(is_open)
 }

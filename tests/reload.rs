@@ -51,6 +51,12 @@ impl Shop {
         tail.lines().map(|it| serde_json::from_str(it).expect("a record a line")).collect()
     }
 
+    /// Each step of a policy, oldest first.
+    fn steps(&self) -> Vec<String> {
+        let steps = self.records().into_iter().filter(|it| it["leaf"]["what"] == "policy");
+        steps.map(|it| it["leaf"]["step"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
     /// How many records say something.
     fn saying(&self, words: &str) -> usize {
         self.records().iter().filter(|it| it["payload"].to_string().contains(words)).count()
@@ -107,7 +113,7 @@ fn a_changed_policy_holds_for_what_is_asked_from_then_on() {
         let [first, second, third] = policies(tool).try_into().expect("three calls");
         assert!(first == second && second != third, "{tool}: each record names the policy that decided it");
     }
-    assert_eq!(shop.saying(TAKEN), 1);
+    assert_eq!((shop.saying(TAKEN), shop.steps()), (1, vec!["taken".to_owned()]));
     shop.home.run(["audit", "verify"]).expect(0);
 }
 
@@ -197,6 +203,7 @@ fn an_older_policy_does_not_come_back_unasked() {
     let ended = shop.home.run(["serve", "code", "--http", "127.0.0.1:0", "--unproven"]).expect(5);
     assert!(ended.stderr.contains(OLDER), "{}", ended.stderr);
     assert_eq!(shop.saying(OLDER), 3);
+    assert_eq!(shop.steps(), ["taken", "refused", "refused", "refused"]);
     shop.home.run(["audit", "verify"]).expect(0);
 }
 
@@ -224,6 +231,7 @@ fn an_older_policy_comes_back_where_it_is_allowed_and_the_record_says_so() {
     assert_eq!(open(&mut session), [false, true]);
     assert!(session.leave().success());
     assert_eq!(shop.saying("is in force from the start, an older one"), 1);
+    assert_eq!(shop.steps(), ["taken", "rolled_back", "refused", "rolled_back"]);
     let mut session = serve(&[]);
     assert_eq!(open(&mut session), [false, true], "it is the last one now");
 }

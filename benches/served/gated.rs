@@ -24,7 +24,7 @@ pub(crate) fn serve(state: &Path) -> anyhow::Result<()> {
     // Nobody else has it yet, so it is not set.
     let _ = opening.set(Ok(Opened { gate, caller: caller() }));
     let described = vec![mcp::describe(&definition)];
-    let server = mcp::Server::new("echo".to_owned(), String::new(), described, opening);
+    let server = mcp::Server::new("echo".to_owned(), String::new(), || described, opening);
     let served = runtime.block_on(mcp::serve_stdio(server, CancellationToken::new()));
     runtime.shutdown_background();
     Ok(served?)

@@ -5,9 +5,11 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use audit::Transition;
 use config::{Config, Surroundings};
 use gate::{Gate, InForce};
-use policy::{Assurance, Caller, Channel, Policy};
+use policy::{Assurance, Channel, Policy};
+use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
@@ -35,6 +37,10 @@ struct Found {
     age: Age,
 }
 
+/// The step of a policy that is not taken.
+const REFUSED: &str = "refused";
+/// Whoever may send us a signal, or starts us.
+const OPERATOR: &str = "operator";
 /// Longest wait for the logs of a server that does not start.
 const CLOSE: Duration = Duration::from_secs(5);
 
@@ -51,13 +57,19 @@ impl Reload {
             // Nothing changes by it.
             Ok(Found { history, age: Age::Same | Age::First, .. }) => note(history, &policy),
             Ok(Found { history, age, .. }) => {
-                self.record(&format!("{} is in force from the start{}", named(&policy), of(age))).await;
+                self.record(
+                    step(age),
+                    &policy,
+                    &format!("{} is in force from the start{}", named(&policy), of(age)),
+                )
+                .await;
                 note(history, &policy)
             }
             Err(problem) => Err(problem),
         };
         if let Err(problem) = &begun {
-            self.record(&format!("{} is not taken at the start: {problem:#}", named(&policy))).await;
+            let told = format!("{} is not taken at the start: {problem:#}", named(&policy));
+            self.record(REFUSED, &policy, &told).await;
             for gate in &self.gates {
                 gate.drain(CLOSE).await;
             }
@@ -125,7 +137,7 @@ impl Reload {
                 of(age)
             ),
         };
-        self.record(&told).await;
+        self.record(step(age), &policy, &told).await;
         note(history, &policy)?;
         self.in_force.replace(policy);
         say::note(&format!("bailiwick: {told}"));
@@ -135,17 +147,38 @@ impl Reload {
     /// What was refused changes nothing, and nobody has to guess that it was.
     async fn keep(&self, problem: &anyhow::Error) {
         self.in_force.keep();
-        let told =
-            format!("{} stays in force; what was to replace it: {problem:#}", named(&self.in_force.policy()));
-        self.record(&told).await;
+        let stays = self.in_force.policy();
+        let told = format!("{} stays in force; what was to replace it: {problem:#}", named(&stays));
+        self.record(REFUSED, &stays, &told).await;
         tracing::error!("{told}");
     }
 
-    async fn record(&self, told: &str) {
+    /// One step of a policy in every log: of the one that is in force then, or at the start of the one that is refused.
+    async fn record(&self, step: &'static str, policy: &Policy, told: &str) {
         for gate in &self.gates {
-            gate.reject(&operator(), self.channel, told).await;
+            let transition = Transition {
+                what: "policy",
+                step,
+                reference: None,
+                subject: OPERATOR.to_owned(),
+                channel: self.channel.word(),
+                assurance: Assurance::OsUser.word(),
+                policy: policy.digest(),
+                call: [0; 32],
+                payload: json!({ "by": OPERATOR, "comment": bounded(told) }),
+            };
+            if let Err(error) = gate.log().transition(transition).await {
+                tracing::error!(%error, "what became of a policy could not be recorded");
+            }
         }
     }
+}
+
+/// As much of a problem as a record keeps, and nothing secret of it.
+fn bounded(told: &str) -> String {
+    const BYTES_MAX: usize = 4096;
+    let masked = gate::redact(told, false).0;
+    masked[..masked.floor_char_boundary(BYTES_MAX)].to_owned()
 }
 
 fn note(history: Option<History>, policy: &Policy) -> anyhow::Result<()> {
@@ -156,20 +189,18 @@ fn named(policy: &Policy) -> String {
     format!("policy {}", hex(&policy.digest()))
 }
 
+/// Which step it is to take a policy.
+fn step(age: Age) -> &'static str {
+    match age {
+        Age::Older => "rolled_back",
+        Age::First | Age::Same | Age::New => "taken",
+    }
+}
+
 /// What a record adds of a policy's age.
 fn of(age: Age) -> &'static str {
     match age {
         Age::Older => ", an older one, as --allow-rollback says",
         Age::First | Age::Same | Age::New => "",
-    }
-}
-
-/// Whoever may send us a signal. No configuration or token can give such a name.
-fn operator() -> Caller {
-    Caller {
-        agent: "(operator)".to_owned(),
-        on_behalf_of: None,
-        teams: Vec::new(),
-        assurance: Assurance::OsUser,
     }
 }

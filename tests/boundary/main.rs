@@ -257,3 +257,25 @@ fn a_bridge_says_why_it_reaches_nobody() {
     speaking.join().expect("no panic");
     told(&session, "no server of ours");
 }
+
+#[test]
+fn doctor_lists_for_the_agent_what_the_agent_can_read_and_nothing_else() {
+    let machine = Machine::new();
+    let Some((_, agent)) = machine.users else { return };
+    let home = machine.at("home");
+    for (file, owner) in [(".kube/config", SERVER), (".aws/credentials", agent)] {
+        let path = home.join(file);
+        fs::create_dir_all(path.parent().expect("a file has a folder")).expect("ours");
+        fs::write(&path, "hunter2").expect("ours");
+        chown(&path, Some(owner), Some(owner)).expect("root may");
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("ours");
+    }
+    for folder in ["home", "home/.kube", "home/.aws"] {
+        fs::set_permissions(machine.at(folder), Permissions::from_mode(0o755)).expect("ours");
+    }
+    let mut doctor = machine.binary(Some(agent), &["doctor", "--json"]);
+    let said = cli::run(doctor.env("HOME", &home), b"").json();
+    let names: Vec<_> =
+        said["around"].as_array().expect("a list").iter().map(|it| it["name"].clone()).collect();
+    assert!(names.contains(&json!("AWS")) && !names.contains(&json!("kubeconfig")), "{names:?}");
+}

@@ -46,6 +46,6 @@ pub use recording::{Bucket, Collector, Recording, Sender, Shelf, Witness};
 pub use schema::json_schema;
 pub use secret::Secret;
 pub use serving::{ServerCertificate, Serving};
-pub use surroundings::{Surroundings, user_name};
+pub use surroundings::{Surroundings, user_name, variable};
 pub use trust::Pin;
 pub use words::{clean, hides};

@@ -99,8 +99,8 @@ impl fmt::Debug for Surroundings {
     }
 }
 
-/// One variable of the process, for a secret.
-pub(crate) fn variable(name: &str) -> Option<OsString> {
+/// One variable of this process. It may hold a secret: whoever asks keeps no text of it.
+pub fn variable(name: &str) -> Option<OsString> {
     // The standard library panics at such names in some versions.
     if name.is_empty() || name.contains(['=', '\0']) {
         return None;

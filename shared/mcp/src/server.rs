@@ -1,7 +1,7 @@
 //! One gate behind the protocol's handler, on standard input and output or over HTTP.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
@@ -57,8 +57,11 @@ pub struct Server {
 struct About {
     name: String,
     instructions: String,
-    tools: Vec<Tool>,
+    tools: LazyLock<Vec<Tool>, Describing>,
 }
+
+/// Makes the list of tools. A handshake needs none, and describing all takes longer than answering it.
+type Describing = Box<dyn FnOnce() -> Vec<Tool> + Send>;
 
 #[derive(Clone)]
 struct OverHttp {
@@ -104,10 +107,15 @@ where
 }
 
 impl Server {
-    /// A server called `name` that offers `tools` once `opening` is there.
-    pub fn new(name: String, instructions: String, tools: Vec<Tool>, opening: Opening) -> Server {
-        let about = Arc::new(About { name, instructions, tools });
-        Server { about, opening, over_http: None }
+    /// A server called `name` that offers `tools` once `opening` is there; they are described when first asked for.
+    pub fn new(
+        name: String,
+        instructions: String,
+        tools: impl FnOnce() -> Vec<Tool> + Send + 'static,
+        opening: Opening,
+    ) -> Server {
+        let about = About { name, instructions, tools: LazyLock::new(Box::new(tools)) };
+        Server { about: Arc::new(about), opening, over_http: None }
     }
 
     /// A server of many callers, each established before their request arrives here.
@@ -120,7 +128,8 @@ impl Server {
     pub(crate) fn of(site: &Site) -> Server {
         let opened = Opened { gate: site.gate.clone(), caller: nobody() };
         let opening = Arc::new(SetOnce::new_with(Some(Ok(opened))));
-        Server::new(site.name.clone(), site.instructions.clone(), site.tools.clone(), opening)
+        let tools = site.tools.clone();
+        Server::new(site.name.clone(), site.instructions.clone(), || tools, opening)
     }
 
     /// The same server for one caller, on lines of their own.

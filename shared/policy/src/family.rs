@@ -46,9 +46,8 @@ pub(crate) enum Kind {
 }
 
 impl Family {
-    /// Reads a schema in Cedar's human syntax. The error is what Cedar says.
-    pub(crate) fn read(text: &str) -> Result<Family, String> {
-        let (fragment, _) = SchemaFragment::from_cedarschema_str(text).map_err(|it| it.to_string())?;
+    /// Reads a schema. The error is what Cedar says.
+    pub(crate) fn read(fragment: SchemaFragment) -> Result<Family, String> {
         let json = fragment.to_json_value().map_err(|it| it.to_string())?;
         let Some(declared) = json.pointer("//actions").and_then(Value::as_object) else {
             return Err("it declares no actions outside a namespace".to_owned());

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{PolicySet, Schema, SchemaFragment, ValidationMode, Validator};
+use jiff::tz::TimeZone;
+use sha2::{Digest as _, Sha256};
 
 use crate::{
-    LoadErrors, Scope, Setup,
+    Digest, LoadErrors, Scope, Setup,
     family::Family,
     limits, lint, lists,
     problem::Problem,
@@ -19,6 +21,7 @@ pub(crate) struct Loaded {
     /// By id.
     pub(crate) rules: Vec<Rule>,
     pub(crate) schema_text: String,
+    pub(crate) digest: Digest,
 }
 
 pub(crate) fn load(setup: &Setup<'_>) -> Result<Loaded, LoadErrors> {
@@ -53,12 +56,29 @@ pub(crate) fn load(setup: &Setup<'_>) -> Result<Loaded, LoadErrors> {
         problems.dedup();
         return Err(LoadErrors { problems });
     }
-    let mut rules: Vec<Rule> = sound
-        .into_iter()
-        .map(|draft| Rule::new(draft.policy, &draft.clauses, &family, draft.place))
-        .collect();
-    rules.sort_by(|a, b| a.id().cmp(b.id()));
-    Ok(Loaded { family, rules, schema_text })
+    sound.sort_by(|a, b| a.id().cmp(b.id()));
+    let digest = digest(&sound, &schema_text, &setup.zone);
+    let rule = |draft: Draft<'_>| Rule::new(&draft.policy, &draft.clauses, &family, draft.place);
+    let rules = sound.into_iter().map(rule).collect();
+    Ok(Loaded { family, rules, schema_text, digest })
+}
+
+/// Names a set of rules: changes with any of them, with any word of the schema and with the zone.
+fn digest(rules: &[Draft<'_>], schema: &str, zone: &TimeZone) -> Digest {
+    let mut hash = Sha256::new();
+    let mut part = |text: &str| {
+        // The length in front keeps one part from running into the next.
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    };
+    part("bailiwick policy 1");
+    part(schema);
+    part(zone.iana_name().unwrap_or_default());
+    for rule in rules {
+        part(rule.id());
+        part(&rule.policy.to_string());
+    }
+    hash.finalize().into()
 }
 
 fn only(problem: Problem) -> LoadErrors {
@@ -70,13 +90,13 @@ fn schema(setup: &Setup<'_>) -> Result<(Family, Schema, String), Problem> {
     let text = format!("{}\n{words}", setup.family);
     let bad =
         |message: String| Problem::at("family.cedarschema", &text, 0, 1, format!("the schema: {message}"));
-    let family = Family::read(setup.family).map_err(bad)?;
-    let mut fragments = Vec::new();
-    for part in [setup.family, words.as_str()] {
-        let (fragment, _) = SchemaFragment::from_cedarschema_str(part).map_err(|it| bad(it.to_string()))?;
-        fragments.push(fragment);
-    }
-    let schema = Schema::from_schema_fragments(fragments).map_err(|it| bad(it.to_string()))?;
+    let read = |part: &str| {
+        let read = SchemaFragment::from_cedarschema_str(part).map(|(fragment, _)| fragment);
+        read.map_err(|it| bad(it.to_string()))
+    };
+    let (tools, words) = (read(setup.family)?, read(&words)?);
+    let family = Family::read(tools.clone()).map_err(bad)?;
+    let schema = Schema::from_schema_fragments([tools, words]).map_err(|it| bad(it.to_string()))?;
     Ok((family, schema, text))
 }
 

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use cedar_policy::{Context, Entities, EntityUid, PrincipalConstraint, Request, RestrictedExpression};
+use cedar_policy::{Context, Entities, EntityUid, Request, RestrictedExpression};
 
 use crate::{
     Approver, Assurance, Caller, Circumstances, Denial, Policy, Question, Target,
     asked::{self, Moment},
     decide::{Finding, nobody},
-    rule::{Entity, Rule},
+    rule::{Entity, Pinned, Reach, Rule},
     slice,
     vocabulary::REVEALABLE,
 };
@@ -141,12 +141,8 @@ impl Policy {
         let about = self.index.about("approve").into_iter().map(|it| &self.rules[it]);
         let covering: Vec<&Rule> = about.filter(|it| it.resource.covers(&resource, &within)).collect();
         let closed = |it: &&Rule| {
-            let anybody = it.policy.principal_constraint();
-            let anybody = match anybody {
-                PrincipalConstraint::Any => true,
-                PrincipalConstraint::Is(kind) => kind.to_string() == "User",
-                _ => false,
-            };
+            let Reach { kind, entity } = &it.principal;
+            let anybody = *entity == Pinned::No && kind.as_ref().is_none_or(|it| it == "User");
             it.forbids() && it.condition.is_none() && anybody
         };
         if covering.iter().any(closed) {
@@ -160,18 +156,13 @@ impl Policy {
 
 /// Whom a rule on `approve` names for a target, in words.
 fn name(rule: &Rule, target: &Target) -> String {
-    match rule.policy.principal_constraint() {
-        PrincipalConstraint::Eq(uid) | PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
-            let entity = Entity::from(&uid);
-            match entity.kind.as_str() {
-                "User" => entity.id,
-                kind => format!("{} {}", kind.to_lowercase(), entity.id),
-            }
-        }
-        PrincipalConstraint::Any | PrincipalConstraint::Is(_) if rule.uses.own_team => {
-            format!("team {}", target.team)
-        }
-        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => "anybody else".to_owned(),
+    match &rule.principal.entity {
+        Pinned::Is(entity) | Pinned::In(entity) => match entity.kind.as_str() {
+            "User" => entity.id.clone(),
+            kind => format!("{} {}", kind.to_lowercase(), entity.id),
+        },
+        Pinned::No if rule.uses.own_team => format!("team {}", target.team),
+        Pinned::No => "anybody else".to_owned(),
     }
 }
 

@@ -4,7 +4,6 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use cedar_policy::{Context, Request};
 use jiff::tz::TimeZone;
-use sha2::{Digest as _, Sha256};
 
 use crate::{
     Caller, Digest, LoadErrors, RuleLine, Scope, Setup, Source, Target,
@@ -41,9 +40,8 @@ impl Policy {
     /// caller passes [`Policy::read_only_source`] where nothing is configured.
     pub fn load(setup: Setup<'_>) -> Result<Policy, LoadErrors> {
         let loaded = load::load(&setup)?;
-        let index = Index::new(&loaded.rules);
-        let digest = digest(&loaded.rules, &loaded.schema_text, &setup.zone);
-        let load::Loaded { family, rules, schema_text } = loaded;
+        let load::Loaded { family, rules, schema_text, digest } = loaded;
+        let index = Index::new(&rules);
         let now = rules.iter().any(|it| it.uses.now);
         let witnessed = rules.iter().any(|it| it.uses.witnessed);
         let about = |uses: fn(&Uses) -> bool| -> BTreeSet<String> {
@@ -129,21 +127,4 @@ impl Policy {
             Ok(Slice::new(&self.rules, covering, &sample, Arc::new(entities)))
         })
     }
-}
-
-fn digest(rules: &[Rule], schema: &str, zone: &TimeZone) -> Digest {
-    let mut hash = Sha256::new();
-    let mut part = |text: &str| {
-        // The length in front keeps one part from running into the next.
-        hash.update((text.len() as u64).to_be_bytes());
-        hash.update(text.as_bytes());
-    };
-    part("bailiwick policy 1");
-    part(schema);
-    part(zone.iana_name().unwrap_or_default());
-    for rule in rules {
-        part(rule.id());
-        part(&rule.policy.to_string());
-    }
-    hash.finalize().into()
 }

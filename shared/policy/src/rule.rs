@@ -13,8 +13,6 @@ use crate::{RuleEffect, RuleLine, family::Family, walk, walk::Uses};
 pub(crate) struct Rule {
     pub(crate) line: RuleLine,
     pub(crate) instead: Option<String>,
-    /// As Cedar parsed it; only the oracle of the tests evaluates it whole.
-    pub(crate) policy: cedar_policy::Policy,
     /// Actions it is about, groups resolved.
     pub(crate) actions: BTreeSet<String>,
     pub(crate) principal: Reach,
@@ -58,8 +56,9 @@ pub(crate) enum Pinned {
 }
 
 impl Rule {
+    /// Takes from Cedar's syntax tree what deciding needs: the tree itself is many times as large as its text.
     pub(crate) fn new(
-        policy: cedar_policy::Policy,
+        policy: &cedar_policy::Policy,
         clauses: &[Clause],
         family: &Family,
         place: String,
@@ -78,7 +77,6 @@ impl Rule {
             resource: Reach::resource(&policy.resource_constraint()),
             uses: walk::uses(clauses),
             condition: walk::condition(clauses).map(|text| Condition { text, parsed: OnceLock::new() }),
-            policy,
         }
     }
 

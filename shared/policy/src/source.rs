@@ -99,6 +99,10 @@ impl<'a> Origin<'a> {
 }
 
 impl Draft<'_> {
+    pub(crate) fn id(&self) -> &str {
+        self.policy.id().as_ref()
+    }
+
     pub(crate) fn text(&self) -> &str {
         &self.origin.text[self.piece.start..self.piece.end]
     }
