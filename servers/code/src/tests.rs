@@ -5,6 +5,7 @@ mod find_owners;
 mod history;
 mod hostile;
 mod list_commits;
+mod objects;
 mod read_file;
 mod search_code;
 mod trace_lines;

@@ -124,5 +124,5 @@ impl Change {
 
 /// Whether git would call it binary.
 pub(crate) fn is_binary(content: &[u8]) -> bool {
-    content.iter().take(BINARY_WITHIN).any(|it| *it == 0)
+    memchr::memchr(0, &content[..content.len().min(BINARY_WITHIN)]).is_some()
 }

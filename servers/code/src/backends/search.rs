@@ -1,4 +1,8 @@
 //! Which lines match? Blobs searched side by side on a few threads, each with its own handle on the objects.
+//!
+//! Most of the time goes into unpacking them. A work tree has the same files unpacked, and is not read in their place: what
+//! git keeps of a file's times and size does not show a change through a mapping of its pages, so whoever can write the
+//! file could put words into a revision; and to hold each file to its object's id takes as long as unpacking the object.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
