@@ -263,7 +263,6 @@ impl Desk {
             self.refusals.of(&caller, why).await;
             return Err(problem(StatusCode::FORBIDDEN, "no_person", why));
         };
-        let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
         let voter = Voter {
             name,
             issuer: proven.issuer().to_owned(),
@@ -275,7 +274,7 @@ impl Desk {
             voter,
             teams: caller.teams.clone(),
             client: Some(caller.agent.clone()),
-            authenticated_seconds: proven.auth_time().map(|it| now.saturating_sub(it)),
+            authenticated_seconds: proven.authenticated_seconds(),
         };
         Ok(Visitor { caller, person })
     }
