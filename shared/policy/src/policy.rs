@@ -52,7 +52,19 @@ impl Policy {
         };
         let (usage, change) = (about(|it| it.usage), about(|it| it.change));
         let zone = setup.zone;
-        Ok(Policy { family, rules, index, zone, now, witnessed, usage, change, development, schema_text, digest })
+        Ok(Policy {
+            family,
+            rules,
+            index,
+            zone,
+            now,
+            witnessed,
+            usage,
+            change,
+            development,
+            schema_text,
+            digest,
+        })
     }
 
     /// What holds where nothing is configured: reads and dry runs.
