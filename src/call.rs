@@ -10,16 +10,19 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
+use config::Config;
 use gate::{Hindrance, Refusal, Reply, Request};
+use identity::Scopes;
+use mcp::Starter;
 use policy::Channel;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
-use tool::{Profile, ToolError};
+use tool::{Effect, Profile, ToolError};
 
 use crate::{
     UNUSABLE, USAGE,
     family::{self, Server},
-    open, say,
+    login, open, say,
 };
 
 /// Call one tool: data on stdout as JSON, text for people on stderr
@@ -68,23 +71,15 @@ pub(crate) fn run(call: Call, config: Option<&Path>) -> anyhow::Result<ExitCode>
     };
     let config = open::configuration(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let (reply, code) = runtime.block_on(async {
-        let policy = open::in_force(&config)?;
-        let gate = open::gate(&config, &policy, &[call.server], Profile::All, Channel::Cli)?;
-        let request = Request {
-            caller: open::caller(&config),
-            channel: Channel::Cli,
-            client: None,
-            tool: call.tool.clone(),
-            arguments,
-            cancelled: cancelled_by_signal(),
-        };
-        let reply = gate.call(request).await;
-        gate.drain(Duration::from_secs(30)).await;
-        let code = exit_code(&reply);
-        anyhow::Ok((reply, code))
-    })?;
+    let called = runtime.block_on(through_gate(&call, arguments, &config))?;
     runtime.shutdown_background();
+    let (reply, code) = match called {
+        Ok(called) => called,
+        Err(problem) => {
+            say::note(&format!("bailiwick: {problem}"));
+            return Ok(ExitCode::from(DENIED));
+        }
+    };
     let told = print(&reply).and_then(|()| draw(&reply, image.as_mut()));
     // The call ended as it ended; who only reads the exit code learns that some of the answer is missing.
     Ok(ExitCode::from(told.map_or_else(
@@ -94,6 +89,46 @@ pub(crate) fn run(call: Call, config: Option<&Path>) -> anyhow::Result<ExitCode>
         },
         |()| code,
     )))
+}
+
+/// The call through the gate and how it ended, or why the caller's token does not reach as far.
+async fn through_gate(
+    call: &Call,
+    arguments: Map<String, Value>,
+    config: &Config,
+) -> anyhow::Result<Result<(Reply, u8), String>> {
+    let Starter { caller, scopes } = login::starter(config).await?;
+    let policy = open::in_force(config)?;
+    let gate = open::gate(config, &policy, &[call.server], Profile::All, Channel::Cli)?;
+    if !scopes.act && has_effect(call) {
+        let problem = format!("the token lacks a scope; needed: {} {}", Scopes::READ, Scopes::ACT);
+        gate.reject(&caller, Channel::Cli, &problem).await;
+        gate.drain(DRAIN).await;
+        return Ok(Err(problem));
+    }
+    let request = Request {
+        caller,
+        channel: Channel::Cli,
+        client: None,
+        tool: call.tool.clone(),
+        arguments,
+        cancelled: cancelled_by_signal(),
+    };
+    let reply = gate.call(request).await;
+    gate.drain(DRAIN).await;
+    let code = exit_code(&reply);
+    Ok(Ok((reply, code)))
+}
+
+/// Longest wait for what outlives the call.
+const DRAIN: Duration = Duration::from_secs(30);
+/// Exit code for what policy or a token does not allow.
+const DENIED: u8 = 3;
+
+/// Whether the tool does more than read.
+fn has_effect(call: &Call) -> bool {
+    let definitions = family::definitions(&[call.server], Profile::All);
+    definitions.iter().any(|it| it.name == call.tool && it.effect != Effect::Read)
 }
 
 fn exit_code(reply: &Reply) -> u8 {
@@ -106,12 +141,12 @@ fn exit_code(reply: &Reply) -> u8 {
             )
             | Refusal::Failed(ToolError::Invalid { .. }),
         ) => USAGE,
-        Some(Refusal::Denied(_)) => 3,
+        Some(Refusal::Denied(_)) => DENIED,
         Some(
             Refusal::NeedsApproval { .. }
             | Refusal::Hindered(Hindrance::NotApproved(_) | Hindrance::Void { .. }),
         ) => 4,
-        Some(Refusal::Hindered(Hindrance::Stopped(_))) => 3,
+        Some(Refusal::Hindered(Hindrance::Stopped(_))) => DENIED,
         Some(Refusal::Hindered(Hindrance::Store(_) | Hindrance::Unrecorded(_))) => UNUSABLE,
         Some(Refusal::Unrecorded(_) | Refusal::OutcomeUnrecorded { .. }) => UNUSABLE,
         Some(_) => 1,

@@ -2,6 +2,7 @@
 
 mod around;
 mod issuers;
+mod people;
 mod policy;
 
 use std::{
@@ -42,7 +43,7 @@ pub(crate) struct Doctor {
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
 struct Check {
-    /// `configuration`, `caller`, `connection`, `issuer`, `policy`, `log` or `collector`.
+    /// `configuration`, `caller`, `login`, `connection`, `issuer`, `policy`, `log` or `collector`.
     kind: &'static str,
     /// Connection name; else the kind again.
     name: String,
@@ -69,7 +70,8 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
             (checks, Vec::new(), runtime.block_on(around::ways(None)))
         }
         Ok(found) => {
-            let mut checks = vec![configuration(&found), caller(&found)];
+            let mut checks = vec![configuration(&found)];
+            checks.extend(runtime.block_on(people::check(&found)));
             checks.extend(runtime.block_on(connections(&found)));
             checks.extend(runtime.block_on(issuers::check(&found)));
             checks.extend([policy::check(&found), log(&found.state)]);
@@ -151,16 +153,6 @@ fn configuration(config: &Config) -> Check {
             Check::well("configuration", "no file; connections are what was found here".to_owned())
         }
     }
-}
-
-fn caller(config: &Config) -> Check {
-    let caller = open::caller(config);
-    let person = caller.on_behalf_of.map(|it| format!(" for {it}")).unwrap_or_default();
-    let teams = match caller.teams.as_slice() {
-        [] => String::new(),
-        teams => format!(" of {}", teams.join(", ")),
-    };
-    Check::well("caller", format!("agent {}{person}{teams} ({})", caller.agent, caller.assurance.word()))
 }
 
 /// Names of the connections that do not answer within `longest`.

@@ -16,6 +16,7 @@ mod doctor;
 mod family;
 mod history;
 mod init;
+mod login;
 mod open;
 mod policy_command;
 mod say;
@@ -72,6 +73,8 @@ enum Command {
     Config(config_command::Config),
     Trust(trust::Trust),
     Init(init::Init),
+    Login(login::Login),
+    Logout(login::Logout),
     Doctor(doctor::Doctor),
     Witness(witness::Witness),
     #[cfg(feature = "demo")]
@@ -117,6 +120,8 @@ fn main() -> ExitCode {
         Command::Config(it) => config_command::run(&it),
         Command::Trust(it) => trust::run(&it, config),
         Command::Init(it) => init::run(&it, config),
+        Command::Login(it) => login::run(&it, config),
+        Command::Logout(login::Logout {}) => login::run_out(config),
         Command::Doctor(it) => doctor::run(&it, config),
         Command::Witness(it) => witness::run(it),
         #[cfg(feature = "demo")]

@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::{
     USAGE,
     call::{self, Call},
-    family, open, say,
+    family, login, open, say,
 };
 
 /// Check the policy, test it, ask it why, see what it may speak of
@@ -125,7 +125,8 @@ fn explain(call: &Call, config: Option<&Path>) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(USAGE));
         }
     };
-    let caller = open::caller(&config);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let caller = runtime.block_on(login::starter(&config))?.caller;
     // As if it were the first call of the day.
     let usage = Some(Usage::FIRST);
     let circumstances = Circumstances { usage, ..Circumstances::of(Channel::Cli, jiff::Timestamp::now()) };

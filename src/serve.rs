@@ -20,6 +20,7 @@ use gate::Gate;
 use mcp::{Opened, Opening};
 use policy::Channel;
 use tokio::{
+    runtime::Handle,
     signal::unix,
     sync::{SetOnce, oneshot},
 };
@@ -30,7 +31,7 @@ use self::reload::Reload;
 use crate::{
     UNUSABLE, collector,
     family::{self, Server},
-    open,
+    login, open,
 };
 
 /// Serve one or more servers to MCP clients, on standard input and output, over HTTP or on a socket
@@ -191,11 +192,11 @@ fn head(problem: &str) -> String {
 fn open(wanted: &Wanted, named: Option<PathBuf>) -> anyhow::Result<(Opened, Reload)> {
     let config = Arc::new(open::configuration(named.as_deref())?);
     let in_force = open::in_force(&config)?;
-    let caller = open::caller(&config);
+    let caller = Handle::current().block_on(login::watched(config.clone()))?;
     let gate = open::gate(&config, &in_force, &wanted.servers, wanted.profile, Channel::Stdio)?;
     let (gates, channel, allow_rollback) = (vec![gate.clone()], Channel::Stdio, wanted.allow_rollback);
     let reload = Reload { named, config, in_force, gates, channel, allow_rollback };
-    tokio::runtime::Handle::current().block_on(reload.start())?;
+    Handle::current().block_on(reload.start())?;
     Ok((Opened { gate, caller }, reload))
 }
 

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use anyhow::anyhow;
 use audit::Log;
 use gate::Gate;
-use mcp::{Opened, Opening};
+use mcp::{Opened, Opening, Starter};
 use policy::{Assurance, Caller, Effect, Lists, Policy, Scope, Setup, Source, ToolShape, Vocabulary};
 use tokio_util::sync::CancellationToken;
 use tool::{Tool, define};
@@ -22,7 +22,7 @@ pub(crate) fn serve(state: &Path) -> anyhow::Result<()> {
     let gate = Arc::new(Gate::new(tools, policy, log));
     let opening = Opening::default();
     // Nobody else has it yet, so it is not set.
-    let _ = opening.set(Ok(Opened { gate, caller: caller() }));
+    let _ = opening.set(Ok(Opened { gate, caller: Starter::unproven(caller()).fixed() }));
     let described = vec![mcp::describe(&definition)];
     let server = mcp::Server::new("echo".to_owned(), String::new(), || described, opening);
     let served = runtime.block_on(mcp::serve_stdio(server, CancellationToken::new()));

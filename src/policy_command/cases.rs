@@ -27,7 +27,7 @@ use crate::{
 
 #[derive(Args)]
 #[command(after_help = "A file of cases:\n  \
-                        caller = { agent = \"claude-code\", person = \"robin\", teams = [\"checkout\"] }\n  \
+                        caller = { agent = \"claude-code\", person = \"robin\", teams = [\"checkout\"], assurance = \"token\" }\n  \
                         when = \"2026-11-20T10:00\"                       # in the policy's time zone, or RFC 3339\n  \
                         targets = [{ environment = \"production\", team = \"checkout\" }]\n\n  \
                         [[case]]\n  \

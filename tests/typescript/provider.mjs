@@ -1,4 +1,5 @@
-// A certified OpenID provider for tests: argv is its port. Clients get tokens for themselves, with the claims below.
+// A certified OpenID provider for tests: argv is its port, and how many seconds a device's code lasts. Clients get tokens for
+// themselves, people log in from a device, with the claims below.
 
 import Provider from "oidc-provider";
 
@@ -18,20 +19,38 @@ const claims = {
   "impostor": { person: "аlice@example.com", groups: "sre" },
 };
 
+/** People by the name that they log in with, and what their tokens say. */
+const people = {
+  alice: { person: "alice", groups: ["sre", "everybody"] },
+  bob: { person: "bob", groups: ["everybody"] },
+  nobody: { groups: ["sre"] },
+};
+
 const provider = new Provider(issuer, {
-  clients: Object.keys(claims).map((client_id) => ({
-    client_id,
-    client_secret: "for-tests-only",
-    grant_types: ["client_credentials"],
-    redirect_uris: [],
-    response_types: [],
-    token_endpoint_auth_method: "client_secret_post",
-    scope,
-  })),
-  scopes: scope.split(" "),
+  clients: [
+    ...Object.keys(claims).map((client_id) => ({
+      client_id,
+      client_secret: "for-tests-only",
+      grant_types: ["client_credentials"],
+      redirect_uris: [],
+      response_types: [],
+      token_endpoint_auth_method: "client_secret_post",
+      scope,
+    })),
+    {
+      client_id: "laptop",
+      grant_types: ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"],
+      redirect_uris: [],
+      response_types: [],
+      token_endpoint_auth_method: "none",
+      scope: `openid offline_access ${scope}`,
+    },
+  ],
+  scopes: ["openid", "offline_access", ...scope.split(" ")],
   features: {
-    devInteractions: { enabled: false },
+    devInteractions: { enabled: true },
     clientCredentials: { enabled: true },
+    deviceFlow: { enabled: true },
     resourceIndicators: {
       enabled: true,
       getResourceServerInfo: (_context, resource) => ({
@@ -43,6 +62,17 @@ const provider = new Provider(issuer, {
       }),
     },
   },
-  extraTokenClaims: (_context, token) => claims[token.clientId],
+  ttl: { DeviceCode: Number(process.argv[3] ?? 600) },
+  extraTokenClaims: (_context, token) => (token.accountId ? people[token.accountId] : claims[token.clientId]),
+  findAccount: (_context, accountId) => people[accountId] && { accountId, claims: () => ({ sub: accountId }) },
+});
+
+// POST /clock?behind=3600 puts its clock back, so that what it gives has ended.
+const now = Date.now;
+provider.use((context, next) => {
+  if (context.path !== "/clock") return next();
+  const behind = Number(context.query.behind);
+  Date.now = () => now() - behind * 1000;
+  context.body = "ok";
 });
 provider.listen(Number(process.argv[2]), "127.0.0.1", () => console.log("ready"));

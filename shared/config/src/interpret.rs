@@ -27,6 +27,8 @@ pub(crate) struct Reading<'a, 'i> {
     pub notes: &'a mut Vec<String>,
 }
 
+/// Environments for development unless told.
+const DEVELOPMENT: [&str; 2] = ["development", "dev"];
 /// Longest wait for one answer unless told.
 pub(crate) const TIMEOUT_MS: u64 = 10_000;
 
@@ -53,7 +55,8 @@ impl Reading<'_, '_> {
         let change = table.change.map(|it| self.change(it)).transpose()?;
         let mut words = table.vocabulary;
         words.teams.extend(issuer::teams(&issuers));
-        let vocabulary = self.vocabulary(words, &connections, &identity)?;
+        let mut vocabulary = self.vocabulary(words, &connections, &identity)?;
+        vocabulary.development = self.development(&table.policy, &vocabulary)?;
         let policy = PolicySettings {
             zone: self.zone(&table.policy)?,
             sources: Vec::new(),
@@ -139,6 +142,33 @@ impl Reading<'_, '_> {
             let problem = "no such time zone on this machine; expected a name such as Europe/Berlin or UTC";
             self.document.wrong(&["policy", "timezone"], problem, Excerpt::ShowsValue)
         })
+    }
+
+    /// Environments where declared teams count for effects: a misspelt one would be none.
+    fn development(
+        &self,
+        table: &PolicyTable,
+        vocabulary: &Vocabulary,
+    ) -> Result<BTreeSet<String>, ConfigError> {
+        let known = &vocabulary.environments;
+        let Some(named) = &table.development else {
+            let usual = DEVELOPMENT.map(str::to_owned);
+            return Ok(usual.into_iter().filter(|it| known.contains(it)).collect());
+        };
+        for (index, name) in named.iter().enumerate() {
+            let wrong = |problem: String| {
+                let path = ["policy", "development", &index.to_string()];
+                Err(self.document.wrong(&path, problem, Excerpt::ShowsValue))
+            };
+            if name == UNKNOWN {
+                return wrong("what is mapped to no environment counts as production".to_owned());
+            }
+            if !known.contains(name) {
+                let known: Vec<&str> = known.iter().map(String::as_str).collect();
+                return wrong(words::unknown("environment", name, &known));
+            }
+        }
+        Ok(named.iter().cloned().collect())
     }
 
     fn identity(&self, table: IdentityTable) -> Result<Identity, ConfigError> {

@@ -8,7 +8,7 @@ use crate::{
     Auth, ConfigError, Http, address,
     document::Excerpt,
     interpret::{Reading, TIMEOUT_MS},
-    table::IssuerTable,
+    table::{IssuerTable, LoginTable},
     words,
 };
 
@@ -39,6 +39,21 @@ pub struct Issuer {
     pub prefix: String,
     /// Scopes of a token that lists none of ours.
     pub grant: Vec<String>,
+    /// How people get its tokens here; none where they do not.
+    pub login: Option<Login>,
+}
+
+/// How a person gets a token on this machine.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// Client that the issuer knows us by.
+    pub client_id: String,
+    /// What is asked for.
+    pub scopes: Vec<String>,
+    /// What the token is asked to be for.
+    pub resource: Option<String>,
+    /// How the issuer is reached.
+    pub http: Http,
 }
 
 /// Where an issuer's keys are.
@@ -104,6 +119,7 @@ impl Reading<'_, '_> {
         }
         self.check_issuer(&name, &table)?;
         let keys = self.keys(&name, &table)?;
+        let login = self.login(&name, &table)?;
         let fixed = table.agent_name.map(AgentName::Fixed);
         let claimed = table.agent_claim.map(|it| AgentName::Claims(vec![it]));
         let usual = || AgentName::Claims(["/act/sub", "client_id", "azp"].map(str::to_owned).to_vec());
@@ -121,6 +137,7 @@ impl Reading<'_, '_> {
             teams: table.teams,
             prefix: table.prefix,
             grant: table.grant,
+            login,
         })
     }
 
@@ -174,22 +191,69 @@ impl Reading<'_, '_> {
             None => ("url", &table.url),
         };
         let at = ["issuers", name, key];
-        let url = address::base(text).map_err(|it| self.document.wrong(&at, it, Excerpt::HidesValue))?;
-        if address::is_overheard(&url) {
-            let problem = "whoever is on the way could hand out keys of their own; use https";
-            return Err(self.document.wrong(&at, problem, Excerpt::HidesValue));
-        }
+        let url = self.unheard(&at, text)?;
         let auth = match &table.bearer {
             Some(bearer) => Auth::Bearer(self.secret(&["issuers", name, "bearer"], bearer.clone())?),
             None => Auth::None,
         };
-        let ca_file =
-            table.ca_file.as_ref().map(|it| self.path(&["issuers", name, "ca_file"], it)).transpose()?;
-        let http = Http { auth, ca_file, timeout_ms: TIMEOUT_MS.min(5_000), ..Http::plain(url) };
+        let http = Http { auth, ..self.reached(name, table, url)? };
         Ok(match table.jwks_url {
             Some(_) => Keys::At(http),
             None => Keys::Announced(http),
         })
+    }
+}
+
+impl Reading<'_, '_> {
+    fn login(&self, name: &str, table: &IssuerTable) -> Result<Option<Login>, ConfigError> {
+        let Some(login) = &table.login else { return Ok(None) };
+        let wrong = |key: &str, problem: &str| {
+            Err(self.document.wrong(&["issuers", name, "login", key], problem, Excerpt::ShowsValue))
+        };
+        let LoginTable { client_id, scopes, resource } = login;
+        if table.workloads {
+            return wrong(
+                "client_id",
+                "a workload acts for no person, so nobody logs in; keep workloads or login",
+            );
+        }
+        if table.audiences.is_empty() && resource.is_none() {
+            let problem = "say what its tokens are for: audiences, or login.resource; else one for any other server would count here";
+            return wrong("client_id", problem);
+        }
+        let is_word =
+            |it: &str| !it.is_empty() && it.len() <= 256 && it.bytes().all(|it| it.is_ascii_graphic());
+        if !is_word(client_id) {
+            return wrong("client_id", "expected 1 to 256 printable ASCII characters without spaces");
+        }
+        let usual = || ["openid", "offline_access", SCOPES[0], SCOPES[1]].map(str::to_owned).to_vec();
+        let scopes = scopes.clone().unwrap_or_else(usual);
+        if !scopes.iter().all(|it| is_word(it)) {
+            return wrong("scopes", "expected scopes of printable ASCII characters without spaces");
+        }
+        let absolute = |it: &String| it.parse::<Url>().is_ok_and(|it| it.fragment().is_none());
+        if resource.as_ref().is_some_and(|it| !absolute(it)) {
+            return wrong("resource", "expected an absolute address without a fragment");
+        }
+        let http = self.reached(name, table, self.unheard(&["issuers", name, "url"], &table.url)?)?;
+        Ok(Some(Login { client_id: client_id.clone(), scopes, resource: resource.clone(), http }))
+    }
+
+    /// An address that nobody on the way can answer for.
+    fn unheard(&self, at: &[&str], text: &str) -> Result<Url, ConfigError> {
+        let url = address::base(text).map_err(|it| self.document.wrong(at, it, Excerpt::HidesValue))?;
+        match address::is_overheard(&url) {
+            false => Ok(url),
+            true => {
+                let problem = "whoever is on the way could hand out keys of their own; use https";
+                Err(self.document.wrong(at, problem, Excerpt::HidesValue))
+            }
+        }
+    }
+
+    fn reached(&self, name: &str, table: &IssuerTable, url: Url) -> Result<Http, ConfigError> {
+        let ca_file = table.ca_file.as_ref().map(|it| self.path(&["issuers", name, "ca_file"], it));
+        Ok(Http { ca_file: ca_file.transpose()?, timeout_ms: TIMEOUT_MS.min(5_000), ..Http::plain(url) })
     }
 }
 

@@ -40,7 +40,7 @@ pub use change::Tickets;
 pub use connection::{Auth, ClientCertificate, Connection, Git, Http, System};
 pub use error::{ConfigError, Invalid};
 pub use file::replace;
-pub use issuer::{AgentName, Issuer, Keys, SCOPES};
+pub use issuer::{AgentName, Issuer, Keys, Login, SCOPES};
 pub use load::{Config, Identity, Origin, PolicySettings};
 pub use recording::{Bucket, Collector, Recording, Sender, Shelf, Witness};
 pub use schema::json_schema;

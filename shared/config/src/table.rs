@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 pub(crate) use self::{
     approvals::ApprovalsTable,
-    callers::{IssuerTable, ServingTable},
+    callers::{IssuerTable, LoginTable, ServingTable},
 };
 
 /// Bailiwick: who the agent is, which systems of record it reaches, and what it may do there.
@@ -62,6 +62,9 @@ pub(crate) struct PolicyTable {
     pub timezone: Option<String>,
     /// Cedar files, relative to this one, e.g. `["policies/on-call.cedar"]`.
     pub files: Vec<PathBuf>,
+    /// Environments where it is enough for effects that `[identity]` says which teams the caller is in, e.g. `["dev", "sandbox"]`;
+    /// `development` and `dev` unless told. Elsewhere a token has to say it (`bailiwick login`).
+    pub development: Option<Vec<String>>,
     /// Folder with one subfolder of Cedar files per team; each file speaks only of its team's resources.
     pub teams: Option<PathBuf>,
     /// What may be done, e.g. `["query_metrics", "list_*", "effect:mitigate environment:staging"]`.

@@ -73,6 +73,61 @@ fn words_that_exclude_each_other_are_not_both_taken() {
 }
 
 #[test]
+fn people_log_in_by_an_issuer_that_says_how_and_what_for() {
+    let audience = "audiences = [\"https://b.example\"]\n";
+    let config =
+        load(&issuer(&format!("{audience}login = {{ client_id = \"bailiwick\" }}"))).expect("it loads");
+    let login = config.issuers[0].login.clone().expect("people log in by it");
+    assert_eq!(login.scopes, ["openid", "offline_access", "bailiwick:read", "bailiwick:act"]);
+    assert_eq!((login.client_id.as_str(), login.resource), ("bailiwick", None));
+    assert_eq!(login.http.url.as_str(), "https://login.example.com/");
+    assert!(load(&issuer("")).expect("it loads").issuers[0].login.is_none());
+    let resource = "login = { client_id = \"b\", resource = \"https://b.example\", scopes = [] }";
+    assert!(load(&issuer(resource)).is_ok(), "what it is asked for is what it is for");
+    refused(&issuer("login = { client_id = \"b\" }"), "say what its tokens are for");
+    refused(
+        &issuer(&format!("{audience}workloads = true\nlogin = {{ client_id = \"b\" }}")),
+        "acts for no person",
+    );
+    for wrong in ["client_id = \"\"", "client_id = \"a b\"", "client_id = \"b\", scopes = [\"a b\"]"] {
+        refused(
+            &issuer(&format!("{audience}login = {{ {wrong} }}")),
+            "printable ASCII characters without spaces",
+        );
+    }
+    for wrong in ["bailiwick", "https://b.example/#x"] {
+        refused(
+            &issuer(&format!("login = {{ client_id = \"b\", resource = {wrong:?} }}")),
+            "an absolute address",
+        );
+    }
+    refused(
+        &issuer(&format!("{audience}login = {{ client_id = \"b\", secret = \"x\" }}")),
+        "unknown key \"secret\"",
+    );
+    refused(&issuer(&format!("{audience}login = {{ }}")), "missing key \"client_id\"");
+}
+
+#[test]
+fn declared_teams_count_for_effects_in_development_as_the_configuration_names_it() {
+    let words = "[vocabulary]\nenvironments = [\"production\", \"development\", \"dev\", \"sandbox\"]\n";
+    let development = |policy: &str, words: &str| {
+        let config = load(&format!("[policy]\n{policy}\n{words}")).expect("it loads");
+        config.vocabulary.development.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(development("", words), ["dev", "development"]);
+    assert_eq!(
+        development("", "[vocabulary]\nenvironments = [\"production\"]\n"),
+        [""; 0],
+        "as far as there is one"
+    );
+    assert_eq!(development("development = [\"sandbox\"]", words), ["sandbox"]);
+    assert_eq!(development("development = []", words), [""; 0], "nowhere");
+    refused(&format!("[policy]\ndevelopment = [\"sandbx\"]\n{words}"), "did you mean \"sandbox\"?");
+    refused(&format!("[policy]\ndevelopment = [\"unknown\"]\n{words}"), "counts as production");
+}
+
+#[test]
 fn where_it_is_reached_is_an_address_and_nothing_else() {
     let serving = load("[http]\npublic_url = \"https://b.example\"\norigins = [\"https://i.example\"]\n");
     let serving = serving.expect("it loads").serving;

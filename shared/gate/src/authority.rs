@@ -209,6 +209,11 @@ impl ShowAuthority {
     }
 }
 
+/// What is told of rules that look at arguments.
+const PER_CALL: &str = "conditions of these rules decide per call";
+/// What is told of teams that no token proves.
+const DECLARED: &str = "Your teams are only declared: what they alone permit is denied here, but for dry runs, until a person runs `bailiwick login`";
+
 /// Tools that stand alike on one connection.
 struct Group {
     connection: String,
@@ -258,11 +263,14 @@ impl Verdict {
                 way_forward: instead.map_or(reason.clone(), |it| format!("{reason}. {it}")),
             },
             Standing::NeedsApproval(needed) => Verdict::needs(needed),
-            Standing::Depends { policies } => Verdict {
+            Standing::Depends { policies, declared } => Verdict {
                 rank: 3,
                 word: "depends",
                 rule: policies.join(", "),
-                way_forward: "conditions of these rules decide per call".to_owned(),
+                way_forward: match declared {
+                    false => PER_CALL.to_owned(),
+                    true => format!("{PER_CALL}. {DECLARED}"),
+                },
             },
             Standing::Allowed { policies } => {
                 Verdict { rank: 4, word: "allowed", rule: policies.join(", "), way_forward: String::new() }

@@ -128,6 +128,7 @@ mod tests {
                 .into(),
             prefix: String::new(),
             grant: Vec::new(),
+            login: None,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Why is a token not believed?
 
+use crate::Scopes;
+
 /// Why a token proves nothing. Never repeats the token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
@@ -52,6 +54,80 @@ pub enum SetupError {
     /// Another part of the process brought its own cryptography for tokens.
     #[error("tokens are verified by cryptography that is not ours")]
     Provider,
+}
+
+/// Why nobody is logged in. Never repeats a token or a code.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// Name the way in under the issuer.
+    #[error(
+        "no issuer lets people log in here; give one under [issuers.NAME] a login = {{ client_id = \"…\" }}"
+    )]
+    NoWay,
+    /// Name one of them.
+    #[error("unknown issuer \"{name}\"; people log in by {}", known.join(", "))]
+    Unknown {
+        /// As it was given.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// Say which.
+    #[error("people log in by several issuers: {}; say which with --issuer", .0.join(", "))]
+    Several(Vec<String>),
+    /// Ask the issuer's administrators for the device flow, or correct its address.
+    #[error("issuer \"{issuer}\" lets nobody log in from a device: {problem}")]
+    NotOffered {
+        /// What the configuration calls it.
+        issuer: String,
+        /// What is missing.
+        problem: String,
+    },
+    /// Try again later, or see what stands in between.
+    #[error("issuer \"{issuer}\" cannot be asked: {problem}")]
+    Unreachable {
+        /// What the configuration calls it.
+        issuer: String,
+        /// What was seen.
+        problem: String,
+    },
+    /// Correct the login's client, scopes or resource, or log in anew.
+    #[error("issuer \"{issuer}\" refused: {error}")]
+    Refused {
+        /// What the configuration calls it.
+        issuer: String,
+        /// Its word for why.
+        error: String,
+    },
+    /// The person said no.
+    #[error("the request was denied in the browser")]
+    Denied,
+    /// Begin again.
+    #[error("nobody entered the code in time; `bailiwick login` gives another")]
+    TooLate,
+    /// The issuer gave what proves nothing here.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// A login names a person.
+    #[error("the token names no person; see `person_claim` of the issuer")]
+    Nobody,
+    /// Ask for it in `login.scopes`, or `grant` it.
+    #[error(
+        "the token lacks the scope {}; ask for it with login.scopes, or grant it to the issuer",
+        Scopes::READ
+    )]
+    Scope,
+    /// Correct what is kept, or log out.
+    #[error("{path} {problem}; `bailiwick logout` removes it, `bailiwick login` makes a new one")]
+    Kept {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Correct the configuration.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
 }
 
 impl TokenError {

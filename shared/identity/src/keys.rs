@@ -161,7 +161,8 @@ fn announced(issuer: &str, http: &Http, metadata: &Metadata) -> Result<Url, Stri
     }
 }
 
-fn endpoint(issuer: &str, http: &Http) -> Result<Endpoint, OutboundError> {
+/// An issuer's address, without what stands behind the `?`.
+pub(crate) fn endpoint(issuer: &str, http: &Http) -> Result<Endpoint, OutboundError> {
     // What stands behind the `?` goes out as every query does.
     let mut url = http.url.clone();
     url.set_query(None);

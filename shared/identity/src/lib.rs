@@ -9,17 +9,25 @@
 //! * **Invariant:** keys are asked for at addresses that the configuration names, over `outbound`, and an unknown key makes us
 //!   ask at most once in thirty seconds.
 //! * **Invariant:** two issuers cannot give the same name to different callers.
-//! * **Invariant:** a token stands in no error, no `Debug` and no log line, and goes nowhere else.
+//! * **Invariant:** a token stands in no error, no `Debug` and no log line, and goes nowhere else, but for a refresh token, which
+//!   goes to the issuer that gave it.
+//! * **Invariant:** who is logged in is verified like every other token, each time anew: a file that says so proves nothing by
+//!   itself, and one that others could have read or that does not verify is refused, not passed over.
 //! * **Invariant:** this crate does not know MCP or HTTP servers.
 
 mod caller;
 mod claims;
+mod device;
 mod error;
+mod kept;
 mod keys;
+mod login;
 mod scopes;
 mod signature;
 mod verifier;
 
-pub use error::{SetupError, TokenError};
+pub use device::Prompt;
+pub use error::{LoginError, SetupError, TokenError};
+pub use login::{Logins, Presence};
 pub use scopes::Scopes;
 pub use verifier::{Proven, Verifier};

@@ -77,6 +77,7 @@ impl Provider {
             teams: Default::default(),
             prefix: String::new(),
             grant: Vec::new(),
+            login: None,
         }
     }
 

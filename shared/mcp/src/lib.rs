@@ -16,6 +16,7 @@ mod describe;
 mod http;
 mod metrics;
 mod server;
+mod starter;
 mod wire;
 
 #[cfg(feature = "client")]
@@ -29,3 +30,4 @@ pub use http::{
 };
 pub use metrics::Metrics;
 pub use server::{Opened, Opening, Server, serve_stdio};
+pub use starter::Starter;

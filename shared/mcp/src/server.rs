@@ -7,7 +7,7 @@ use std::{
 
 use gate::{Gate, Refusal, Request};
 use identity::Scopes;
-use policy::{Caller, Channel};
+use policy::Channel;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler, ServiceExt,
     model::{
@@ -21,12 +21,12 @@ use rmcp::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::SetOnce,
+    sync::{SetOnce, watch},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Metrics, Site,
+    Metrics, Site, Starter,
     describe::{reads, respond},
     http::{Who, nobody},
     wire::Wire,
@@ -40,8 +40,8 @@ pub type Opening = Arc<SetOnce<Result<Opened, String>>>;
 pub struct Opened {
     /// Policy, tools and log.
     pub gate: Arc<Gate>,
-    /// Whoever started the process, as the configuration and the operating system say.
-    pub caller: Caller,
+    /// Whoever started the process, as a token, or the configuration and the operating system say now.
+    pub caller: watch::Receiver<Starter>,
 }
 
 /// Serves one gate over MCP.
@@ -126,7 +126,7 @@ impl Server {
 
     /// A server of nobody yet.
     pub(crate) fn of(site: &Site) -> Server {
-        let opened = Opened { gate: site.gate.clone(), caller: nobody() };
+        let opened = Opened { gate: site.gate.clone(), caller: Starter::unproven(nobody()).fixed() };
         let opening = Arc::new(SetOnce::new_with(Some(Ok(opened))));
         let tools = site.tools.clone();
         Server::new(site.name.clone(), site.instructions.clone(), || tools, opening)
@@ -141,8 +141,8 @@ impl Server {
     /// Who sent this request: over HTTP whom the door established, and nobody else.
     fn who(&self, opened: &Opened, context: &RequestContext<RoleServer>) -> Result<Who, ErrorData> {
         if self.over_http.is_none() {
-            let scopes = Scopes { read: true, act: true, approve: false };
-            return Ok(Who { caller: opened.caller.clone(), scopes });
+            let Starter { caller, scopes } = opened.caller.borrow().clone();
+            return Ok(Who { caller, scopes });
         }
         let parts = context.extensions.get::<axum::http::request::Parts>();
         let who = parts.and_then(|it| it.extensions.get::<Who>());

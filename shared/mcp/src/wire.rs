@@ -126,7 +126,8 @@ where
         let (output, opening) = (self.output.clone(), self.opening.clone());
         self.answering = Some(Box::pin(async move {
             if let Ok(opened) = opening.wait().await {
-                opened.gate.reject(&opened.caller, Channel::Stdio, &bad.problem).await;
+                let caller = opened.caller.borrow().caller.clone();
+                opened.gate.reject(&caller, Channel::Stdio, &bad.problem).await;
             }
             let error = json!({ "code": bad.code, "message": bad.problem });
             let mut line = json!({ "jsonrpc": "2.0", "id": bad.id, "error": error }).to_string();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use config::Http;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::{
     Serialize,
     de::{DeserializeOwned, IgnoredAny},
@@ -52,6 +52,8 @@ struct Outgoing<'a> {
     query: &'a [(&'a str, &'a str)],
     body: Option<(&'static str, Vec<u8>)>,
     deadline: Deadline,
+    /// Whether what comes with HTTP 400 or 401 is an answer like any other.
+    refusals: bool,
 }
 
 impl Endpoint {
@@ -75,7 +77,16 @@ impl Endpoint {
         deadline: Deadline,
     ) -> Result<T, ToolError> {
         let intent = Intent::Read;
-        self.send(Outgoing { intent, method: Method::GET, path, query, body: None, deadline }).await
+        self.send(Outgoing {
+            intent,
+            method: Method::GET,
+            path,
+            query,
+            body: None,
+            deadline,
+            refusals: false,
+        })
+        .await
     }
 
     /// Reads with `POST` and a form, for questions too long for an address. Only for paths that change nothing.
@@ -87,8 +98,23 @@ impl Endpoint {
     ) -> Result<T, ToolError> {
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let body = Some(("application/x-www-form-urlencoded", form.into_bytes()));
-        self.send(Outgoing { intent: Intent::Read, method: Method::POST, path, query: &[], body, deadline })
-            .await
+        let (intent, method, query) = (Intent::Read, Method::POST, &[]);
+        self.send(Outgoing { intent, method, path, query, body, deadline, refusals: false }).await
+    }
+
+    /// Asks an issuer of tokens with `POST` and a form, where a refusal (HTTP 400 or 401) is an answer that says why:
+    /// <https://www.rfc-editor.org/rfc/rfc6749#section-5.2>. What goes out and what comes back are secrets: neither stands
+    /// in an error.
+    pub async fn post_form_grant<T: DeserializeOwned + Send + 'static>(
+        &self,
+        path: &[&str],
+        form: &[(&str, &str)],
+        deadline: Deadline,
+    ) -> Result<T, ToolError> {
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let body = Some(("application/x-www-form-urlencoded", form.into_bytes()));
+        let (intent, method, query) = (Intent::Read, Method::POST, &[]);
+        self.send(Outgoing { intent, method, path, query, body, deadline, refusals: true }).await
     }
 
     /// Writes with `POST` and JSON. Whoever calls it proves by `leave` that the intent is on record.
@@ -115,7 +141,8 @@ impl Endpoint {
     /// The part of a deletion that needs no proof, so that it can be tested.
     pub(crate) async fn remove(&self, path: &[&str], deadline: Deadline) -> Result<(), ToolError> {
         let intent = Intent::Write;
-        let outgoing = Outgoing { intent, method: Method::DELETE, path, query: &[], body: None, deadline };
+        let (method, query, body) = (Method::DELETE, &[], None);
+        let outgoing = Outgoing { intent, method, path, query, body, deadline, refusals: false };
         self.send::<IgnoredAny>(outgoing).await.map(|_| ())
     }
 
@@ -128,8 +155,8 @@ impl Endpoint {
     ) -> Result<T, ToolError> {
         let bytes = serde_json::to_vec(body).expect("bodies are plain data");
         let body = Some(("application/json", bytes));
-        self.send(Outgoing { intent: Intent::Write, method: Method::POST, path, query: &[], body, deadline })
-            .await
+        let (intent, method, query) = (Intent::Write, Method::POST, &[]);
+        self.send(Outgoing { intent, method, path, query, body, deadline, refusals: false }).await
     }
 
     /// Sends under the nearer of the two time limits. Cancelling a read by dropping it closes its connection.
@@ -161,7 +188,7 @@ impl Endpoint {
     ) -> Result<T, ToolError> {
         let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
         let intent = outgoing.intent;
-        let may_be_empty = outgoing.method == Method::DELETE;
+        let (may_be_empty, refusals) = (outgoing.method == Method::DELETE, outgoing.refusals);
         let address = self.address(outgoing.path, outgoing.query);
         let (request, shown) = self.request(&address, outgoing).await.map_err(|it| self.unready(&it))?;
         sent.store(true, Ordering::Relaxed);
@@ -174,9 +201,15 @@ impl Endpoint {
             return Err(failure::redirect(&self.name, intent, &address, response.headers()));
         }
         let kind = Kind::of(&response);
-        if !status.is_success() {
-            // Too long or broken: the status alone tells what to do.
-            let body = body::read(&mut response, ERROR_BYTES_MAX).await.unwrap_or_default();
+        let answers = refusals && matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED)
+            || status.is_success();
+        if !answers {
+            let body = match refusals {
+                // It may repeat what was asked with, all of which is secret.
+                true => Vec::new(),
+                // Too long or broken: the status alone tells what to do.
+                false => body::read(&mut response, ERROR_BYTES_MAX).await.unwrap_or_default(),
+            };
             return Err(failure::from_status(&self.name, intent, status, &kind, &body, &shown));
         }
         let parsed = async {

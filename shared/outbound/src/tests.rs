@@ -75,6 +75,23 @@ async fn a_secret_is_sent_to_its_host_and_shown_nowhere() {
     assert!(peer.asked()[1].to_ascii_lowercase().contains("authorization: bearer another\r\n"));
 }
 
+#[tokio::test]
+async fn why_an_issuer_gives_no_token_is_an_answer_and_what_it_was_asked_with_comes_back_in_none() {
+    for status in ["200 OK", "400 Bad Request", "401 Unauthorized"] {
+        let peer = Peer::start(json(status, "{\"error\":\"slow_down\"}")).await;
+        let answer: Value =
+            endpoint(&peer.url()).post_form_grant(&[], &[("code", SECRET)], None).await.unwrap();
+        assert_eq!(answer["error"], "slow_down", "{status}");
+        assert!(peer.asked()[0].ends_with(&format!("code={SECRET}")), "{}", peer.asked()[0]);
+    }
+    for status in ["403 Forbidden", "404 Not Found", "500 Internal Server Error"] {
+        let peer = Peer::start(json(status, &format!("{{\"error\":\"bad {SECRET}\"}}"))).await;
+        let asked = endpoint(&peer.url()).post_form_grant(&[], &[("code", SECRET)], None).await;
+        let error = said(asked);
+        assert!(!error.contains(SECRET), "{status}: {error}");
+    }
+}
+
 /// Gateways that answer an error with the request they refuse.
 #[tokio::test]
 async fn our_own_secrets_do_not_come_back_in_an_error() {

@@ -1,6 +1,6 @@
 //! May they? Every target is asked about, and every one must be permitted.
 
-use std::{cell::OnceCell, sync::Arc};
+use std::{borrow::Cow, cell::OnceCell, sync::Arc};
 
 use cedar_policy::{Context, Entities, EntityUid, Request};
 use serde_json::{Map, Value};
@@ -16,7 +16,7 @@ use crate::{
 /// A question with what all its targets share.
 pub(crate) struct Asked<'a> {
     policy: &'a Policy,
-    caller: &'a Caller,
+    caller: Cow<'a, Caller>,
     name: &'a str,
     tool: &'a Action,
     /// None where the arguments are not known yet; then only rules that do not look at them may be evaluated.
@@ -28,6 +28,9 @@ pub(crate) struct Asked<'a> {
     /// Made when a condition first looks at it.
     context: OnceCell<Result<Context, String>>,
 }
+
+/// The rules that permit a call, as positions in the set, or why it may not run.
+pub(crate) type Answer = Result<Vec<usize>, Refusal>;
 
 /// What the rules of one slice say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +54,18 @@ impl Policy {
                 format!("a call has 1 to {} targets, this one has {}: say which", Target::MAX, targets.len());
             return Err(denied(reason));
         }
+        let answer = self.judge(question);
+        let answer = self.without_declared(question, answer);
+        answer.map(|rules| Permit::new(question.digest, self.ids(rules)))
+    }
+
+    /// What the rules say, whoever says which teams the caller is in: the rules that permit it, as positions.
+    pub(crate) fn judge(&self, question: &Question<'_>) -> Answer {
         let asked = Asked::new(self, question)?;
         let mut permits = Vec::new();
         let mut needs: Option<NeedsApproval> = None;
         let mut seen: Vec<Arc<Slice>> = Vec::new();
-        for target in targets {
+        for target in question.targets {
             let slice = asked.slice(target)?;
             // The same rules, and none looks at the target itself: it is permitted too. Where people must agree, who may
             // can still differ.
@@ -78,7 +88,7 @@ impl Policy {
         }
         match needs {
             Some(needs) => Err(Refusal::NeedsApproval(needs)),
-            None => Ok(Permit::new(question.digest, self.ids(permits))),
+            None => Ok(permits),
         }
     }
 
@@ -103,12 +113,12 @@ impl Policy {
 impl<'a> Asked<'a> {
     pub(crate) fn new(policy: &'a Policy, question: &'a Question<'a>) -> Result<Asked<'a>, Refusal> {
         let Question { caller, tool, input, circumstances, .. } = question;
-        Asked::with(policy, caller, tool, Some(input), circumstances)
+        Asked::with(policy, Cow::Borrowed(caller), tool, Some(input), circumstances)
     }
 
     pub(crate) fn with(
         policy: &'a Policy,
-        caller: &'a Caller,
+        caller: Cow<'a, Caller>,
         name: &'a str,
         input: Option<&'a Map<String, Value>>,
         circumstances: &'a Circumstances,
@@ -116,7 +126,7 @@ impl<'a> Asked<'a> {
         let tool = policy.tool(name).ok_or_else(|| denied(format!("no tool is called `{name}`")))?;
         asked::fits(tool, input).map_err(denied)?;
         let agreement = Agreement::of(circumstances);
-        let principal = asked::uid(&asked::principal(caller)).map_err(denied)?;
+        let principal = asked::uid(&asked::principal(&caller)).map_err(denied)?;
         let action = asked::uid(&Entity::new("Action", name)).map_err(denied)?;
         let moment = Moment::of(circumstances, policy.clock(name), caller.assurance.word());
         let context = OnceCell::new();
@@ -126,7 +136,8 @@ impl<'a> Asked<'a> {
     /// The same question, were there more agreement.
     pub(crate) fn agreed(&self, agreement: Agreement) -> Asked<'a> {
         let (moment, principal, action) = (self.moment.clone(), self.principal.clone(), self.action.clone());
-        Asked { moment, principal, action, agreement, context: OnceCell::new(), ..*self }
+        let caller = self.caller.clone();
+        Asked { caller, moment, principal, action, agreement, context: OnceCell::new(), ..*self }
     }
 
     fn context(&self) -> Result<Context, String> {
@@ -144,7 +155,7 @@ impl<'a> Asked<'a> {
     }
 
     pub(crate) fn slice(&self, target: &Target) -> Result<Arc<Slice>, Refusal> {
-        self.policy.slice(self.caller, self.name, self.tool, target).map_err(denied)
+        self.policy.slice(&self.caller, self.name, self.tool, target).map_err(denied)
     }
 
     /// Whether a target is permitted as the call stands.
@@ -272,7 +283,7 @@ impl<'a> Scene<'a> {
 }
 
 /// What two targets need together.
-fn both(one: NeedsApproval, other: NeedsApproval) -> NeedsApproval {
+pub(crate) fn both(one: NeedsApproval, other: NeedsApproval) -> NeedsApproval {
     let mut policies = [one.policies, other.policies].concat();
     policies.sort();
     policies.dedup();

@@ -26,11 +26,19 @@ impl Policy {
     /// Rules that could apply to some target, and those of them that hold.
     fn weighed(&self, question: &Question<'_>) -> Result<(BTreeSet<usize>, BTreeSet<usize>), Refusal> {
         let (mut considered, mut determining) = (BTreeSet::new(), BTreeSet::new());
-        let asked = Asked::new(self, question)?;
-        for target in question.targets {
-            let slice = asked.slice(target)?;
-            determining.extend(asked.determining(&slice, target)?);
-            considered.extend(slice.rules.iter().copied());
+        let mut weigh = |question: &Question<'_>| -> Result<(), Refusal> {
+            let asked = Asked::new(self, question)?;
+            for target in question.targets {
+                let slice = asked.slice(target)?;
+                determining.extend(asked.determining(&slice, target)?);
+                considered.extend(slice.rules.iter().copied());
+            }
+            Ok(())
+        };
+        weigh(question)?;
+        // What decides where the caller's teams count for nothing had a say too.
+        if let Some((caller, targets)) = self.undeclared(question) {
+            weigh(&Question { caller: &caller, targets: &targets, ..question.clone() })?;
         }
         Ok((considered, determining))
     }

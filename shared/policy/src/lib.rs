@@ -9,6 +9,7 @@
 //! * **Invariant:** a call is permitted only if every one of its targets is, and it has at least one.
 //! * **Invariant:** more approvals, or a confirmation, never turn a permit into anything else.
 //! * **Invariant:** only [`Policy::decide`] makes a [`Permit`].
+//! * **Invariant:** no effect outside development rests on a team that only the configuration says the caller is in.
 //! * **Invariant:** [`Policy::screen`] refuses nothing that [`Policy::decide`] could permit once the targets are narrowed.
 //! * **Invariant:** [`Viewer::shows`] shows a row only if [`Policy::decide`] would permit the call with that target alone.
 //! * **Invariant:** a rule that names a tool, argument, place, team or connection that there is not does not load.
@@ -20,6 +21,7 @@ mod asked;
 mod cases;
 mod connections;
 mod decide;
+mod declared;
 mod explain;
 mod family;
 mod index;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{PolicySet, Schema, SchemaFragment, ValidationMode, Validator};
-use jiff::tz::TimeZone;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -57,23 +56,27 @@ pub(crate) fn load(setup: &Setup<'_>) -> Result<Loaded, LoadErrors> {
         return Err(LoadErrors { problems });
     }
     sound.sort_by(|a, b| a.id().cmp(b.id()));
-    let digest = digest(&sound, &schema_text, &setup.zone);
+    let digest = digest(&sound, &schema_text, setup);
     let rule = |draft: Draft<'_>| Rule::new(&draft.policy, &draft.clauses, &family, draft.place);
     let rules = sound.into_iter().map(rule).collect();
     Ok(Loaded { family, rules, schema_text, digest })
 }
 
-/// Names a set of rules: changes with any of them, with any word of the schema and with the zone.
-fn digest(rules: &[Draft<'_>], schema: &str, zone: &TimeZone) -> Digest {
+/// Names a set of rules: changes with any of them, with any word of the schema, with the zone and with what is development.
+fn digest(rules: &[Draft<'_>], schema: &str, setup: &Setup<'_>) -> Digest {
     let mut hash = Sha256::new();
     let mut part = |text: &str| {
         // The length in front keeps one part from running into the next.
         hash.update((text.len() as u64).to_be_bytes());
         hash.update(text.as_bytes());
     };
-    part("bailiwick policy 1");
+    part("bailiwick policy 2");
     part(schema);
-    part(zone.iana_name().unwrap_or_default());
+    part(setup.zone.iana_name().unwrap_or_default());
+    let development = &setup.vocabulary.development;
+    // How many, so that none of them is taken for a rule.
+    part(&development.len().to_string());
+    development.iter().for_each(|it| part(it));
     for rule in rules {
         part(rule.id());
         part(&rule.policy.to_string());

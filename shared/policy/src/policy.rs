@@ -31,6 +31,8 @@ pub struct Policy {
     /// Actions with a rule that looks at `usage`, and with one that looks at `change`.
     usage: BTreeSet<String>,
     change: BTreeSet<String>,
+    /// Environments where declared teams count for effects.
+    pub(crate) development: BTreeSet<String>,
     schema_text: String,
     digest: Digest,
 }
@@ -42,6 +44,7 @@ impl Policy {
         let loaded = load::load(&setup)?;
         let load::Loaded { family, rules, schema_text, digest } = loaded;
         let index = Index::new(&rules);
+        let development = setup.vocabulary.development.clone();
         let now = rules.iter().any(|it| it.uses.now);
         let witnessed = rules.iter().any(|it| it.uses.witnessed);
         let about = |uses: fn(&Uses) -> bool| -> BTreeSet<String> {
@@ -49,7 +52,19 @@ impl Policy {
         };
         let (usage, change) = (about(|it| it.usage), about(|it| it.change));
         let zone = setup.zone;
-        Ok(Policy { family, rules, index, zone, now, witnessed, usage, change, schema_text, digest })
+        Ok(Policy {
+            family,
+            rules,
+            index,
+            zone,
+            now,
+            witnessed,
+            usage,
+            change,
+            development,
+            schema_text,
+            digest,
+        })
     }
 
     /// What holds where nothing is configured: reads and dry runs.
@@ -61,7 +76,7 @@ impl Policy {
         }
     }
 
-    /// Names the set: changes with any rule, with any word of the schema and with the zone.
+    /// Names the set: changes with any rule, with any word of the schema, with the zone and with what counts as development.
     pub fn digest(&self) -> Digest {
         self.digest
     }

@@ -17,6 +17,9 @@ pub enum Standing {
     Depends {
         /// Rules whose conditions on the arguments, on what was used so far or on a change ticket decide.
         policies: Vec<String>,
+        /// Whether teams that are only declared matter: what they alone permit is denied, but for dry runs.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        declared: bool,
     },
     /// Once people agree, as far as can be told without the arguments.
     NeedsApproval(NeedsApproval),

@@ -28,6 +28,9 @@ pub struct Vocabulary {
     pub teams: BTreeSet<String>,
     /// E.g. `1`.
     pub tiers: BTreeSet<String>,
+    /// Environments for development: there it is enough that the configuration says which teams a caller is in. `unknown`
+    /// is never one.
+    pub development: BTreeSet<String>,
     /// Every connection that a target can name, e.g. `prod-eu`. With none at all, as where nothing is configured in a
     /// test, names of connections are not checked.
     pub connections: BTreeSet<String>,

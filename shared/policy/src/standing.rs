@@ -1,9 +1,12 @@
 //! What may they do, before they say what exactly?
 
+use std::{borrow::Cow, collections::BTreeSet};
+
 use crate::{
     Caller, Circumstances, Policy, Refusal, Standing, Target,
     asked::Agreement,
     decide::{Asked, Finding, Scene},
+    declared,
     slice::Slice,
 };
 
@@ -31,6 +34,21 @@ impl Policy {
         target: &Target,
         circumstances: &Circumstances,
     ) -> Standing {
+        let standing = self.said(caller, tool, target, circumstances);
+        let teamless = self.teamless(caller, tool, None).filter(|_| !self.is_development(target));
+        match teamless {
+            None => standing,
+            Some(bare) => {
+                let without = self.said(&bare, tool, target, circumstances);
+                let permits = |of: &Caller| self.permits(of, tool, target, circumstances);
+                let differ = permits(caller) != permits(&bare);
+                declared::standing(standing, without, self.rehearses(tool), differ)
+            }
+        }
+    }
+
+    /// What the rules say, whoever says which teams the caller is in.
+    fn said(&self, caller: &Caller, tool: &str, target: &Target, circumstances: &Circumstances) -> Standing {
         match self.stand(caller, tool, target, circumstances) {
             Ok(standing) => standing,
             Err(Refusal::NeedsApproval(needs)) => Standing::NeedsApproval(needs),
@@ -45,7 +63,7 @@ impl Policy {
         target: &Target,
         circumstances: &Circumstances,
     ) -> Result<Standing, Refusal> {
-        let asked = Asked::with(self, caller, tool, None, circumstances)?;
+        let asked = Asked::with(self, Cow::Borrowed(caller), tool, None, circumstances)?;
         let slice = asked.slice(target)?;
         let now = self.survey(&asked, &slice, target, asked.agreement())?;
         if now.possible() {
@@ -53,7 +71,7 @@ impl Policy {
                 [now.open_forbids.as_slice(), if now.sure() { &[] } else { &now.open_permits }].concat();
             return Ok(match depends.is_empty() {
                 true => Standing::Allowed { policies: self.ids(now.permitting) },
-                false => Standing::Depends { policies: self.ids(depends) },
+                false => Standing::Depends { policies: self.ids(depends), declared: false },
             });
         }
         for more in asked.agreement().more() {
@@ -74,6 +92,23 @@ impl Policy {
             (None, None) => Finding::Nobody,
         };
         Err(Refusal::Denied(self.denial(finding)))
+    }
+
+    /// Permits that hold, or that may, with all the agreement that there can be.
+    fn permits(
+        &self,
+        caller: &Caller,
+        tool: &str,
+        target: &Target,
+        circumstances: &Circumstances,
+    ) -> BTreeSet<usize> {
+        let asked = || -> Result<Survey, Refusal> {
+            let asked = Asked::with(self, Cow::Borrowed(caller), tool, None, circumstances)?;
+            let slice = asked.slice(target)?;
+            self.survey(&asked, &slice, target, asked.agreement().all())
+        };
+        let survey = asked().unwrap_or_default();
+        survey.permitting.into_iter().chain(survey.open_permits).collect()
     }
 
     fn survey(

@@ -12,6 +12,7 @@ use crate::{
     Caller, Circumstances, Denial, ListEntry, Lists, LoadErrors, Policy, Question, Refusal, Scope, Setup,
     Source, Target,
     decide::nobody,
+    declared::{RULE, is_only_declared},
     family::{Action, Field},
     schema::quote,
 };
@@ -75,7 +76,7 @@ pub struct Suggestion {
 /// A forbid that denied calls, and stays.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Kept {
-    /// Its `@id`.
+    /// Its `@id`; `declared-teams` where only declared teams would have permitted it.
     pub rule: String,
     /// Its `@reason`.
     pub reason: String,
@@ -318,7 +319,8 @@ impl Recorded {
 impl Suggested {
     /// A denial that no suggestion lifts.
     fn refused(&mut self, one: &Recorded, denial: Denial) {
-        let Some(rule) = denial.policy else {
+        let only_declared = is_only_declared(&denial).then(|| RULE.to_owned());
+        let Some(rule) = only_declared.or(denial.policy) else {
             return self.unclear.push((one.place.clone(), denial.reason));
         };
         match self.kept.iter_mut().find(|it| it.rule == rule) {

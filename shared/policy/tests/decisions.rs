@@ -335,7 +335,10 @@ fn standing_says_what_is_known_without_arguments() {
     );
     let stand = |tool: &str| policy.standing(&caller(), tool, &target("staging"), &circumstances());
     assert_eq!(stand("list_alerts"), Standing::Allowed { policies: vec!["reads".to_owned()] });
-    assert_eq!(stand("silence_alert"), Standing::Depends { policies: vec!["dry".to_owned()] });
+    assert_eq!(
+        stand("silence_alert"),
+        Standing::Depends { policies: vec!["dry".to_owned()], declared: false }
+    );
     let Standing::NeedsApproval(needs) = stand("open_change") else { panic!("it asks") };
     assert_eq!((needs.approvals, needs.confirmed, needs.policies), (0, true, vec!["ask".to_owned()]));
     assert!(matches!(stand("delete_branch"), Standing::Denied(_)));

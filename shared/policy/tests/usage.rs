@@ -117,10 +117,10 @@ fn before_a_call_is_made_nobody_says_that_a_limit_or_a_ticket_lets_it_pass() {
     let policy = limited(&["silence_alert 3 per hour"]);
     let stand =
         |policy: &Policy, tool: &str| policy.standing(&caller(), tool, &target("staging"), &circumstances());
-    let depends = |on: &str| Standing::Depends { policies: vec![on.to_owned()] };
+    let depends = |on: &str| Standing::Depends { policies: vec![on.to_owned()], declared: false };
     assert_eq!(stand(&policy, "silence_alert"), depends("limits:silence_alert 3 per hour"));
     assert!(matches!(stand(&policy, "open_change"), Standing::Allowed { .. }));
-    let Standing::Depends { policies } = stand(&cedar(TICKETED), "silence_alert") else {
+    let Standing::Depends { policies, .. } = stand(&cedar(TICKETED), "silence_alert") else {
         panic!("it depends")
     };
     assert_eq!(policies, ["freeze", "ticket"]);

@@ -66,4 +66,19 @@ pub(crate) struct IssuerTable {
     /// Scopes of each token that lists none of ours, e.g. `["bailiwick:read"]`; none unless told.
     #[serde(default)]
     pub grant: Vec<String>,
+    /// How `bailiwick login` gets tokens for people here, e.g. `{ client_id = "bailiwick" }`.
+    pub login: Option<LoginTable>,
+}
+
+/// How a person gets a token on this machine: by the device authorization grant, which the issuer has to offer.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table { client_id }")]
+#[schemars(rename = "Login")]
+pub(crate) struct LoginTable {
+    /// Client that the issuer knows us by: a public one, without a secret.
+    pub client_id: String,
+    /// What is asked for; `openid`, `offline_access`, `bailiwick:read` and `bailiwick:act` unless told.
+    pub scopes: Option<Vec<String>>,
+    /// What the token is asked to be for (RFC 8707), e.g. `https://bailiwick.example.com`; not sent unless told.
+    pub resource: Option<String>,
 }

@@ -19,7 +19,7 @@ use policy::Caller;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Site, answer, listen::Peer};
-use crate::{Opened, Server, server::serve_lines};
+use crate::{Opened, Server, Starter, server::serve_lines};
 
 /// What a bridge asks for in its header `Upgrade`.
 pub const UPGRADE: &str = "mcp-lines";
@@ -112,7 +112,8 @@ impl Lines {
             );
         };
         let upgraded = hyper::upgrade::on(&mut request);
-        let server = self.server.with(Opened { gate: self.site.clone(), caller: (self.callers)(user) });
+        let caller = Starter::unproven((self.callers)(user)).fixed();
+        let server = self.server.with(Opened { gate: self.site.clone(), caller });
         let stop = self.stop.clone();
         self.in_flight.spawn(async move {
             let (_bridge, _token) = (bridge, token);

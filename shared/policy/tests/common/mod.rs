@@ -83,6 +83,7 @@ pub(crate) fn vocabulary() -> Vocabulary {
         regions: words(&["eu-west-1"]),
         teams: words(&["checkout", "platform"]),
         tiers: words(&["1", "2"]),
+        development: words(&["staging"]),
         connections: words(&["bailiwick", "prod-eu", "staging-eu"]),
     }
 }

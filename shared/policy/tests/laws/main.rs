@@ -3,19 +3,20 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod declared;
 mod draw;
 mod oracle;
 mod sight;
 
 use draw::{Drawn, arguments, call, entries, file, limits, place, rule, usage};
-use oracle::oracle;
+use oracle::permitted;
 use policy::{
     Assurance, Channel, Circumstances, ListEntry, Lists, Permit, Refusal, Scope, Standing, Target, Usage,
 };
 use proptest::prelude::*;
 
 /// How far an answer is from a permit: fewer is more permissive.
-fn distance(answer: &Result<Permit, Refusal>) -> u8 {
+pub(crate) fn distance(answer: &Result<Permit, Refusal>) -> u8 {
     match answer {
         Ok(_) => 0,
         Err(Refusal::NeedsApproval(needs)) => 1 + needs.approvals * 2 + u8::from(needs.confirmed),
@@ -34,7 +35,7 @@ proptest! {
         let text = file(&rules);
         let policy = common::cedar(&text);
         for drawn in &calls {
-            let each: Vec<bool> = drawn.targets.iter().map(|it| oracle(&text, drawn, it)).collect();
+            let each: Vec<bool> = drawn.targets.iter().map(|it| permitted(&text, drawn, it)).collect();
             prop_assert_eq!(policy.decide(&drawn.question()).is_ok(), each.iter().all(|it| *it), "{:?}", drawn);
             let question = drawn.question();
             let viewer = policy.viewer(&question);

@@ -65,6 +65,29 @@ pub(crate) fn oracle(text: &str, drawn: &Drawn, target: &Target) -> bool {
     response.decision() == Decision::Allow && !failed
 }
 
+/// The same where teams that are only declared permit no effect outside development.
+pub(crate) fn permitted(text: &str, drawn: &Drawn, target: &Target) -> bool {
+    let anyhow = is_harmless(drawn) || is_development(target);
+    oracle(text, drawn, target) && (anyhow || oracle(text, &teamless(drawn), target))
+}
+
+/// Whether a call changes nothing.
+pub(crate) fn is_harmless(drawn: &Drawn) -> bool {
+    ["query_metrics", "list_alerts"].contains(&drawn.tool) || drawn.input.get("dry_run") == Some(&json!(true))
+}
+
+/// Whether the vocabulary of these tests says so.
+pub(crate) fn is_development(target: &Target) -> bool {
+    target.environment == "staging"
+}
+
+/// The same call of the same caller, who is in no team.
+pub(crate) fn teamless(drawn: &Drawn) -> Drawn {
+    let mut teamless = drawn.clone();
+    teamless.caller.teams.clear();
+    teamless
+}
+
 fn policy_schema() -> String {
     let words = "entity Environment enum [\"production\", \"staging\", \"unknown\"];
         entity Region enum [\"eu-west-1\", \"unknown\"]; entity Team enum [\"checkout\", \"platform\", \"unknown\"];
