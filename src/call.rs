@@ -19,7 +19,7 @@ use tool::{Profile, ToolError};
 use crate::{
     UNUSABLE, USAGE,
     family::{self, Server},
-    open, say,
+    notify, open, say,
 };
 
 /// Call one tool: data on stdout as JSON, text for people on stderr
@@ -68,7 +68,7 @@ pub(crate) fn run(call: Call, config: Option<&Path>) -> anyhow::Result<ExitCode>
     };
     let config = open::configuration(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let (reply, code) = runtime.block_on(async {
+    let (gate, reply, code) = runtime.block_on(async {
         let policy = open::in_force(&config)?;
         let gate = open::gate(&config, &policy, &[call.server], Profile::All, Channel::Cli)?;
         let request = Request {
@@ -82,10 +82,12 @@ pub(crate) fn run(call: Call, config: Option<&Path>) -> anyhow::Result<ExitCode>
         let reply = gate.call(request).await;
         gate.drain(Duration::from_secs(30)).await;
         let code = exit_code(&reply);
-        anyhow::Ok((reply, code))
+        anyhow::Ok((gate, reply, code))
     })?;
-    runtime.shutdown_background();
     let told = print(&reply).and_then(|()| draw(&reply, image.as_mut()));
+    // The answer is out by now: whoever is slow to be told holds up nobody who waits for it.
+    runtime.block_on(notify::briefly(&config, &gate));
+    runtime.shutdown_background();
     // The call ended as it ended; who only reads the exit code learns that some of the answer is missing.
     Ok(ExitCode::from(told.map_or_else(
         |problem| {

@@ -16,6 +16,7 @@ mod doctor;
 mod family;
 mod history;
 mod init;
+mod notify;
 mod open;
 mod policy_command;
 mod say;
