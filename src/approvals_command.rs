@@ -21,7 +21,7 @@ use self::{
     print::{line, print_all, print_one, print_stops},
     remote::Server,
 };
-use crate::{UNUSABLE, USAGE, open, say};
+use crate::{UNUSABLE, USAGE, notify, open, say};
 
 /// What waits for people to agree, and what they say to it
 #[derive(Args)]
@@ -264,6 +264,7 @@ fn with_gate(
         let gate = open::gate(&config, &policy, &[], Profile::All, Channel::Cli)?;
         gate.tell_settled().await?;
         let code = work(gate.clone(), person).await;
+        notify::briefly(&config, &gate).await;
         gate.drain(Duration::from_secs(10)).await;
         code
     });

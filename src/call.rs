@@ -5,13 +5,14 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context as _;
 use clap::Args;
 use config::Config;
-use gate::{Hindrance, Refusal, Reply, Request};
+use gate::{Gate, Hindrance, Refusal, Reply, Request};
 use identity::Scopes;
 use mcp::Starter;
 use policy::Channel;
@@ -22,7 +23,7 @@ use tool::{Effect, Profile, ToolError};
 use crate::{
     UNUSABLE, USAGE,
     family::{self, Server},
-    login, open, say,
+    login, notify, open, say,
 };
 
 /// Call one tool: data on stdout as JSON, text for people on stderr
@@ -72,15 +73,18 @@ pub(crate) fn run(call: Call, config: Option<&Path>) -> anyhow::Result<ExitCode>
     let config = open::configuration(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let called = runtime.block_on(through_gate(&call, arguments, &config))?;
-    runtime.shutdown_background();
-    let (reply, code) = match called {
+    let (gate, reply, code) = match called {
         Ok(called) => called,
         Err(problem) => {
+            runtime.shutdown_background();
             say::note(&format!("bailiwick: {problem}"));
             return Ok(ExitCode::from(DENIED));
         }
     };
     let told = print(&reply).and_then(|()| draw(&reply, image.as_mut()));
+    // The answer is out by now: whoever is slow to be told holds up nobody who waits for it.
+    runtime.block_on(notify::briefly(&config, &gate));
+    runtime.shutdown_background();
     // The call ended as it ended; who only reads the exit code learns that some of the answer is missing.
     Ok(ExitCode::from(told.map_or_else(
         |problem| {
@@ -96,7 +100,7 @@ async fn through_gate(
     call: &Call,
     arguments: Map<String, Value>,
     config: &Config,
-) -> anyhow::Result<Result<(Reply, u8), String>> {
+) -> anyhow::Result<Result<(Arc<Gate>, Reply, u8), String>> {
     let Starter { caller, scopes } = login::starter(config).await?;
     let policy = open::in_force(config)?;
     let gate = open::gate(config, &policy, &[call.server], Profile::All, Channel::Cli)?;
@@ -117,7 +121,7 @@ async fn through_gate(
     let reply = gate.call(request).await;
     gate.drain(DRAIN).await;
     let code = exit_code(&reply);
-    Ok(Ok((reply, code)))
+    Ok(Ok((gate, reply, code)))
 }
 
 /// Longest wait for what outlives the call.

@@ -2,6 +2,7 @@
 
 mod around;
 mod issuers;
+mod notify;
 mod people;
 mod policy;
 
@@ -43,7 +44,7 @@ pub(crate) struct Doctor {
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
 struct Check {
-    /// `configuration`, `caller`, `login`, `connection`, `issuer`, `policy`, `log` or `collector`.
+    /// `configuration`, `caller`, `login`, `connection`, `issuer`, `policy`, `log`, `collector` or `notify`.
     kind: &'static str,
     /// Connection name; else the kind again.
     name: String,
@@ -76,6 +77,7 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
             checks.extend(runtime.block_on(issuers::check(&found)));
             checks.extend([policy::check(&found), log(&found.state)]);
             checks.extend(collector(&found));
+            checks.extend(runtime.block_on(notify::check(&found)));
             let ways = runtime.block_on(around::ways(Some(&found)));
             (checks, found.notes, ways)
         }
@@ -86,7 +88,7 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
         _ => {}
     }
     let broken = |it: &Check| it.broken;
-    let minor = |it: &Check| matches!(it.kind, "connection" | "issuer" | "collector");
+    let minor = |it: &Check| matches!(it.kind, "connection" | "issuer" | "collector" | "notify");
     Ok(match checks.iter().filter(|it| broken(it)).any(|it| !minor(it)) {
         true => ExitCode::from(UNUSABLE),
         false => ExitCode::from(u8::from(checks.iter().any(broken))),

@@ -17,6 +17,7 @@ mod family;
 mod history;
 mod init;
 mod login;
+mod notify;
 mod open;
 mod policy_command;
 mod say;

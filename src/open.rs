@@ -13,6 +13,7 @@ use tool::Profile;
 use crate::{
     change,
     family::{self, Server},
+    notify,
 };
 
 /// Reads the configuration and says on stderr what it ignored.
@@ -89,17 +90,21 @@ pub(crate) fn gate(
 
 /// Where people are asked. Nothing is opened before something needs it.
 pub(crate) fn approvals(config: &Config) -> anyhow::Result<Approvals> {
-    let asked = &config.approving;
-    let place = match &asked.store {
-        None => Place::File(config.state.join("approvals.sqlite")),
-        Some(secret) => Place::Postgres(secret.read()?.to_string()),
-    };
+    let (asked, place) = (&config.approving, place(config)?);
     let terms = Terms {
         approve_within: asked.approve_within,
         execute_within: asked.execute_within,
         approvals_per_hour: asked.approvals_per_hour,
     };
-    Ok(Approvals::new(place, terms))
+    Ok(Approvals::new(place, terms).telling(notify::subscribers(config)))
+}
+
+/// Where approvals are kept.
+pub(crate) fn place(config: &Config) -> anyhow::Result<Place> {
+    Ok(match &config.approving.store {
+        None => Place::File(config.state.join("approvals.sqlite")),
+        Some(secret) => Place::Postgres(secret.read()?.to_string()),
+    })
 }
 
 /// How the log is kept and published.

@@ -31,7 +31,9 @@ use self::reload::Reload;
 use crate::{
     UNUSABLE, collector,
     family::{self, Server},
-    login, open,
+    login,
+    notify::Sender,
+    open,
 };
 
 /// Serve one or more servers to MCP clients, on standard input and output, over HTTP or on a socket
@@ -143,20 +145,21 @@ async fn serve(wanted: Wanted, config: Option<PathBuf>) -> anyhow::Result<bool> 
     let (servers, profile) = (wanted.servers.clone(), wanted.profile);
     let load = move || {
         let opened = open(&wanted, config).map_err(|error| format!("{error:#}"));
-        let opened = match opened {
+        let (opened, sender) = match opened {
             Ok((opened, reload)) => {
+                let sender = Sender::start(&reload.config, &opened.gate);
                 // Whoever would read again is there for as long as the process.
                 let _leaving = reloadable.send(reload);
-                Ok(opened)
+                (Ok(opened), sender)
             }
             Err(error) => {
                 tracing::error!("{error}");
-                Err(error)
+                (Err(error), None)
             }
         };
         let is_open = opened.is_ok();
         slot.set(opened.map_err(|error| head(&error))).ok();
-        is_open
+        (is_open, sender)
     };
     let name = servers.iter().map(|it| it.word()).collect::<Vec<_>>().join("_");
     let words = instructions(&servers);
@@ -165,8 +168,11 @@ async fn serve(wanted: Wanted, config: Option<PathBuf>) -> anyhow::Result<bool> 
     // Policy and log load beside the handshake, and begin after it has: they take a processor, and whoever started us waits
     // for the handshake. The first call waits for them.
     let loading = async { tokio::task::spawn_blocking(load).await };
-    let (served, is_open) = tokio::join!(mcp::serve_stdio(server, stop), loading);
-    let is_open = is_open?;
+    let (served, loaded) = tokio::join!(mcp::serve_stdio(server, stop), loading);
+    let (is_open, sender) = loaded?;
+    if let Some(sender) = sender {
+        sender.end().await;
+    }
     served?;
     Ok(is_open)
 }

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     doctor,
     family::{self, Server},
+    notify::Sender,
     open, say,
 };
 
@@ -84,8 +85,14 @@ pub(super) async fn serve(
         say::note(&format!("bailiwick: {} is served at {told}/{}/mcp", site.word, site.word));
         tokio::spawn(super::beat(site.gate.clone()));
     }
+    // All of them have one store.
+    let sender = sites.first().and_then(|it| Sender::start(&config, &it.gate));
     let http = Http { sites, base, callers, reachable, reach: reach(config) };
-    Ok(mcp::serve_http(listener, http, stop).await?)
+    let served = mcp::serve_http(listener, http, stop).await;
+    if let Some(sender) = sender {
+        sender.end().await;
+    }
+    Ok(served?)
 }
 
 /// Refuses what would let in too much, before anything is opened.

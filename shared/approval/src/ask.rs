@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    Request, Sealed, Store, StoreError,
+    Event, Request, Sealed, Store, StoreError,
     request::read,
     store::{fresh, millis},
 };
@@ -37,34 +37,23 @@ impl Store {
         let approve_by = later(now, wanted.approve_within);
         let within = i64::try_from(wanted.execute_within.as_millis()).unwrap_or(i64::MAX);
         let mut change = self.change().await?;
-        for (state, stale) in [("expired", "pending"), ("expired", "approved")] {
-            let over = match stale {
-                "pending" => {
-                    "UPDATE approval SET state = $1, note = 'nobody agreed in time', changed_at = $2 \
-                              WHERE call = $3 AND state = $4 AND approve_by <= $2"
-                }
-                _ => {
-                    "UPDATE approval SET state = $1, note = 'nobody carried it out in time', changed_at = $2 \
-                      WHERE call = $3 AND state = $4 AND until <= $2"
-                }
-            };
-            sqlx::query(over)
-                .bind(state)
+        let steps = [
+            "UPDATE approval SET state = 'expired', note = 'nobody agreed in time', changed_at = $1 \
+             WHERE call = $2 AND state = 'pending' AND approve_by <= $1 AND $3 <> '' RETURNING id",
+            "UPDATE approval SET state = 'expired', note = 'nobody carried it out in time', changed_at = $1 \
+             WHERE call = $2 AND state = 'approved' AND until <= $1 AND $3 <> '' RETURNING id",
+            "UPDATE approval SET state = 'void', note = 'the policy changed', changed_at = $1 \
+             WHERE call = $2 AND state IN ('pending', 'approved') AND policy <> $3 RETURNING id",
+        ];
+        for step in steps {
+            let ended: Vec<(String,)> = sqlx::query_as(step)
                 .bind(millis(now))
                 .bind(wanted.call.clone())
-                .bind(stale)
-                .execute(&mut *change)
+                .bind(wanted.policy.clone())
+                .fetch_all(&mut *change)
                 .await?;
+            self.tell_ended(&mut change, &ended, now).await?;
         }
-        sqlx::query(
-            "UPDATE approval SET state = 'void', note = 'the policy changed', changed_at = $1 \
-             WHERE call = $2 AND state IN ('pending', 'approved') AND policy <> $3",
-        )
-        .bind(millis(now))
-        .bind(wanted.call.clone())
-        .bind(wanted.policy.clone())
-        .execute(&mut *change)
-        .await?;
         let made = sqlx::query(
             "INSERT INTO approval (id, call, sealed, policy, approvals, confirm, state, note, asked_at, approve_by, \
              until, execute_within, changed_at) \
@@ -87,9 +76,13 @@ impl Store {
                 .fetch_one(&mut *change)
                 .await?;
         let request = read(&mut change, &open).await?;
-        change.commit().await?;
         let request = request.ok_or_else(|| StoreError::Odd(format!("no request {open}")))?;
-        Ok((request, made.rows_affected() == 1))
+        let is_new = made.rows_affected() == 1;
+        if is_new {
+            self.tell(&mut change, Event::Asked, &request, "", now).await?;
+        }
+        change.commit().await?;
+        Ok((request, is_new))
     }
 }
 

@@ -7,11 +7,15 @@
 //!   reported is `unknown`.
 //! * **Invariant:** one person counts once, whatever names or tokens they come with.
 //! * **Invariant:** time is told, never looked up, and what has run out is refused whatever its row still says.
+//! * **Invariant:** what people are to hear of is put down in the same transaction as the step it tells of, and one sender at a
+//!   time takes it; it stays until somebody says that it arrived.
 //! * **Invariant:** who may approve is not decided here: `policy` says, and the gate asks it.
 
 mod ask;
 mod error;
 mod lease;
+mod notify;
+mod outbox;
 mod person;
 mod request;
 mod run;
@@ -24,6 +28,8 @@ mod vote;
 pub use ask::Wanted;
 pub use error::StoreError;
 pub use lease::{Held, Lease};
+pub use notify::{Asked, Event, Notice, Subject, Subscriber};
+pub use outbox::{Due, Outbox};
 pub use person::is_same_person;
 pub use request::{Request, State};
 pub use run::{Ending, NotRunnable};

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use crate::{
-    Sealed, Store, StoreError, Vote, VoteKind,
+    Event, Sealed, Store, StoreError, Vote, VoteKind,
     store::{millis, moment},
 };
 
@@ -217,18 +217,36 @@ impl Store {
 
     /// Writes down what time has done: open requests that ran out, and begun ones whose end nobody reported.
     pub(crate) async fn settle(&self, id: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
-        let now = millis(now);
         let which = id.unwrap_or_default();
+        let mut change = self.change().await?;
         let steps = [
             "UPDATE approval SET state = 'expired', note = 'nobody agreed in time', changed_at = $1 \
-             WHERE state = 'pending' AND approve_by <= $1 AND ($2 = '' OR id = $2)",
+             WHERE state = 'pending' AND approve_by <= $1 AND ($2 = '' OR id = $2) RETURNING id",
             "UPDATE approval SET state = 'expired', note = 'nobody carried it out in time', changed_at = $1 \
-             WHERE state = 'approved' AND until <= $1 AND ($2 = '' OR id = $2)",
+             WHERE state = 'approved' AND until <= $1 AND ($2 = '' OR id = $2) RETURNING id",
             "UPDATE approval SET state = 'unknown', note = 'it was begun, and nobody reported its end', changed_at = $1 \
-             WHERE state = 'reserved' AND until <= $1 AND ($2 = '' OR id = $2)",
+             WHERE state = 'reserved' AND until <= $1 AND ($2 = '' OR id = $2) RETURNING id",
         ];
         for step in steps {
-            sqlx::query(step).bind(now).bind(which.to_owned()).execute(&self.pool).await?;
+            let ended: Vec<(String,)> =
+                sqlx::query_as(step).bind(millis(now)).bind(which.to_owned()).fetch_all(&mut *change).await?;
+            self.tell_ended(&mut change, &ended, now).await?;
+        }
+        Ok(change.commit().await?)
+    }
+
+    /// Puts down for whoever wants to hear of it that these have ended.
+    pub(crate) async fn tell_ended(
+        &self,
+        change: &mut AnyConnection,
+        ended: &[(String,)],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        for (id,) in ended.iter().filter(|_| !self.told.is_empty()) {
+            let Some(request) = read(change, id).await? else { continue };
+            if let Some(event) = Event::ended(request.state) {
+                self.tell(change, event, &request, &request.note, now).await?;
+            }
         }
         Ok(())
     }

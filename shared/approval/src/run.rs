@@ -73,15 +73,20 @@ impl Store {
             Ending::Unknown => ("unknown", "it was begun, and nobody knows how it ended"),
             Ending::Released => ("approved", ""),
         };
-        sqlx::query(
+        let mut change = self.change().await?;
+        let ended = sqlx::query(
             "UPDATE approval SET state = $1, note = $2, changed_at = $3, told = 1 WHERE id = $4 AND state = 'reserved'",
         )
         .bind(state)
         .bind(note)
         .bind(millis(now))
         .bind(id.to_owned())
-        .execute(&self.pool)
+        .execute(&mut *change)
         .await?;
+        if ended.rows_affected() == 1 && how != Ending::Released {
+            self.tell_ended(&mut change, &[(id.to_owned(),)], now).await?;
+        }
+        change.commit().await?;
         Ok(())
     }
 }

@@ -45,22 +45,48 @@ impl Sealed {
 
     /// What a person reads: what the server knows first, then what the agent says, as the agent's.
     pub fn described(&self) -> String {
+        let person = self.person().map(|it| format!(" for {it}")).unwrap_or_default();
+        let asker = format!("{}{person} ({})", self.agent(), self.caller.assurance.word());
+        let reason = match self.reason() {
+            Some(reason) => format!("the agent says why: \"{reason}\""),
+            None => "the agent gives no reason".to_owned(),
+        };
+        let (heading, nature) = (self.heading(), self.nature());
+        format!("{heading}\n{nature}\nasked by: {asker}\n{}{reason}\n", self.details())
+    }
+
+    /// Which tool, and where.
+    pub(crate) fn heading(&self) -> String {
+        format!("{} on {}", self.tool, self.places())
+    }
+
+    /// What kind of effect it is, and how it is undone.
+    pub(crate) fn nature(&self) -> String {
+        format!("effect: {}; undo: {}", self.effect, self.undo)
+    }
+
+    /// The agent that asked.
+    pub(crate) fn agent(&self) -> String {
+        shown(&self.caller.agent)
+    }
+
+    /// The person it acts for.
+    pub(crate) fn person(&self) -> Option<String> {
+        self.caller.on_behalf_of.as_deref().map(shown)
+    }
+
+    /// Arguments but for the reason, one a line.
+    pub(crate) fn details(&self) -> String {
         let mut out = String::new();
-        let Caller { agent, on_behalf_of, assurance, .. } = &self.caller;
-        let _ = writeln!(out, "{} on {}", self.tool, self.places());
-        let _ = writeln!(out, "effect: {}; undo: {}", self.effect, self.undo);
-        let person = on_behalf_of.as_ref().map(|it| format!(" for {}", shown(it))).unwrap_or_default();
-        let _ = writeln!(out, "asked by: {}{person} ({})", shown(agent), assurance.word());
         for (name, value) in self.arguments.iter().filter(|(name, _)| *name != "reason") {
             let _ = writeln!(out, "{name}: {}", argument(value));
         }
-        match self.arguments.get("reason").and_then(Value::as_str) {
-            Some(reason) => {
-                let _ = writeln!(out, "the agent says why: \"{}\"", shown(reason));
-            }
-            None => out.push_str("the agent gives no reason\n"),
-        }
         out
+    }
+
+    /// Why, in the agent's words, on one line.
+    pub(crate) fn reason(&self) -> Option<String> {
+        self.arguments.get("reason").and_then(Value::as_str).map(shown)
     }
 
     /// Where it would act, at most a handful by name.

@@ -5,7 +5,8 @@ use policy::Target;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    State, Store, StoreError,
+    Event, State, Store, StoreError,
+    notify::said,
     person::is_same_person,
     store::{fresh, millis, moment},
 };
@@ -94,29 +95,33 @@ impl Store {
     ) -> Result<(Stop, Vec<String>), StoreError> {
         let id = fresh("stop-")?;
         let text = serde_json::to_string(&scope).map_err(|it| StoreError::Odd(it.to_string()))?;
+        let stop = Stop { id, scope, reason: reason.to_owned(), by: by.to_owned(), at: now };
+        let mut change = self.change().await?;
         sqlx::query(
             "INSERT INTO stop (id, scope, reason, person, name, stopped_at) VALUES ($1, $2, $3, $4, $5, $6)",
         )
-        .bind(id.clone())
+        .bind(stop.id.clone())
         .bind(text)
         .bind(reason.to_owned())
         .bind(crate::person::folded(by))
         .bind(by.to_owned())
         .bind(millis(now))
-        .execute(&self.pool)
+        .execute(&mut *change)
         .await?;
+        self.tell_of_stop(&mut change, Event::Stopped, &stop, said(by, reason), now).await?;
+        change.commit().await?;
         // From here on nothing in scope begins. What was asked for before is asked for again.
         let mut voided = Vec::new();
         for request in self.requests(&[State::Pending, State::Approved], u32::MAX, now).await? {
             let sealed = &request.sealed;
-            if !scope.covers(&sealed.caller.agent, &sealed.tool, &sealed.targets) {
+            if !stop.scope.covers(&sealed.caller.agent, &sealed.tool, &sealed.targets) {
                 continue;
             }
             if self.end(&request.id, State::Void, "everything was stopped", now).await.is_ok() {
                 voided.push(request.id);
             }
         }
-        Ok((Stop { id, scope, reason: reason.to_owned(), by: by.to_owned(), at: now }, voided))
+        Ok((stop, voided))
     }
 
     /// Every order that holds, oldest first.
@@ -137,9 +142,8 @@ impl Store {
     /// Lifts an order. Whoever gave it cannot: `Ok(false)`, as when there is none of that name.
     pub async fn resume(&self, id: &str, by: &str, now: Timestamp) -> Result<bool, StoreError> {
         let given = self.stops().await?.into_iter().find(|it| it.id == id);
-        if given.is_none_or(|it| is_same_person(&it.by, by)) {
-            return Ok(false);
-        }
+        let Some(stop) = given.filter(|it| !is_same_person(&it.by, by)) else { return Ok(false) };
+        let mut change = self.change().await?;
         let lifted = sqlx::query(
             "UPDATE stop SET resumed_by = $1, resumed_at = $2 WHERE id = $3 AND resumed_at IS NULL AND person <> $4",
         )
@@ -147,8 +151,13 @@ impl Store {
         .bind(millis(now))
         .bind(id.to_owned())
         .bind(crate::person::folded(by))
-        .execute(&self.pool)
+        .execute(&mut *change)
         .await?;
-        Ok(lifted.rows_affected() == 1)
+        let is_lifted = lifted.rows_affected() == 1;
+        if is_lifted {
+            self.tell_of_stop(&mut change, Event::Resumed, &stop, said(by, ""), now).await?;
+        }
+        change.commit().await?;
+        Ok(is_lifted)
     }
 }

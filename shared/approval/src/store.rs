@@ -1,6 +1,11 @@
 //! Where is it kept? One type over an embedded database and a shared one: the same tables, the same statements.
 
-use std::{path::PathBuf, str::FromStr, sync::Once, time::Duration};
+use std::{
+    path::PathBuf,
+    str::FromStr,
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use sqlx::{
@@ -8,7 +13,7 @@ use sqlx::{
     any::{AnyConnectOptions, AnyPoolOptions},
 };
 
-use crate::StoreError;
+use crate::{StoreError, Subscriber};
 
 /// Where the rows are.
 #[derive(Clone, PartialEq, Eq)]
@@ -23,6 +28,8 @@ pub enum Place {
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) pool: AnyPool,
+    /// Who hears of what happens here.
+    pub(crate) told: Arc<[Subscriber]>,
 }
 
 pub(crate) type Change = Transaction<'static, Any>;
@@ -35,6 +42,13 @@ const CONNECTIONS_MAX: u32 = 8;
 impl Store {
     /// Opens it, and makes or renews its tables.
     pub async fn open(place: &Place) -> Result<Store, StoreError> {
+        let store = Store::look(place).await?;
+        sqlx::migrate!().run(&store.pool).await?;
+        Ok(store)
+    }
+
+    /// Opens it with the tables that it has.
+    pub async fn look(place: &Place) -> Result<Store, StoreError> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
         let options = AnyPoolOptions::new().acquire_timeout(WAIT).max_connections(CONNECTIONS_MAX);
@@ -54,8 +68,7 @@ impl Store {
             }
             Place::Postgres(url) => options.connect_with(AnyConnectOptions::from_str(url)?).await?,
         };
-        sqlx::migrate!().run(&pool).await?;
-        Ok(Store { pool })
+        Ok(Store { pool, told: Arc::default() })
     }
 
     /// Whether it answers.

@@ -5,7 +5,8 @@ use policy::{Assurance, Channel};
 use sqlx::{Row, any::AnyRow};
 
 use crate::{
-    Request, State, Store, StoreError,
+    Event, Request, State, Store, StoreError,
+    notify::said,
     person::{folded, is_same_person},
     request::read,
     store::{millis, moment},
@@ -190,6 +191,8 @@ impl Store {
             .await?;
             request = read(&mut change, id).await?.ok_or_else(|| VoteRefused::Missing(id.to_owned()))?;
         }
+        let event = if kind == VoteKind::Approve { Event::Approved } else { Event::Confirmed };
+        self.tell(&mut change, event, &request, &said(&voter.name, comment), now).await?;
         change.commit().await?;
         Ok(Agreed { request, settled })
     }
@@ -216,6 +219,9 @@ impl Store {
         .execute(&mut *change)
         .await?;
         let request = read(&mut change, id).await?.ok_or_else(|| VoteRefused::Missing(id.to_owned()))?;
+        if let (1, Some(event)) = (ended.rows_affected(), Event::ended(how)) {
+            self.tell(&mut change, event, &request, note, now).await?;
+        }
         change.commit().await?;
         match ended.rows_affected() {
             1 => Ok(request),

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::{ConfigError, Secret, document::Excerpt, interpret::Reading, table::ApprovalsTable};
+use policy::Vocabulary;
+
+use crate::{ConfigError, Notify, Secret, document::Excerpt, interpret::Reading, table::ApprovalsTable};
 
 /// How agreement is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct Approving {
     pub execute_within: Duration,
     /// Most approvals of one person within an hour.
     pub approvals_per_hour: u64,
+    /// Who hears of it.
+    pub notify: Vec<Notify>,
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -30,12 +34,17 @@ impl Default for Approving {
             approve_within: 60 * MINUTE,
             execute_within: 15 * MINUTE,
             approvals_per_hour: 30,
+            notify: Vec::new(),
         }
     }
 }
 
 impl Reading<'_, '_> {
-    pub(crate) fn approving(&mut self, table: &ApprovalsTable) -> Result<Approving, ConfigError> {
+    pub(crate) fn approving(
+        &mut self,
+        table: &ApprovalsTable,
+        vocabulary: &Vocabulary,
+    ) -> Result<Approving, ConfigError> {
         let usual = Approving::default();
         let store = table.store.clone().map(|it| self.secret(&["approvals", "store"], it)).transpose()?;
         let within = |key: &str, text: &Option<String>, most: Duration, usual: Duration, right: &str| {
@@ -57,6 +66,7 @@ impl Reading<'_, '_> {
             let path = ["approvals", "approvals_per_hour"];
             return Err(self.document.wrong(&path, "expected 1 to 1000", Excerpt::ShowsValue));
         }
-        Ok(Approving { store, approve_within, execute_within, approvals_per_hour })
+        let notify = self.notify(&table.notify, vocabulary)?;
+        Ok(Approving { store, approve_within, execute_within, approvals_per_hour, notify })
     }
 }

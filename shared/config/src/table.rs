@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use self::{
-    approvals::ApprovalsTable,
+    approvals::{ApprovalsTable, NotifyTable},
     callers::{IssuerTable, LoginTable, ServingTable},
 };
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use approval::{
     Ending, Held, Lease, NotRunnable, Place, Request as Waiting, Sealed, State, Stop, Store, StoreError,
-    Wanted,
+    Subscriber, Wanted,
 };
 use audit::AuditError;
 use jiff::Timestamp;
@@ -20,6 +20,8 @@ pub struct Approvals {
     place: Place,
     terms: Terms,
     store: OnceCell<Store>,
+    /// Who hears of what happens there.
+    told: Vec<Subscriber>,
     /// Calls that wait for people at once; further ones hear how it stands without waiting.
     pub(crate) waiting: Semaphore,
 }
@@ -100,12 +102,24 @@ const WAITING_MAX: usize = 32;
 impl Approvals {
     /// Kept at `place`, on these terms.
     pub fn new(place: Place, terms: Terms) -> Approvals {
-        Approvals { place, terms, store: OnceCell::new(), waiting: Semaphore::new(WAITING_MAX) }
+        let (store, waiting) = (OnceCell::new(), Semaphore::new(WAITING_MAX));
+        Approvals { place, terms, store, told: Vec::new(), waiting }
+    }
+
+    /// The same, and these hear of it.
+    pub fn telling(self, told: Vec<Subscriber>) -> Approvals {
+        Approvals { told, ..self }
     }
 
     /// The store, opened if it is not open yet.
     pub async fn store(&self) -> Result<&Store, StoreError> {
-        self.store.get_or_try_init(|| Store::open(&self.place)).await
+        let open = async || Ok(Store::open(&self.place).await?.telling(self.told.clone()));
+        self.store.get_or_try_init(open).await
+    }
+
+    /// The store, if anything has needed it yet.
+    pub fn opened(&self) -> Option<&Store> {
+        self.store.get()
     }
 
     /// On what terms.

@@ -1,5 +1,7 @@
 //! How people are asked to agree, as it stands in `bailiwick.toml`.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -20,4 +22,32 @@ pub(crate) struct ApprovalsTable {
     /// Most approvals of one person within an hour: 1 to 1000, 30 unless told. Whoever agrees to everything looks at nothing.
     #[schemars(range(min = 1, max = 1000))]
     pub approvals_per_hour: Option<u64>,
+    /// Who hears of what waits, by webhooks.
+    pub notify: Vec<NotifyTable>,
+}
+
+/// Somebody who hears of what waits for people, by a webhook.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table { url, format }")]
+#[schemars(rename = "Notify")]
+pub(crate) struct NotifyTable {
+    /// Where: an `https` address, e.g. of a Slack incoming webhook. Whoever knows it can write there, so it is kept as a secret:
+    /// `{ env = "SLACK_WEBHOOK_URL" }`.
+    pub url: SecretTable,
+    /// In what form: `slack`, or `json`, signed as Standard Webhooks has it.
+    #[schemars(extend("enum" = ["slack", "json"]))]
+    pub format: String,
+    /// Of `json`: the key that it is signed with, `whsec_` and the base64 of 24 to 64 random bytes, e.g. `{ file = "/run/secrets/hook" }`.
+    pub secret: Option<SecretTable>,
+    /// Certificates (PEM) to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Of what: `asked`, `approved`, `confirmed`, `denied`, `revoked`, `expired`, `void`, `consumed`, `unknown`, `stopped`, `resumed`;
+    /// `["asked", "stopped", "resumed", "denied", "expired", "unknown"]` unless told.
+    pub events: Option<Vec<String>>,
+    /// Only what touches these teams, e.g. `["checkout"]`; what is mapped to none is told to everybody.
+    #[serde(default)]
+    pub teams: Vec<String>,
+    /// Only what touches these environments, e.g. `["production"]`; what is mapped to none is told to everybody.
+    #[serde(default)]
+    pub environments: Vec<String>,
 }
