@@ -51,7 +51,10 @@ impl Stage {
 
     /// Asks for a silence by a command of its own.
     fn asked(&self, minutes: u64) -> String {
-        let asked = self.home.call("observability", "silence_alert", &silence(minutes, "noise")).expect(4);
+        let asked = self
+            .home
+            .call("observability", "silence_alert", &silence(minutes, "noise during the move"))
+            .expect(4);
         asked.json()["error"]["approval"].as_str().expect("an id").to_owned()
     }
 
@@ -75,7 +78,7 @@ fn silence(minutes: u64, reason: &str) -> Value {
 
 /// Asks for a silence in a session, which must answer whatever happens to whoever is told.
 fn ask(session: &mut Session, minutes: u64) {
-    let asked = session.call("silence_alert", silence(minutes, "noise"));
+    let asked = session.call("silence_alert", silence(minutes, "noise during the move"));
     assert_eq!(asked.structured()["error"], "approval_required", "{}", asked.0);
 }
 
@@ -130,7 +133,8 @@ fn what_waits_is_told_once_with_a_signature_that_anybody_can_check() {
     assert!(data["until"].is_string() && data["asked_by"]["agent"].is_string(), "{data}");
     let what = data["what"].as_str().expect("a text");
     assert!(
-        what.contains("duration_minutes: 30") && what.ends_with("the agent says why: \"noise\""),
+        what.contains("duration_minutes: 30")
+            && what.ends_with("the agent says why: \"noise during the move\""),
         "{what}"
     );
     // Who joins, confirms or looks tells nobody anything new: that is what was configured.

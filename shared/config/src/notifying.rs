@@ -127,11 +127,13 @@ impl Reading<'_, '_> {
             (other, _) => return Err(wrong(&["format"], &words::unknown("format", other, &FORMATS))),
         };
         let known = |key: &str, wanted: &[String], known: &[&str]| -> Result<Vec<String>, ConfigError> {
-            for (index, word) in wanted.iter().enumerate().filter(|(_, it)| !known.contains(&it.as_str())) {
-                let index = index.to_string();
-                return Err(wrong(&[key, &index], &words::unknown(key.trim_end_matches('s'), word, known)));
+            match wanted.iter().position(|it| !known.contains(&it.as_str())) {
+                None => Ok(wanted.to_vec()),
+                Some(index) => {
+                    let told = words::unknown(key.trim_end_matches('s'), &wanted[index], known);
+                    Err(wrong(&[key, &index.to_string()], &told))
+                }
             }
-            Ok(wanted.to_vec())
         };
         let usual = || Notify::USUAL.map(str::to_owned).to_vec();
         let events = table.events.as_ref().map(|it| known("events", it, &Notify::EVENTS)).transpose()?;
