@@ -55,7 +55,7 @@ mod tests {
     /// The example of the specification's own libraries.
     #[test]
     fn a_signature_is_what_other_implementations_make() {
-        let key = key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").ok().expect("a key");
+        let Ok(key) = key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n") else { panic!("a key") };
         let at = Timestamp::from_second(1_614_265_330).expect("a time");
         let headers = key.headers("msg_p5jXN8AQM9LWM0D4loKWxJek", at, b"{\"test\": 2432232314}");
         let right = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";

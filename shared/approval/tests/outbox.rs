@@ -88,8 +88,8 @@ fn bob() -> Voter {
 /// Takes and delivers all there is for somebody.
 async fn heard(store: &Store, name: &str, at: Timestamp) -> Vec<Notice> {
     let mut heard = Vec::new();
-    while let Some(due) = store.take_due(name, LEASE, at).await.unwrap() {
-        store.delivered(&due).await.unwrap();
+    while let Some(due) = store.take_due(name, LEASE, at).await.expect("the store answers") {
+        store.delivered(&due).await.expect("the store answers");
         heard.push(due.notice);
     }
     heard.sort_by_key(|it| it.at);
