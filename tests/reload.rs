@@ -41,8 +41,11 @@ impl Shop {
         self.home.file("bailiwick.toml", &text);
     }
 
+    /// A server that has read what the configuration says: it does so only once the handshake is taken up, and a list waits.
     fn stdio(&self) -> Session {
-        self.home.serve(&["code"], Version::V2026_07_28)
+        let mut session = self.home.serve(&["code"], Version::V2026_07_28);
+        session.request("tools/list", json!({}));
+        session
     }
 
     /// Every record, oldest first.
