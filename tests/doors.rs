@@ -116,8 +116,9 @@ fn where_nobody_can_be_asked_the_answer_is_not_yes() {
     let client = json!({ "name": "testkit", "version": "1" });
     let mut asked = 0;
     for version in Version::ALL {
+        // Whoever shows forms is asked: tests/ask.
         for capabilities in
-            [json!({}), json!({ "elicitation": {} }), json!({ "elicitation": { "form": {} } })]
+            [json!({}), json!({ "sampling": {}, "roots": {} }), json!({ "elicitation": { "url": {} } })]
         {
             let answer = call_as(&home, version, &client, &capabilities);
             assert!(answer.is_error(), "{version:?} {capabilities}: {}", answer.0);

@@ -38,6 +38,11 @@ permit (principal in Team::"platform", action == Action::"silence_alert", resour
 @reason("files are read in the editor")
 @instead("open the repository")
 forbid (principal, action == Action::"read_file", resource);
+
+@id("long-silences")
+@reason("a person confirms a long silence")
+forbid (principal, action == Action::"silence_alert", resource)
+when { context.input.duration_minutes > 60 } unless { context.confirmed };
 "#;
 
 fn modules() -> PathBuf {
@@ -284,6 +289,32 @@ fn a_token_reaches_as_far_as_its_scopes_and_then_as_policy_says() {
 }
 
 #[test]
+fn a_question_to_one_caller_is_answered_by_nobody_else() {
+    let world = World::start();
+    let mut long = silence();
+    long["duration_minutes"] = json!(90);
+    let mut alice =
+        world.client("alices-agent", "observability", ACT).declaring(json!({ "elicitation": {} }));
+    let asked = alice.call("silence_alert", long.clone()).result();
+    let yes = json!({ "confirm": { "action": "accept", "content": { "confirm": true } } });
+    let back = json!({
+        "name": "silence_alert", "arguments": long, "requestState": asked["requestState"], "inputResponses": yes,
+    });
+    let bob = world.client("bobs-agent", "observability", ACT).request("tools/call", back.clone());
+    assert_eq!(bob.error_code(), Some(-32602), "{}", bob.0);
+    let reader = world.client("alices-agent", "observability", READ).exchange("tools/call", back.clone());
+    assert_eq!(reader.0.status, 403, "an answer reaches no further than its token: {reader:?}");
+    assert!(world.alerts.requests_to("POST", "/").is_empty());
+    // A new token of the same caller will do.
+    let done = world.client("alices-agent", "observability", ACT).request("tools/call", back);
+    assert!(!done.is_error(), "{}", done.text());
+    assert_eq!(world.alerts.requests_to("POST", "/").len(), 1);
+    let request = world.home.run(["approvals", "list", "--all", "--json"]).expect(0).json()[0].clone();
+    let vote = &request["votes"][0];
+    assert_eq!((&vote["who"], &vote["assurance"]), (&json!("alice"), &json!("token")), "{request}");
+}
+
+#[test]
 fn a_session_of_another_caller_is_refused() {
     let world = World::start();
     let token = |client: &str| world.token(client, "code", READ);
@@ -362,7 +393,7 @@ fn official_clients_list_and_call_over_http() {
     let python = std::env::var("BAILIWICK_TEST_PYTHON").expect("tests/run installs it");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python_client.py");
     let mut command = Command::new(python);
-    command.arg(script).env_clear().env("URL", &url).env("TOKEN", &token);
+    command.arg(script).env_clear().env("URL", &url).env("TOKEN", &token).env("CALLS", "done,denied");
     let said = cli::run(&mut command, b"").expect(0).json();
     assert_eq!(said["done"]["isError"], false, "{said}");
     assert_eq!(said["denied"]["structuredContent"]["policy"], "no-files", "{said}");

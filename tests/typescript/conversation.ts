@@ -22,10 +22,23 @@ const calls: Record<string, Call> = {
   wrong: { name: "list_commits", arguments: { windw: "7d" } },
 };
 
+/** What the person at this client says to every form, where there is one: `ANSWER`, as JSON. */
+const answer = process.env.ANSWER;
+const forms: string[] = [];
+
+/** What a client with such a person declares. */
+export const capabilities = answer === undefined ? {} : { elicitation: { form: {} } };
+
+/** Shows the person a form, or whatever was sent as one. */
+export function person(request: { params: { message: string } }) {
+  forms.push(request.params.message);
+  return JSON.parse(answer ?? '{"action":"cancel"}');
+}
+
 /** Asks everything, one after the other, and leaves. A protocol error is told as such: it is none of the answers here. */
 export async function converse(client: Talking, version: string | undefined, instructions: string | undefined) {
   const { tools } = await client.listTools();
-  const said: Record<string, unknown> = { tools, version, instructions };
+  const said: Record<string, unknown> = { tools, version, instructions, forms };
   const only = process.env.CALLS?.split(",");
   for (const [name, call] of Object.entries(calls).filter(([name]) => only?.includes(name) ?? true)) {
     said[name] = await client.callTool(call).catch((error) => ({ thrown: String(error) }));

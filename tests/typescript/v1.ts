@@ -3,10 +3,12 @@
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import { ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js";
 
-import { converse, endpoint, server } from "./conversation.ts";
+import { capabilities, converse, endpoint, person, server } from "./conversation.ts";
 
-const client = new Client({ name: "typescript-v1", version: "1.0.0" });
+const client = new Client({ name: "typescript-v1", version: "1.0.0" }, { capabilities });
+if ("elicitation" in capabilities) client.setRequestHandler(ElicitRequestSchema, person);
 const remote = endpoint();
 const transport = remote
   ? new StreamableHTTPClientTransport(remote.url, remote.options)

@@ -3,11 +3,12 @@
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 
-import { converse, endpoint, server } from "./conversation.ts";
+import { capabilities, converse, endpoint, person, server } from "./conversation.ts";
 
 const pin = process.env.PIN;
 const versionNegotiation = { mode: pin === undefined ? ("legacy" as const) : { pin } };
-const client = new Client({ name: "typescript-v2", version: "1.0.0" }, { versionNegotiation });
+const client = new Client({ name: "typescript-v2", version: "1.0.0" }, { capabilities, versionNegotiation });
+if ("elicitation" in capabilities) client.setRequestHandler("elicitation/create", person);
 const remote = endpoint();
 await client.connect(
   remote ? new StreamableHTTPClientTransport(remote.url, remote.options) : new StdioClientTransport(server()),

@@ -77,7 +77,7 @@ fn message(reply: &Reply) -> String {
 }
 
 /// The receipt, and which parts outsiders wrote.
-fn meta(reply: &Reply) -> Option<Value> {
+pub(crate) fn meta(reply: &Reply) -> Option<Value> {
     let mut about = json!({});
     if let Some(receipt) = &reply.receipt {
         about["io.bailiwick/receipt"] = json!(receipt);

@@ -5,8 +5,11 @@
 //!   a client says of itself.
 //! * **Invariant:** a line or a request that is no message is answered, bounded and recorded; it never reaches a tool.
 //! * **Invariant:** over HTTP a session serves the caller who began it and nobody else.
+//! * **Invariant:** what a client says that its person said confirms what policy asks that person about, and never approves;
+//!   whatever else comes back, or nothing, leaves the call unconfirmed.
 //! * **Invariant:** plain HTTP and unproven callers stay on this machine unless the configuration says otherwise.
 
+mod ask;
 #[cfg(feature = "client")]
 mod client;
 #[cfg(feature = "conformance")]
@@ -15,6 +18,7 @@ mod conformance;
 mod describe;
 mod http;
 mod metrics;
+mod request_state;
 mod server;
 mod starter;
 mod wire;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gate::{Gate, Refusal, Request};
+use gate::{Gate, Refusal, Reply, Request};
 use identity::Scopes;
 use policy::Channel;
 use rmcp::{
@@ -27,7 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Metrics, Site, Starter,
-    describe::{reads, respond},
+    ask::Incoming,
+    describe::reads,
     http::{Who, nobody},
     wire::Wire,
 };
@@ -151,6 +152,16 @@ impl Server {
         who.cloned().ok_or_else(unknown)
     }
 
+    /// Runs a call, and counts how it ended under a tool's name.
+    pub(crate) async fn carry_out(&self, gate: &Arc<Gate>, request: Request, tool: &str) -> Reply {
+        let begun = Instant::now();
+        let reply = gate.call(request).await;
+        if let Some(OverHttp { word, metrics }) = &self.over_http {
+            metrics.called(word, tool, reply.refusal.as_ref().map_or("ok", Refusal::code), begun.elapsed());
+        }
+        reply
+    }
+
     fn channel(&self) -> Channel {
         match self.over_http {
             None => Channel::Stdio,
@@ -202,27 +213,23 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         let opened = self.opened().await?;
         let who = self.who(opened, &context)?;
-        let begun = Instant::now();
         let found = self.about.tools.iter().find(|it| it.name == request.name);
         if found.is_some_and(|it| !reads(it)) && !who.scopes.act {
             let problem = format!("the token lacks a scope; needed: {} {}", Scopes::READ, Scopes::ACT);
             opened.gate.reject(&who.caller, self.channel(), &problem).await;
             return Err(ErrorData::invalid_request(problem, None));
         }
-        let tool = found.map_or_else(|| "(unknown)".into(), |it| it.name.clone());
-        let request = Request {
+        let tool = found.map_or("(unknown)", |it| &it.name);
+        Incoming {
+            server: self,
+            gate: &opened.gate,
             caller: who.caller,
             channel: self.channel(),
-            client: context.client_info().map(|it| format!("{} {}", it.name, it.version)),
-            tool: request.name.into_owned(),
-            arguments: request.arguments.unwrap_or_default(),
-            cancelled: context.ct,
-        };
-        let reply = opened.gate.call(request).await;
-        if let Some(OverHttp { word, metrics }) = &self.over_http {
-            metrics.called(word, &tool, reply.refusal.as_ref().map_or("ok", Refusal::code), begun.elapsed());
+            context: &context,
+            tool,
         }
-        respond(reply)
+        .answer(request)
+        .await
     }
 
     /// The protocol completes arguments of prompts and of resource templates: a reference to a tool does not exist, and

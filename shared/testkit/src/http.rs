@@ -48,6 +48,17 @@ pub fn send_with(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> io::Result<Response> {
+    read(open(address, method, path, headers, body)?)
+}
+
+/// Sends one request with headers and does not wait for what comes back.
+pub fn open(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<TcpStream> {
     let mut head = format!("{method} {path} HTTP/1.0\r\nContent-Length: {}\r\n", body.len());
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         head.push_str(&format!("Host: {address}\r\n"));
@@ -60,7 +71,7 @@ pub fn send_with(
     stream.write_all(format!("{head}\r\n").as_bytes())?;
     // A server that has heard enough answers and closes before all of a body has left.
     let _ = stream.write_all(body);
-    read(stream)
+    Ok(stream)
 }
 
 /// What a server answers, up to where it closes the connection.

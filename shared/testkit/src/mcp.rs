@@ -38,6 +38,7 @@ pub struct Session {
     errors: Arc<Mutex<Vec<u8>>>,
     readers: Vec<JoinHandle<()>>,
     version: Version,
+    capabilities: Value,
     last_id: u64,
     waiting: Vec<Value>,
 }
@@ -64,11 +65,16 @@ impl Version {
 
     /// `_meta` of every request in this revision; nothing before 2026-07-28.
     pub fn meta(self) -> Option<Value> {
+        self.meta_with(&json!({}))
+    }
+
+    /// The same of a client with these capabilities.
+    pub(crate) fn meta_with(self, capabilities: &Value) -> Option<Value> {
         (self == Version::V2026_07_28).then(|| {
             json!({
                 "io.modelcontextprotocol/protocolVersion": self.word(),
                 "io.modelcontextprotocol/clientInfo": client(),
-                "io.modelcontextprotocol/clientCapabilities": {},
+                "io.modelcontextprotocol/clientCapabilities": capabilities,
             })
         })
     }
@@ -103,7 +109,24 @@ impl Session {
         });
         let readers = vec![stdout, stderr];
         let version = Version::V2025_11_25;
-        Session { child, stdin, lines, errors, readers, version, last_id: 0, waiting: Vec::new() }
+        let capabilities = json!({});
+        Session {
+            child,
+            stdin,
+            lines,
+            errors,
+            readers,
+            version,
+            capabilities,
+            last_id: 0,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// The same client with other capabilities than none, from its greeting on.
+    pub fn declaring(mut self, capabilities: Value) -> Session {
+        self.capabilities = capabilities;
+        self
     }
 
     /// Does what a client of this revision does first, and gives the server's answer: to `initialize`, or to
@@ -113,7 +136,9 @@ impl Session {
         if version == Version::V2026_07_28 {
             return self.request("server/discover", json!({})).result();
         }
-        let hello = json!({ "protocolVersion": version.word(), "capabilities": {}, "clientInfo": client() });
+        let hello = json!({
+            "protocolVersion": version.word(), "capabilities": self.capabilities, "clientInfo": client()
+        });
         let answer = self.request("initialize", hello).result();
         assert_eq!(answer["protocolVersion"], version.word(), "{answer}");
         self.send_json(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
@@ -144,7 +169,7 @@ impl Session {
             Value::Object(params) => params,
             _ => Map::new(),
         };
-        if let Some(meta) = self.version.meta() {
+        if let Some(meta) = self.version.meta_with(&self.capabilities) {
             params.entry("_meta").or_insert(meta);
         }
         self.send_json(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));

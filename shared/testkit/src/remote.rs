@@ -1,6 +1,11 @@
 //! What does the binary answer over HTTP? A client without a library, so that tests can send what no library would.
 
-use std::{collections::BTreeMap, net::SocketAddr, process::ExitStatus};
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::ExitStatus,
+};
 
 use serde_json::{Map, Value, json};
 
@@ -24,6 +29,7 @@ pub struct Remote {
     version: Version,
     session: Option<String>,
     token: Option<String>,
+    capabilities: Value,
     last_id: u64,
 }
 
@@ -58,7 +64,8 @@ impl Served {
     /// A client that has said nothing yet.
     pub fn client(&self, server: &str, version: Version) -> Remote {
         let path = format!("/{server}/mcp");
-        Remote { address: self.address, path, version, session: None, token: None, last_id: 0 }
+        let (address, capabilities) = (self.address, json!({}));
+        Remote { address, path, version, session: None, token: None, capabilities, last_id: 0 }
     }
 
     /// A client that has done what it does first.
@@ -102,14 +109,22 @@ impl Remote {
         self
     }
 
+    /// The same client with other capabilities than none, from its greeting on.
+    pub fn declaring(mut self, capabilities: Value) -> Remote {
+        self.capabilities = capabilities;
+        self
+    }
+
     /// Does what a client of this revision does first, and gives the server's answer.
     pub fn greet(&mut self) -> Value {
         if self.version == Version::V2026_07_28 {
             return self.request("server/discover", json!({})).result();
         }
         let client = json!({ "name": "testkit", "version": "1" });
-        let hello =
-            json!({ "protocolVersion": self.version.word(), "capabilities": {}, "clientInfo": client });
+        let capabilities = &self.capabilities;
+        let hello = json!({
+            "protocolVersion": self.version.word(), "capabilities": capabilities, "clientInfo": client
+        });
         let (answer, said) = self.exchange("initialize", hello);
         self.session = answer.header("mcp-session-id").map(str::to_owned);
         assert!(self.session.is_some(), "a session begins: {answer:?}");
@@ -144,7 +159,7 @@ impl Remote {
             Value::Object(params) => params,
             _ => Map::new(),
         };
-        if let Some(meta) = self.version.meta() {
+        if let Some(meta) = self.version.meta_with(&self.capabilities) {
             params.entry("_meta").or_insert(meta);
         }
         json!({ "jsonrpc": "2.0", "id": self.last_id, "method": method, "params": params })
@@ -158,6 +173,17 @@ impl Remote {
         let body = message.to_string();
         let answer = http::send_with(self.address, "POST", &self.path, &headers, body.as_bytes());
         answer.unwrap_or_else(|it| panic!("no answer to {body}: {it}"))
+    }
+
+    /// Sends a message, and gives what comes back message by message, as a stream of events brings it.
+    pub fn begin(&self, message: &Value) -> impl Iterator<Item = Value> + use<> {
+        let headers = self.headers(message, &[]);
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let body = message.to_string();
+        let stream = http::open(self.address, "POST", &self.path, &headers, body.as_bytes());
+        let lines = BufReader::new(stream.expect("it listens")).lines().map_while(Result::ok);
+        lines.filter_map(|it| serde_json::from_str(it.strip_prefix("data:")?.trim()).ok())
     }
 
     /// Sends anything else to the path.
