@@ -43,8 +43,8 @@ impl Shop {
 
     /// A server that has read what the configuration says: it does so only once the handshake is taken up, and a list waits.
     fn stdio(&self) -> Session {
-        let mut session = self.home.serve(&["code"], Version::V2026_07_28);
-        session.request("tools/list", json!({}));
+        let mut session = self.home.start(&["code"]);
+        greet(&mut session);
         session
     }
 
@@ -64,6 +64,12 @@ impl Shop {
     fn saying(&self, words: &str) -> usize {
         self.records().iter().filter(|it| it["payload"].to_string().contains(words)).count()
     }
+}
+
+/// Greets a server, and waits until it has opened: configuration and policy load beside the handshake.
+fn greet(session: &mut Session) {
+    session.greet(Version::V2026_07_28);
+    session.request("tools/list", json!({}));
 }
 
 /// Asks a server to read its policy again, and waits until it has said so once more than before.
@@ -215,7 +221,7 @@ fn an_older_policy_comes_back_where_it_is_allowed_and_the_record_says_so() {
     let shop = Shop::new(COMMITS);
     let serve = |options: &[&str]| {
         let mut session = Session::start(&mut shop.home.command([&["serve", "code"], options].concat()));
-        session.greet(Version::V2026_07_28);
+        greet(&mut session);
         session
     };
     let mut session = serve(&["--allow-rollback"]);
@@ -265,7 +271,7 @@ fn two_configurations_in_one_state_folder_do_not_take_each_other_for_older() {
     for _ in 0..2 {
         assert_eq!(open(&mut shop.stdio()), [true, false]);
         let mut session = Session::start(&mut shop.home.command(other));
-        session.greet(Version::V2026_07_28);
+        greet(&mut session);
         assert_eq!(open(&mut session), [false, true]);
     }
 }
@@ -296,7 +302,7 @@ fn a_repository_that_narrows_is_read_again_and_others_are_not_older_for_it() {
         let mut command = home.command(["serve", "code"]);
         command.current_dir(shop.repository.path());
         let mut session = Session::start(&mut command);
-        session.greet(Version::V2026_07_28);
+        greet(&mut session);
         session
     };
     let mut session = within();

@@ -152,13 +152,16 @@ fn the_command_line_of_the_agent_reaches_no_state_of_the_server() {
     let config = machine.at("server/bailiwick.toml").display().to_string();
     for arguments in [
         &["audit", "tail", "--config", &config][..],
-        &["audit", "erase", "agent:local", "--config", &config],
+        &["audit", "erase", "--subject", "agent:local", "--config", &config],
         &["call", "observability", "query_metrics", "query=up", "--config", &config],
         &["serve", "observability", "--config", &config],
         &["policy", "check", "--config", &config],
+        &["approvals", "list", "--config", &config],
+        &["approvals", "approve", "a1b2c3d4", "--config", &config],
     ] {
         let ended = cli::run(&mut machine.binary(Some(agent), arguments), b"");
         assert!(ended.code.is_some_and(|it| it != 0), "{arguments:?}: {ended:?}");
+        assert!(ended.stderr.contains("permission denied"), "{arguments:?}: {ended:?}");
         assert!(!ended.stdout.contains(TOKEN) && !ended.stderr.contains(TOKEN), "{arguments:?}");
     }
     assert!(machine.metrics.requests().is_empty(), "nobody was asked in the server's name");
