@@ -89,7 +89,7 @@ impl Store {
                 .await?;
         }
         if let Some(id) = approval {
-            sqlx::query("UPDATE approval SET until = $1 WHERE id = $2 AND state = 'reserved' AND until > $3")
+            sqlx::query("UPDATE approval SET held_until = $1 WHERE id = $2 AND state = 'reserved' AND held_until > $3")
                 .bind(until)
                 .bind(id.to_owned())
                 .bind(millis(now))

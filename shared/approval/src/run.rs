@@ -67,7 +67,7 @@ impl Store {
         }
     }
 
-    /// Says how a reserved action ended. What time has called unknown meanwhile stays so.
+    /// Says how a reserved action ended, and that the log knows. What time has called unknown meanwhile stays so.
     pub async fn finish(&self, id: &str, how: Ending, now: Timestamp) -> Result<(), StoreError> {
         let (state, note) = match how {
             Ending::Consumed => ("consumed", "it was carried out"),
@@ -85,8 +85,13 @@ impl Store {
         .bind(id.to_owned())
         .execute(&mut *change)
         .await?;
-        if ended.rows_affected() == 1 && how != Ending::Released {
+        if ended.rows_affected() == 1 {
             self.tell_ended(&mut change, &[(id.to_owned(),)], now).await?;
+        } else if how == Ending::Unknown {
+            sqlx::query("UPDATE approval SET told = 1 WHERE id = $1 AND state = 'unknown'")
+                .bind(id.to_owned())
+                .execute(&mut *change)
+                .await?;
         }
         change.commit().await?;
         Ok(())
@@ -106,8 +111,8 @@ impl Store {
         Ok(reopened.rows_affected() == 1)
     }
 
-    /// What was begun under this holder's log, before it held the log, and has no end: whoever began it is gone, because a log
-    /// has one holder at a time.
+    /// What was begun under this holder's log, before it held the log, and of whose end the log does not know: whoever began it
+    /// is gone, because a log has one holder at a time.
     pub async fn left_behind(&self, now: Timestamp) -> Result<Vec<Request>, StoreError> {
         if self.holder().is_empty() {
             return Ok(Vec::new());
@@ -115,7 +120,8 @@ impl Store {
         self.settle(None, now).await?;
         let mut connection = self.pool.acquire().await?;
         let left: Vec<(String,)> = sqlx::query_as(
-            "SELECT id FROM approval WHERE state = 'reserved' AND holder = $1 ORDER BY changed_at, id",
+            "SELECT id FROM approval WHERE (state = 'reserved' OR (state = 'unknown' AND told = 0)) AND holder = $1 \
+             ORDER BY changed_at, id",
         )
         .bind(self.holder().to_owned())
         .fetch_all(&mut *connection)
@@ -143,7 +149,10 @@ fn why(request: &Request) -> String {
             }
         }
         State::Approved => format!("`{id}` is approved"),
-        State::Reserved => format!("`{id}` is being carried out by another call; it runs once"),
+        State::Reserved => format!(
+            "`{id}` is being carried out by another call; it runs once, and is unknown where nobody reports its end by {:.0}",
+            request.until
+        ),
         State::Consumed => format!("`{id}` was carried out already; ask again if it is needed again"),
         State::Denied => {
             format!("`{id}` was denied{more}; do not ask for the same again without a person's word")
