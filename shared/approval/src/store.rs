@@ -31,7 +31,7 @@ pub struct Store {
     pub(crate) pool: AnyPool,
     /// Who hears of what happens here.
     pub(crate) told: Arc<[Subscriber]>,
-    holder: Arc<str>,
+    pub(crate) holder: Arc<str>,
 }
 
 pub(crate) type Change = Transaction<'static, Any>;
