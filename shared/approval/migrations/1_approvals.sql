@@ -15,18 +15,26 @@ CREATE TABLE approval (
     note        TEXT   NOT NULL,
     asked_at    BIGINT NOT NULL,
     approve_by  BIGINT NOT NULL,
-    -- Until when it may be carried out; once it is being carried out, until when an outcome is waited for.
+    -- Until when it may be carried out.
     until       BIGINT NOT NULL,
     -- How long after the last agreement it may be carried out.
     execute_within BIGINT NOT NULL,
     changed_at  BIGINT NOT NULL,
     -- Whether the log knows of an end that time brought.
-    told        BIGINT NOT NULL DEFAULT 0
+    told        BIGINT NOT NULL DEFAULT 0,
+    -- The log under which it is being carried out, and until when its end is waited for.
+    holder      TEXT   NOT NULL DEFAULT '',
+    held_until  BIGINT NOT NULL DEFAULT 0
 );
 
 -- One open request for one call.
 CREATE UNIQUE INDEX approval_open ON approval (call) WHERE state IN ('pending', 'approved');
 CREATE INDEX approval_listed ON approval (state, asked_at);
+-- What time has to end, without a look at everything that waits.
+CREATE INDEX approval_unanswered ON approval (approve_by) WHERE state = 'pending';
+CREATE INDEX approval_unused ON approval (until) WHERE state = 'approved';
+CREATE INDEX approval_held ON approval (held_until) WHERE state = 'reserved';
+CREATE INDEX approval_untold ON approval (state, changed_at) WHERE told = 0;
 
 CREATE TABLE vote (
     approval   TEXT   NOT NULL,
@@ -63,8 +71,11 @@ CREATE TABLE lease (
     target TEXT   NOT NULL PRIMARY KEY,
     holder TEXT   NOT NULL,
     token  TEXT   NOT NULL,
+    -- The log under which its holder acts.
+    log    TEXT   NOT NULL,
     until  BIGINT NOT NULL
 );
+CREATE INDEX lease_token ON lease (token);
 
 -- Calls by the minute in which they were reserved.
 CREATE TABLE usage (
@@ -75,7 +86,7 @@ CREATE TABLE usage (
     calls   BIGINT NOT NULL,
     PRIMARY KEY (caller, tool, effect, minute)
 );
--- Written first by whoever counts, so that two calls of one caller count one after the other.
+-- Written first by whoever counts, so that two calls of one caller, or approvals of one person, count one after the other.
 CREATE TABLE counted (
     caller TEXT   NOT NULL PRIMARY KEY,
     turn   BIGINT NOT NULL

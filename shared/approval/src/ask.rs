@@ -33,6 +33,20 @@ impl Store {
     /// The open request for a call: a new one (`true`), or the one that is open already. One that another policy wanted is
     /// void, and a new one begins.
     pub async fn ask(&self, wanted: Wanted, now: Timestamp) -> Result<(Request, bool), StoreError> {
+        // The one that is open can end between two looks at it; that one begins anew right then is rare.
+        for _ in 0..8 {
+            if let Some(asked) = self.join_or_begin(&wanted, now).await? {
+                return Ok(asked);
+            }
+        }
+        Err(StoreError::Odd(format!("requests for call {} that end as soon as they begin", wanted.call)))
+    }
+
+    async fn join_or_begin(
+        &self,
+        wanted: &Wanted,
+        now: Timestamp,
+    ) -> Result<Option<(Request, bool)>, StoreError> {
         let id = fresh("apr-")?;
         let approve_by = later(now, wanted.approve_within);
         let within = i64::try_from(wanted.execute_within.as_millis()).unwrap_or(i64::MAX);
@@ -62,7 +76,7 @@ impl Store {
         .bind(id)
         .bind(wanted.call.clone())
         .bind(wanted.sealed.text())
-        .bind(wanted.policy)
+        .bind(wanted.policy.clone())
         .bind(i64::from(wanted.approvals))
         .bind(i64::from(wanted.confirm))
         .bind(millis(now))
@@ -70,19 +84,26 @@ impl Store {
         .bind(within)
         .execute(&mut *change)
         .await?;
-        let (open,): (String,) =
+        let open: Option<(String,)> =
             sqlx::query_as("SELECT id FROM approval WHERE call = $1 AND state IN ('pending', 'approved')")
-                .bind(wanted.call)
-                .fetch_one(&mut *change)
+                .bind(wanted.call.clone())
+                .fetch_optional(&mut *change)
                 .await?;
-        let request = read(&mut change, &open).await?;
-        let request = request.ok_or_else(|| StoreError::Odd(format!("no request {open}")))?;
+        let request = match open {
+            Some((open,)) => read(&mut change, &open).await?,
+            None => None,
+        };
         let is_new = made.rows_affected() == 1;
+        // Each statement sees what others have committed by then, so it may have ended since it was found.
+        let Some(request) = request.filter(|it| it.state.is_open()) else {
+            change.commit().await?;
+            return Ok(None);
+        };
         if is_new {
             self.tell(&mut change, Event::Asked, &request, "", now).await?;
         }
         change.commit().await?;
-        Ok((request, is_new))
+        Ok(Some((request, is_new)))
     }
 }
 

@@ -23,6 +23,17 @@ impl From<sqlx::Error> for StoreError {
 
 impl From<sqlx::migrate::MigrateError> for StoreError {
     fn from(error: sqlx::migrate::MigrateError) -> StoreError {
-        StoreError::Unavailable(error.to_string())
+        use sqlx::migrate::MigrateError;
+        StoreError::Unavailable(match error {
+            MigrateError::VersionMissing(version) => {
+                format!(
+                    "its tables are of version {version}, which this bailiwick does not know; use the newer one"
+                )
+            }
+            MigrateError::VersionMismatch(version) => {
+                format!("its tables of version {version} were made by another bailiwick than this")
+            }
+            other => other.to_string(),
+        })
     }
 }

@@ -45,14 +45,15 @@ impl Store {
         let mut change = self.change().await?;
         for target in &targets {
             let taken = sqlx::query(
-                "INSERT INTO lease (target, holder, token, until) VALUES ($1, $2, $3, $4) \
-                 ON CONFLICT (target) DO UPDATE SET holder = $2, token = $3, until = $4 WHERE lease.until <= $5",
+                "INSERT INTO lease (target, holder, token, until, log) VALUES ($1, $2, $3, $4, $6) ON CONFLICT (target) \
+                 DO UPDATE SET holder = $2, token = $3, until = $4, log = $6 WHERE lease.until <= $5",
             )
             .bind(target.clone())
             .bind(holder.to_owned())
             .bind(token.clone())
             .bind(until)
             .bind(millis(now))
+            .bind(self.holder().to_owned())
             .execute(&mut *change)
             .await?;
             if taken.rows_affected() == 1 {
@@ -88,7 +89,7 @@ impl Store {
                 .await?;
         }
         if let Some(id) = approval {
-            sqlx::query("UPDATE approval SET until = $1 WHERE id = $2 AND state = 'reserved' AND until > $3")
+            sqlx::query("UPDATE approval SET held_until = $1 WHERE id = $2 AND state = 'reserved' AND held_until > $3")
                 .bind(until)
                 .bind(id.to_owned())
                 .bind(millis(now))
@@ -102,6 +103,15 @@ impl Store {
     pub async fn give_back(&self, lease: &Lease) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM lease WHERE token = $1")
             .bind(lease.token.clone())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Ends every lease that was taken under this holder's log before it held the log: whoever took it is gone.
+    pub async fn give_back_left_behind(&self) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM lease WHERE log = $1 AND log <> ''")
+            .bind(self.holder().to_owned())
             .execute(&self.pool)
             .await?;
         Ok(())

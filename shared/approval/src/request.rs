@@ -9,6 +9,31 @@ use crate::{
     store::{millis, moment},
 };
 
+/// What time has ended by $1, each state by an index of its own.
+macro_rules! due {
+    ($head:literal, $tail:literal) => {
+        concat!(
+            $head,
+            " WHERE ((state = 'pending' AND approve_by <= $1) OR (state = 'approved' AND until <= $1) \
+             OR (state = 'reserved' AND held_until <= $1))",
+            $tail
+        )
+    };
+}
+
+/// Writes it down.
+macro_rules! settle {
+    ($tail:literal) => {
+        due!(
+            "UPDATE approval SET changed_at = $1, note = CASE state WHEN 'pending' THEN 'nobody agreed in time' \
+             WHEN 'approved' THEN 'nobody carried it out in time' \
+             ELSE 'it was begun, and nobody reported its end' END, \
+             state = CASE state WHEN 'reserved' THEN 'unknown' ELSE 'expired' END",
+            $tail
+        )
+    };
+}
+
 /// How far a request has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
@@ -217,21 +242,32 @@ impl Store {
 
     /// Writes down what time has done: open requests that ran out, and begun ones whose end nobody reported.
     pub(crate) async fn settle(&self, id: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
-        let which = id.unwrap_or_default();
-        let mut change = self.change().await?;
-        let steps = [
-            "UPDATE approval SET state = 'expired', note = 'nobody agreed in time', changed_at = $1 \
-             WHERE state = 'pending' AND approve_by <= $1 AND ($2 = '' OR id = $2) RETURNING id",
-            "UPDATE approval SET state = 'expired', note = 'nobody carried it out in time', changed_at = $1 \
-             WHERE state = 'approved' AND until <= $1 AND ($2 = '' OR id = $2) RETURNING id",
-            "UPDATE approval SET state = 'unknown', note = 'it was begun, and nobody reported its end', changed_at = $1 \
-             WHERE state = 'reserved' AND until <= $1 AND ($2 = '' OR id = $2) RETURNING id",
-        ];
-        for step in steps {
-            let ended: Vec<(String,)> =
-                sqlx::query_as(step).bind(millis(now)).bind(which.to_owned()).fetch_all(&mut *change).await?;
-            self.tell_ended(&mut change, &ended, now).await?;
+        // Mostly there is nothing, and who only looks shall not wait for those who write.
+        let due: Option<(String,)> = match id {
+            Some(id) => {
+                let look = sqlx::query_as(due!("SELECT id FROM approval", " AND id = $2 LIMIT 1"));
+                look.bind(millis(now)).bind(id.to_owned()).fetch_optional(&self.pool).await?
+            }
+            None => {
+                let look = sqlx::query_as(due!("SELECT id FROM approval", " LIMIT 1"));
+                look.bind(millis(now)).fetch_optional(&self.pool).await?
+            }
+        };
+        if due.is_none() {
+            return Ok(());
         }
+        let mut change = self.change().await?;
+        let ended: Vec<(String,)> = match id {
+            Some(id) => {
+                let end = sqlx::query_as(settle!(" AND id = $2 RETURNING id"));
+                end.bind(millis(now)).bind(id.to_owned()).fetch_all(&mut *change).await?
+            }
+            None => {
+                let end = sqlx::query_as(settle!(" RETURNING id"));
+                end.bind(millis(now)).fetch_all(&mut *change).await?
+            }
+        };
+        self.tell_ended(&mut change, &ended, now).await?;
         Ok(change.commit().await?)
     }
 
@@ -255,8 +291,8 @@ impl Store {
 /// A request with its votes.
 pub(crate) async fn read(connection: &mut AnyConnection, id: &str) -> Result<Option<Request>, StoreError> {
     let row = sqlx::query(
-        "SELECT id, call, sealed, policy, approvals, confirm, state, note, asked_at, approve_by, until \
-         FROM approval WHERE id = $1",
+        "SELECT id, call, sealed, policy, approvals, confirm, state, note, asked_at, approve_by, \
+         CASE state WHEN 'reserved' THEN held_until ELSE until END FROM approval WHERE id = $1",
     )
     .bind(id.to_owned())
     .fetch_optional(&mut *connection)

@@ -49,9 +49,10 @@ impl Store {
         self.settle(Some(id), now).await?;
         let mut change = self.change().await.map_err(NotRunnable::Store)?;
         let taken = sqlx::query(
-            "UPDATE approval SET state = 'reserved', until = $1, changed_at = $2 \
-             WHERE id = $3 AND state = 'approved' AND until > $2",
+            "UPDATE approval SET state = 'reserved', holder = $1, held_until = $2, changed_at = $3 \
+             WHERE id = $4 AND state = 'approved' AND until > $3",
         )
+        .bind(self.holder().to_owned())
         .bind(millis(later(now, longest)))
         .bind(millis(now))
         .bind(id.to_owned())
@@ -66,12 +67,13 @@ impl Store {
         }
     }
 
-    /// Says how a reserved action ended. What time has called unknown meanwhile stays so.
+    /// Says how a reserved action ended, and that the log knows. What time has called unknown meanwhile stays so.
     pub async fn finish(&self, id: &str, how: Ending, now: Timestamp) -> Result<(), StoreError> {
         let (state, note) = match how {
             Ending::Consumed => ("consumed", "it was carried out"),
             Ending::Unknown => ("unknown", "it was begun, and nobody knows how it ended"),
-            Ending::Released => ("approved", ""),
+            Ending::Released if self.reopen(id, now).await? => return Ok(()),
+            Ending::Released => ("void", "it was not begun, and the same was asked for again meanwhile"),
         };
         let mut change = self.change().await?;
         let ended = sqlx::query(
@@ -83,11 +85,52 @@ impl Store {
         .bind(id.to_owned())
         .execute(&mut *change)
         .await?;
-        if ended.rows_affected() == 1 && how != Ending::Released {
+        if ended.rows_affected() == 1 {
             self.tell_ended(&mut change, &[(id.to_owned(),)], now).await?;
+        } else if how == Ending::Unknown {
+            sqlx::query("UPDATE approval SET told = 1 WHERE id = $1 AND state = 'unknown'")
+                .bind(id.to_owned())
+                .execute(&mut *change)
+                .await?;
         }
         change.commit().await?;
         Ok(())
+    }
+
+    /// What was not begun can be carried out still, as long as before; unless another request for the same is open by now.
+    async fn reopen(&self, id: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let reopened = sqlx::query(
+            "UPDATE approval SET state = 'approved', note = '', changed_at = $1 WHERE id = $2 AND state = 'reserved' \
+             AND NOT EXISTS (SELECT 1 FROM approval AS other WHERE other.call = approval.call \
+             AND other.state IN ('pending', 'approved'))",
+        )
+        .bind(millis(now))
+        .bind(id.to_owned())
+        .execute(&self.pool)
+        .await?;
+        Ok(reopened.rows_affected() == 1)
+    }
+
+    /// What was begun under this holder's log, before it held the log, and of whose end the log does not know: whoever began it
+    /// is gone, because a log has one holder at a time.
+    pub async fn left_behind(&self, now: Timestamp) -> Result<Vec<Request>, StoreError> {
+        if self.holder().is_empty() {
+            return Ok(Vec::new());
+        }
+        self.settle(None, now).await?;
+        let mut connection = self.pool.acquire().await?;
+        let left: Vec<(String,)> = sqlx::query_as(
+            "SELECT id FROM approval WHERE (state = 'reserved' OR (state = 'unknown' AND told = 0)) AND holder = $1 \
+             ORDER BY changed_at, id",
+        )
+        .bind(self.holder().to_owned())
+        .fetch_all(&mut *connection)
+        .await?;
+        let mut requests = Vec::new();
+        for (id,) in left {
+            requests.extend(read(&mut connection, &id).await?);
+        }
+        Ok(requests)
     }
 }
 
@@ -106,7 +149,10 @@ fn why(request: &Request) -> String {
             }
         }
         State::Approved => format!("`{id}` is approved"),
-        State::Reserved => format!("`{id}` is being carried out by another call; it runs once"),
+        State::Reserved => format!(
+            "`{id}` is being carried out by another call; it runs once, and is unknown where nobody reports its end by {:.0}",
+            request.until
+        ),
         State::Consumed => format!("`{id}` was carried out already; ask again if it is needed again"),
         State::Denied => {
             format!("`{id}` was denied{more}; do not ask for the same again without a person's word")

@@ -5,7 +5,7 @@ use policy::Target;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Event, State, Store, StoreError,
+    Event, Sealed, Store, StoreError,
     notify::said,
     person::is_same_person,
     store::{fresh, millis, moment},
@@ -111,17 +111,43 @@ impl Store {
         self.tell_of_stop(&mut change, Event::Stopped, &stop, said(by, reason), now).await?;
         change.commit().await?;
         // From here on nothing in scope begins. What was asked for before is asked for again.
+        let voided = self.void(&stop.scope, now).await?;
+        Ok((stop, voided))
+    }
+
+    /// Voids what waits in a scope, all of it or nothing.
+    async fn void(&self, scope: &StopScope, now: Timestamp) -> Result<Vec<String>, StoreError> {
+        self.settle(None, now).await?;
+        // In one order, so that two orders at once do not wait for each other.
+        let open: Vec<(String, String)> = sqlx::query_as(
+            "SELECT id, sealed FROM approval WHERE state IN ('pending', 'approved') ORDER BY id",
+        )
+        .fetch_all(&self.pool)
+        .await?;
         let mut voided = Vec::new();
-        for request in self.requests(&[State::Pending, State::Approved], u32::MAX, now).await? {
-            let sealed = &request.sealed;
-            if !stop.scope.covers(&sealed.caller.agent, &sealed.tool, &sealed.targets) {
+        let mut change = self.change().await?;
+        for (id, sealed) in open {
+            // What cannot be read cannot be told to be elsewhere.
+            let sealed: Option<Sealed> = serde_json::from_str(&sealed).ok();
+            let elsewhere = |it: Sealed| !scope.covers(&it.caller.agent, &it.tool, &it.targets);
+            if sealed.is_some_and(elsewhere) {
                 continue;
             }
-            if self.end(&request.id, State::Void, "everything was stopped", now).await.is_ok() {
-                voided.push(request.id);
+            let ended = sqlx::query(
+                "UPDATE approval SET state = 'void', note = 'everything was stopped', changed_at = $1 \
+                 WHERE id = $2 AND state IN ('pending', 'approved')",
+            )
+            .bind(millis(now))
+            .bind(id.clone())
+            .execute(&mut *change)
+            .await?;
+            if ended.rows_affected() == 1 {
+                self.tell_ended(&mut change, &[(id.clone(),)], now).await?;
+                voided.push(id);
             }
         }
-        Ok((stop, voided))
+        change.commit().await?;
+        Ok(voided)
     }
 
     /// Every order that holds, oldest first.

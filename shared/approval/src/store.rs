@@ -1,7 +1,7 @@
 //! Where is it kept? One type over an embedded database and a shared one: the same tables, the same statements.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     str::FromStr,
     sync::{Arc, Once},
     time::Duration,
@@ -9,8 +9,9 @@ use std::{
 
 use jiff::Timestamp;
 use sqlx::{
-    Any, AnyPool, Executor, Transaction,
+    Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Transaction,
     any::{AnyConnectOptions, AnyPoolOptions},
+    postgres::PgConnectOptions,
 };
 
 use crate::{StoreError, Subscriber};
@@ -30,6 +31,7 @@ pub struct Store {
     pub(crate) pool: AnyPool,
     /// Who hears of what happens here.
     pub(crate) told: Arc<[Subscriber]>,
+    pub(crate) holder: Arc<str>,
 }
 
 pub(crate) type Change = Transaction<'static, Any>;
@@ -38,12 +40,29 @@ pub(crate) type Change = Transaction<'static, Any>;
 const WAIT: Duration = Duration::from_secs(5);
 /// Connections to a shared database: calls wait for one another on rows, not here.
 const CONNECTIONS_MAX: u32 = 8;
+/// How often a new file is tried, and how long after one another: of those who make one at once, all but one start again.
+const FILE_TRIES: u32 = 5;
+const FILE_PAUSE: Duration = Duration::from_millis(50);
 
 impl Store {
     /// Opens it, and makes or renews its tables.
     pub async fn open(place: &Place) -> Result<Store, StoreError> {
+        let mut tries = 1;
+        loop {
+            match Store::open_once(place).await {
+                Err(_) if matches!(place, Place::File(_)) && tries < FILE_TRIES => {
+                    tokio::time::sleep(FILE_PAUSE).await;
+                    tries += 1;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn open_once(place: &Place) -> Result<Store, StoreError> {
         let store = Store::look(place).await?;
-        sqlx::migrate!().run(&store.pool).await?;
+        let made = sqlx::migrate!().run(&store.pool).await;
+        made.map_err(|it| place.told(it.into()))?;
         Ok(store)
     }
 
@@ -51,24 +70,23 @@ impl Store {
     pub async fn look(place: &Place) -> Result<Store, StoreError> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
-        let options = AnyPoolOptions::new().acquire_timeout(WAIT).max_connections(CONNECTIONS_MAX);
         let pool = match place {
             Place::File(path) => {
                 private(path)?;
-                let url = format!("sqlite://{}?mode=rwc", encoded(path)?);
-                let prepared = options.after_connect(|connection, _| {
-                    Box::pin(async move {
-                        // A change that was told is on the disk. Whoever writes waits for whoever is writing.
-                        connection.execute("PRAGMA busy_timeout = 5000").await?;
-                        connection.execute("PRAGMA journal_mode = WAL").await?;
-                        connection.execute("PRAGMA synchronous = FULL").await.map(drop)
-                    })
-                });
-                prepared.connect_with(AnyConnectOptions::from_str(&url)?).await?
+                file(path).await?
             }
-            Place::Postgres(url) => options.connect_with(AnyConnectOptions::from_str(url)?).await?,
+            Place::Postgres(url) => shared(url).await.map_err(|it| place.told(it))?,
         };
-        Ok(Store { pool, told: Arc::default() })
+        Ok(Store { pool, told: Arc::default(), holder: "".into() })
+    }
+
+    /// The same store, in the hands of whoever holds this log: one process, at any moment.
+    pub fn held_by(self, log: &str) -> Store {
+        Store { holder: log.into(), ..self }
+    }
+
+    pub(crate) fn holder(&self) -> &str {
+        &self.holder
     }
 
     /// Whether it answers.
@@ -124,16 +142,77 @@ pub(crate) fn moment(millis: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_millisecond(millis).map_err(|_| StoreError::Odd(format!("time {millis}")))
 }
 
+/// Connections to a file.
+async fn file(path: &Path) -> Result<AnyPool, StoreError> {
+    let url = format!("sqlite://{}?mode=rw", encoded(path)?);
+    let prepared = options().after_connect(|connection, _| {
+        Box::pin(async move {
+            // A change that was told is on the disk. Whoever writes waits for whoever is writing.
+            connection.execute("PRAGMA busy_timeout = 5000").await?;
+            connection.execute("PRAGMA journal_mode = WAL").await?;
+            connection.execute("PRAGMA synchronous = FULL").await.map(drop)
+        })
+    });
+    Ok(prepared.connect_with(AnyConnectOptions::from_str(&url)?).await?)
+}
+
+/// Connections to a database that replicas share.
+async fn shared(url: &str) -> Result<AnyPool, StoreError> {
+    if !["postgres://", "postgresql://"].iter().any(|it| url.starts_with(it)) {
+        return Err(StoreError::Unavailable("its address is not of the form postgres://…".to_owned()));
+    }
+    // A pool tries again and again, and would only say that it waited.
+    let address = AnyConnectOptions::from_str(url)?.disable_statement_logging();
+    let first = tokio::time::timeout(WAIT, AnyConnection::connect_with(&address)).await;
+    let silent = |_| StoreError::Unavailable(format!("no answer within {} s", WAIT.as_secs()));
+    // An error means that it is closed already.
+    let _closed = first.map_err(silent)??.close().await;
+    Ok(options().connect_with(address).await?)
+}
+
+impl Place {
+    /// Whatever is wrong with a shared database is told with where it is, and never with a password.
+    fn told(&self, error: StoreError) -> StoreError {
+        let address = match self {
+            Place::File(_) => None,
+            Place::Postgres(url) => PgConnectOptions::from_str(url).ok(),
+        };
+        match (address, error) {
+            (Some(it), StoreError::Unavailable(why)) => StoreError::Unavailable(match it.get_socket() {
+                Some(socket) => format!("PostgreSQL at {}: {why}", socket.display()),
+                None => format!("PostgreSQL at {}:{}: {why}", it.get_host(), it.get_port()),
+            }),
+            (_, error) => error,
+        }
+    }
+}
+
+fn options() -> AnyPoolOptions {
+    AnyPoolOptions::new().acquire_timeout(WAIT).max_connections(CONNECTIONS_MAX)
+}
+
 /// Nobody else on the machine reads what waits, nor writes that they agreed.
-fn private(path: &std::path::Path) -> Result<(), StoreError> {
+fn private(path: &Path) -> Result<(), StoreError> {
     use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
     let make = || -> std::io::Result<()> {
         if let Some(folder) = path.parent().filter(|it| !it.exists()) {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
-        let file = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        // What is in use is never opened here: closing it again would end the locks that this process has on it, and whoever
+        // else uses it would take away what is not in the file yet.
+        if !path.exists() {
+            let fresh = fresh("new-").map_err(std::io::Error::other)?;
+            let draft = path.with_added_extension(fresh);
+            std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&draft)?;
+            let linked = std::fs::hard_link(&draft, path);
+            std::fs::remove_file(&draft)?;
+            linked.or_else(|it| match it.kind() {
+                std::io::ErrorKind::AlreadyExists => Ok(()),
+                _ => Err(it),
+            })?;
+        }
         // The files beside it take its mode.
-        match file.metadata()?.permissions().mode() & 0o077 {
+        match std::fs::metadata(path)?.permissions().mode() & 0o077 {
             0 => Ok(()),
             _ => Err(std::io::Error::other("others may read or write it; expected mode 600")),
         }
@@ -142,7 +221,7 @@ fn private(path: &std::path::Path) -> Result<(), StoreError> {
 }
 
 /// A path as it stands in an address.
-fn encoded(path: &std::path::Path) -> Result<String, StoreError> {
+fn encoded(path: &Path) -> Result<String, StoreError> {
     let text = path.to_str();
     let text = text.ok_or_else(|| StoreError::Unavailable(format!("{}: no text", path.display())))?;
     let letter = |it: u8| match it {

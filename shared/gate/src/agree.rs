@@ -79,7 +79,7 @@ impl Gate {
         if agrees && waiting.state.is_open() && waiting.policy != hex::encode(self.policy().digest()) {
             // Who agrees now would agree to what another policy asked.
             let ended = store.end(id, State::Void, "the policy changed", now).await?;
-            self.log().transition(self.step_of(&ended, "void")).await.map_err(AgreeRefused::Unrecorded)?;
+            self.log().transition(step_of(&ended, "void")).await.map_err(AgreeRefused::Unrecorded)?;
             return Err(VoteRefused::Closed { id: ended.id, state: ended.state, note: ended.note }.into());
         }
         let after = match say {
@@ -108,7 +108,7 @@ impl Gate {
                 store.end(id, State::Revoked, &remark(voter, &comment), now).await?
             }
         };
-        let mut step = self.step_of(&after, say.step());
+        let mut step = step_of(&after, say.step());
         step.subject = format!("person:{}", voter.name);
         (step.channel, step.assurance) = (voter.channel.word(), voter.assurance.word());
         step.payload = json!({
@@ -151,27 +151,6 @@ impl Gate {
         self.policy().may_approve(&approver, &question).map(drop)
     }
 
-    /// A step of a request that the gate takes by itself.
-    pub(crate) fn step_of(&self, waiting: &Waiting, step: &'static str) -> Transition {
-        let Caller { agent, on_behalf_of, assurance, .. } = &waiting.sealed.caller;
-        let person = on_behalf_of.as_deref().map(|it| format!(" person:{it}")).unwrap_or_default();
-        let digest = |text: &str| {
-            let mut bytes = [0; 32];
-            hex::decode_to_slice(text, &mut bytes).map(|()| bytes).unwrap_or_default()
-        };
-        Transition {
-            what: "approval",
-            step,
-            reference: Some(waiting.id.clone()),
-            subject: format!("agent:{agent}{person}"),
-            channel: "bailiwick",
-            assurance: assurance.word(),
-            policy: digest(&waiting.policy),
-            call: digest(&waiting.call),
-            payload: json!({ "by": agent, "what": waiting.sealed.described() }),
-        }
-    }
-
     /// Refuses every effect in a scope from now on, and voids what waits in it. It holds even where the log does not take it:
     /// stopping is the safe side.
     pub async fn stop(
@@ -190,7 +169,7 @@ impl Gate {
         for id in &voided {
             let waiting = store.request(id, Timestamp::now()).await.map_err(VoteRefused::Store)?;
             if let Some(waiting) = waiting {
-                let step = self.step_of(&waiting, "void");
+                let step = step_of(&waiting, "void");
                 self.log().transition(step).await.map_err(AgreeRefused::Unrecorded)?;
             }
         }
@@ -237,8 +216,9 @@ impl Gate {
     pub async fn tell_settled(&self) -> Result<(), AgreeRefused> {
         let Some(approvals) = &self.approvals else { return Ok(()) };
         let store = approvals.store().await.map_err(VoteRefused::Store)?;
+        approvals.report_again(store).await.map_err(VoteRefused::Store)?;
         for waiting in store.untold(Timestamp::now()).await.map_err(VoteRefused::Store)? {
-            let mut step = self.step_of(&waiting, waiting.state.word());
+            let mut step = step_of(&waiting, waiting.state.word());
             step.subject = "bailiwick".to_owned();
             if let Err(error) = self.log().transition(step).await {
                 store.tell_again(&waiting.id).await.map_err(VoteRefused::Store)?;
@@ -268,6 +248,27 @@ impl Say {
             Say::Deny => "denied",
             Say::Revoke => "revoked",
         }
+    }
+}
+
+/// A step of a request that the gate takes by itself.
+pub(crate) fn step_of(waiting: &Waiting, step: &'static str) -> Transition {
+    let Caller { agent, on_behalf_of, assurance, .. } = &waiting.sealed.caller;
+    let person = on_behalf_of.as_deref().map(|it| format!(" person:{it}")).unwrap_or_default();
+    let digest = |text: &str| {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map(|()| bytes).unwrap_or_default()
+    };
+    Transition {
+        what: "approval",
+        step,
+        reference: Some(waiting.id.clone()),
+        subject: format!("agent:{agent}{person}"),
+        channel: "bailiwick",
+        assurance: assurance.word(),
+        policy: digest(&waiting.policy),
+        call: digest(&waiting.call),
+        payload: json!({ "by": agent, "what": waiting.sealed.described() }),
     }
 }
 

@@ -1,27 +1,33 @@
 //! What if people must agree first? The call is sealed and waits; once they agreed, exactly that is carried out, once.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, OnceLock},
+    time::Duration,
+};
 
 use approval::{
     Ending, Held, Lease, NotRunnable, Place, Request as Waiting, Sealed, State, Stop, Store, StoreError,
     Subscriber, Wanted,
 };
-use audit::AuditError;
+use audit::{AuditError, Log};
 use jiff::Timestamp;
 use policy::{NeedsApproval, Target};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 use tool::Call;
 
-use crate::{Gate, Refusal, trail::Trail, waiting};
+use crate::{Gate, Refusal, agree::step_of, trail::Trail, waiting};
 
 /// Where agreement is asked for, and on what terms. The store is opened when something first needs it.
 pub struct Approvals {
-    place: Place,
+    pub(crate) place: Place,
     terms: Terms,
-    store: OnceCell<Store>,
+    pub(crate) store: OnceCell<Store>,
     /// Who hears of what happens there.
-    told: Vec<Subscriber>,
+    pub(crate) told: Vec<Subscriber>,
+    pub(crate) log: OnceLock<Log>,
+    /// What ended while the store was away.
+    pub(crate) unreported: Mutex<Vec<(String, Ending)>>,
     /// Calls that wait for people at once; further ones hear how it stands without waiting.
     pub(crate) waiting: Semaphore,
 }
@@ -103,23 +109,13 @@ impl Approvals {
     /// Kept at `place`, on these terms.
     pub fn new(place: Place, terms: Terms) -> Approvals {
         let (store, waiting) = (OnceCell::new(), Semaphore::new(WAITING_MAX));
-        Approvals { place, terms, store, told: Vec::new(), waiting }
+        let (log, unreported) = (OnceLock::new(), Mutex::default());
+        Approvals { place, terms, store, told: Vec::new(), log, unreported, waiting }
     }
 
     /// The same, and these hear of it.
     pub fn telling(self, told: Vec<Subscriber>) -> Approvals {
         Approvals { told, ..self }
-    }
-
-    /// The store, opened if it is not open yet.
-    pub async fn store(&self) -> Result<&Store, StoreError> {
-        let open = async || Ok(Store::open(&self.place).await?.telling(self.told.clone()));
-        self.store.get_or_try_init(open).await
-    }
-
-    /// The store, if anything has needed it yet.
-    pub fn opened(&self) -> Option<&Store> {
-        self.store.get()
     }
 
     /// On what terms.
@@ -134,7 +130,9 @@ impl Approvals {
         caller: &policy::Caller,
         now: Timestamp,
     ) -> Result<Waiting, Hindrance> {
-        let found = self.store().await?.request(id, now).await?;
+        let store = self.store().await?;
+        self.report_again(store).await?;
+        let found = store.request(id, now).await?;
         let own = |it: &Waiting| {
             let asked = &it.sealed.caller;
             (&asked.agent, &asked.on_behalf_of) == (&caller.agent, &caller.on_behalf_of)
@@ -249,7 +247,7 @@ impl Gate {
     }
 
     async fn step(&self, waiting: &Waiting, step: &'static str) -> Result<(), Hindrance> {
-        let recorded = self.log().transition(self.step_of(waiting, step)).await;
+        let recorded = self.log().transition(step_of(waiting, step)).await;
         recorded.map(drop).map_err(Hindrance::Unrecorded)
     }
 
@@ -336,6 +334,9 @@ impl Gate {
                 Err(refused) => Err(refused),
             };
             if let Err(error) = kept {
+                if let Hindrance::Store(_) = error {
+                    approvals.not_reported(&waiting.id, ending);
+                }
                 tracing::error!(%error, approval = %waiting.id, "how an approved action ended could not be kept; it becomes unknown");
             }
         }

@@ -98,6 +98,7 @@ impl Gate {
 
     /// The same gate, where people can be asked: without, what needs their agreement is refused.
     pub fn with_approvals(self, approvals: Arc<Approvals>) -> Gate {
+        approvals.recorded_in(&self.log);
         Gate { approvals: Some(approvals), ..self }
     }
 
