@@ -212,22 +212,20 @@ fn what_is_refused_for_good_is_given_up_loudly() {
 }
 
 #[test]
-fn whoever_is_slow_to_listen_holds_up_no_call_and_hears_once() {
+fn whoever_is_slow_to_listen_holds_up_no_call() {
     let hook = Recorder::alone();
     let hold = hook.hold("POST", "/");
     let stage = Stage::new(JSON, &hook.url());
     let mut session = stage.serve();
     ask(&mut session, 30);
     hold.wait_arrived(DEADLINE);
-    // The first is still not answered.
+    // Nobody has been answered yet.
     ask(&mut session, 31);
     assert!(!session.call("list_alerts", json!({})).is_error());
-    assert_eq!(hook.requests().len(), 1, "one at a time");
     hold.release();
-    let told = heard(&hook, 2);
     stage.told("0 to be told, 0 never delivered");
-    assert_ne!(id(&told[0]), id(&told[1]));
-    assert_eq!(hook.requests().len(), 2);
+    let ids: BTreeSet<String> = hook.requests().iter().map(|it| id(it).to_owned()).collect();
+    assert_eq!(ids.len(), 2);
 }
 
 #[test]
