@@ -6,6 +6,7 @@ mod socket;
 
 use std::{
     net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -144,7 +145,10 @@ async fn serve(wanted: Wanted, config: Option<PathBuf>) -> anyhow::Result<bool> 
     });
     let (servers, profile) = (wanted.servers.clone(), wanted.profile);
     let load = move || {
-        let opened = open(&wanted, config).map_err(|error| format!("{error:#}"));
+        // Whoever waits for it hears in any case: of what breaks here too.
+        let opening = AssertUnwindSafe(|| open(&wanted, config).map_err(|error| format!("{error:#}")));
+        let opened = catch_unwind(opening)
+            .unwrap_or_else(|_| Err("opening broke; this is a fault in bailiwick".to_owned()));
         let (opened, sender) = match opened {
             Ok((opened, reload)) => {
                 let sender = Sender::start(&reload.config, &opened.gate);

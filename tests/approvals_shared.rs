@@ -95,7 +95,7 @@ fn terms_out_of_their_range_are_refused_by_name_and_the_schema_has_them() {
     let keys = schema["$defs"]["Approvals"]["properties"].as_object().expect("the table is there").clone();
     assert_eq!(
         keys.keys().map(String::as_str).collect::<Vec<_>>(),
-        ["store", "approve_within", "execute_within", "approvals_per_hour"]
+        ["store", "approve_within", "execute_within", "approvals_per_hour", "notify"]
     );
     let mut home = home;
     for (key, wrong) in [
