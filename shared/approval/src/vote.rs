@@ -83,7 +83,7 @@ pub enum VoteRefused {
         note: String,
     },
     /// Nobody approves what is done on their own behalf.
-    #[error("`{0}` asked for it or has it done in their name; ask somebody else")]
+    #[error("`{0}` asked for it, has it done in their name or answers for the agent; ask somebody else")]
     Own(String),
     /// Each person counts once.
     #[error("`{0}` has agreed already; another person has to")]

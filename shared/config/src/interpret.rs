@@ -57,6 +57,7 @@ impl Reading<'_, '_> {
         words.teams.extend(issuer::teams(&issuers));
         let mut vocabulary = self.vocabulary(words, &connections, &identity)?;
         vocabulary.development = self.development(&table.policy, &vocabulary)?;
+        vocabulary.owners = self.owners(table.agents)?;
         let policy = PolicySettings {
             zone: self.zone(&table.policy)?,
             sources: Vec::new(),
@@ -122,6 +123,7 @@ impl Reading<'_, '_> {
             approve,
             deny: self.entries("deny", &table.deny),
             limits: self.entries("limits", &table.limits),
+            hide: table.hide,
         })
     }
 

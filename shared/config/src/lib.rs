@@ -25,6 +25,7 @@ mod matcher;
 mod narrow;
 mod node;
 mod notifying;
+mod owner;
 mod reach;
 mod recording;
 mod schema;

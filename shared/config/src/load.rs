@@ -112,7 +112,7 @@ impl PolicySettings {
     /// repository narrows does not count: it must never replace what it narrows.
     pub fn is_silent(&self) -> bool {
         // A limit only takes away from what something else permits.
-        let Lists { allow, ask, approve, deny, limits: _ } = &self.lists;
+        let Lists { allow, ask, approve, deny, limits: _, hide: _ } = &self.lists;
         let narrow = |it: &ListEntry| it.narrow;
         self.sources.iter().all(|it| it.scope == Scope::Narrow)
             && [allow, ask, approve, deny].into_iter().flatten().all(narrow)

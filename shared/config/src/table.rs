@@ -34,6 +34,8 @@ pub(crate) struct FileTable {
     pub http: ServingTable,
     /// Who issues tokens that prove callers over HTTP, by name: lower-case letters, digits and `-`.
     pub issuers: BTreeMap<String, IssuerTable>,
+    /// Agents that somebody answers for, by the name that policies know them by.
+    pub agents: BTreeMap<String, AgentTable>,
     /// Where change tickets are looked up, for policies that ask for an approved one.
     pub change: Option<ChangeTable>,
     /// Systems of record by name: lower-case letters, digits and `-`.
@@ -51,6 +53,16 @@ pub(crate) struct IdentityTable {
     pub person: Option<String>,
     /// Teams of both, e.g. `["checkout"]`.
     pub teams: Vec<String>,
+}
+
+/// An agent that somebody answers for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+#[schemars(rename = "Agent")]
+pub(crate) struct AgentTable {
+    /// The person who answers for it, by the name that policies know them by, e.g. `alice@example.com`: they cannot approve what it
+    /// asks for.
+    pub owner: String,
 }
 
 /// What may be done. deny beats approve beats ask beats allow; the order of entries never matters.
@@ -75,6 +87,8 @@ pub(crate) struct PolicyTable {
     pub approve: Vec<ApproveEntry>,
     /// What may not be done, e.g. `["read_file environment:production"]`.
     pub deny: Vec<String>,
+    /// Whether a tool that no rule lets a caller use is told to be none, instead of denied with the rule: `false` unless told.
+    pub hide: bool,
     /// How often each caller may do something, e.g. `["silence_alert 3 per hour", "effect:mitigate 10 per hour", "* 2000 per day"]`.
     pub limits: Vec<String>,
 }

@@ -65,6 +65,11 @@ pub(crate) fn is_principal(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(valid)
 }
 
+/// Whether a text names a caller as tokens may: also with `:` and `/`, as in `system:serviceaccount:shop:deployer`.
+pub(crate) fn is_caller(text: &str) -> bool {
+    is_principal(&text.replace([':', '/'], "-"))
+}
+
 /// A name out of any text: `Web Shop.git` becomes `web-shop-git`.
 pub(crate) fn slug(text: &str) -> Option<String> {
     let mut slug = String::new();

@@ -88,6 +88,9 @@ impl Gate {
                 if let Some(client) = person.client.as_ref().filter(|it| is_same_person(it, asker)) {
                     return Err(VoteRefused::Own(client.clone()).into());
                 }
+                if self.policy().owner(asker).is_some_and(|it| is_same_person(it, &voter.name)) {
+                    return Err(VoteRefused::Own(voter.name.clone()).into());
+                }
                 self.may_approve(person, &waiting, now).map_err(AgreeRefused::Policy)?;
                 let most = approvals.terms().approvals_per_hour;
                 store.agree(id, voter, VoteKind::Approve, &comment, most, now).await?.request

@@ -165,7 +165,8 @@ impl Gate {
         let Some(approvals) = self.approvals.as_ref().filter(|_| trail.request.tool == waiting::RUN) else {
             return Ok(());
         };
-        let (_, tool) = self.find(waiting::RUN).ok_or_else(|| self.unknown_tool(waiting::RUN))?;
+        let (_, tool) =
+            self.find(waiting::RUN).ok_or_else(|| self.unknown_tool(&trail.request.caller, waiting::RUN))?;
         let call = tool.parse(trail.request.arguments.clone()).map_err(Refusal::arguments)?;
         let input = call.input();
         let id = input.get("approval").and_then(serde_json::Value::as_str).unwrap_or_default();
@@ -254,8 +255,9 @@ impl Gate {
     /// The call as people see it and as it will be carried out.
     async fn sealed(&self, call: &dyn Call, trail: &Trail) -> Result<Sealed, Refusal> {
         let before = call.before().await.map_err(Refusal::Unresolved)?;
-        let (server, tool) =
-            self.find(trail.tool_name()).ok_or_else(|| self.unknown_tool(trail.tool_name()))?;
+        let (server, tool) = self
+            .find(trail.tool_name())
+            .ok_or_else(|| self.unknown_tool(&trail.request.caller, trail.tool_name()))?;
         let definition = &tool.definition;
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce)

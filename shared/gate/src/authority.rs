@@ -11,7 +11,7 @@ use tool::{
     args::{MaxTokens, Slug, Text},
 };
 
-use crate::InForce;
+use crate::{InForce, offer::offer};
 
 /// What `show_authority` looks at.
 pub struct Authority {
@@ -87,6 +87,10 @@ impl Tool for ShowAuthority {
     type Facts = Standings;
 
     fn targets(&self, authority: &Authority) -> Result<Vec<Target>, ToolError> {
+        // Of a tool that is hidden nobody hears here, since it is not known yet who asks.
+        if !authority.policy.policy().hides() {
+            self.is_tool(authority.tools.iter().map(|it| it.1))?;
+        }
         self.places(authority)?;
         known("environment", self.environment.as_deref(), &authority.vocabulary.environments)?;
         known("team", self.team.as_deref(), &authority.vocabulary.teams)?;
@@ -108,10 +112,13 @@ impl Tool for ShowAuthority {
             witnessed_seconds: context.witnessed_seconds(),
             ..Circumstances::of(authority.channel, context.now())
         };
+        let told = |name: &str| !policy.hides() || offer(&policy, caller, name).is_ok();
+        let tools: Vec<_> = authority.tools.iter().filter(|it| told(it.1)).collect();
+        self.is_tool(tools.iter().map(|it| it.1))?;
         let mut groups: Vec<Group> = Vec::new();
         for place in self.places(authority)? {
             let target = self.as_if(&place.whole);
-            for (server, name, effect) in &authority.tools {
+            for (server, name, effect) in &tools {
                 let elsewhere = *server != place.server && *server != FAMILY;
                 if elsewhere || self.tool.as_ref().is_some_and(|it| **it != **name) {
                     continue;
@@ -170,14 +177,15 @@ fn known(kind: &'static str, word: Option<&str>, words: &BTreeSet<String>) -> Re
 const NEAR_MAX: usize = 5;
 
 impl ShowAuthority {
+    /// Whether the tool that is asked about is one of these.
+    fn is_tool(&self, names: impl Iterator<Item = &'static str> + Clone) -> Result<(), ToolError> {
+        let missing = |tool: &&Text<1, 40>| !names.clone().any(|it| ***tool == *it);
+        let Some(tool) = self.tool.as_ref().filter(missing) else { return Ok(()) };
+        let suggestions = names.map(|it| Suggestion { text: it.to_owned(), target: None }).collect();
+        Err(ToolError::NotFound { kind: "tool", name: tool.to_string(), suggestions })
+    }
+
     fn places<'a>(&self, authority: &'a Authority) -> Result<Vec<&'a Place>, ToolError> {
-        if let Some(tool) = &self.tool
-            && !authority.tools.iter().any(|(_, name, _)| **tool == **name)
-        {
-            let names = authority.tools.iter().map(|(_, name, _)| *name);
-            let suggestions = names.map(|it| Suggestion { text: it.to_owned(), target: None }).collect();
-            return Err(ToolError::NotFound { kind: "tool", name: tool.to_string(), suggestions });
-        }
         let wanted = |it: &&Place| self.connection.as_ref().is_none_or(|name| it.whole.connection == **name);
         let places: Vec<&Place> = authority.places.iter().filter(wanted).collect();
         match (places.is_empty(), &self.connection) {

@@ -247,8 +247,11 @@ impl Gate {
     /// Which tool, and which arguments: typed, defaults applied, nothing unknown. Pure.
     fn parse(&self, trail: &mut Trail) -> Result<Box<dyn Call>, Refusal> {
         let name = &trail.request.tool;
-        let (server, tool) = self.find(name).ok_or_else(|| self.unknown_tool(name))?;
+        let caller = &trail.request.caller;
+        let (server, tool) = self.find(name).ok_or_else(|| self.unknown_tool(caller, name))?;
+        let hidden = self.hidden(caller, name);
         trail.found(server, &tool.definition);
+        hidden.map_or(Ok(()), Err)?;
         let call = tool.parse(trail.request.arguments.clone()).map_err(Refusal::arguments)?;
         trail.parsed(&*call);
         Ok(call)

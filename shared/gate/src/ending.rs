@@ -23,6 +23,8 @@ pub enum Refusal {
         known: Vec<&'static str>,
         /// The profile that offers it, when it is another than the one served.
         elsewhere: Option<Profile>,
+        /// Why policy hides it, where it is one: the log says so, the caller does not hear it.
+        hidden: Option<Denial>,
     },
     /// An argument is wrong.
     #[error("invalid arguments: {0}")]

@@ -214,7 +214,7 @@ impl Trail {
         if let Some(refusal) = refusal {
             let mut facts =
                 json!({ "code": refusal.code(), "message": bounded(&refusal.to_string(), RAW_BYTES_MAX) });
-            if let Refusal::Denied(denial) = refusal {
+            if let Refusal::Denied(denial) | Refusal::UnknownTool { hidden: Some(denial), .. } = refusal {
                 facts["policy"] = json!(denial.policy);
             }
             if let Refusal::NeedsApproval { needed, waiting } = refusal {
@@ -373,10 +373,10 @@ pub(crate) fn listable(targets: Vec<Target>) -> Vec<Target> {
 fn words(refusal: Option<&Refusal>, undecided: bool) -> (&'static str, Option<&'static str>) {
     let Some(refusal) = refusal else { return ("permitted", Some("ok")) };
     match refusal {
-        Refusal::UnknownTool { .. } => ("unknown_tool", None),
+        Refusal::UnknownTool { hidden: None, .. } => ("unknown_tool", None),
         Refusal::Arguments(_) => ("invalid", None),
         Refusal::Unresolved(_) => ("unresolved", None),
-        Refusal::Denied(_) => ("denied", None),
+        Refusal::Denied(_) | Refusal::UnknownTool { .. } => ("denied", None),
         Refusal::NeedsApproval { .. }
         | Refusal::Hindered(Hindrance::NotApproved(_) | Hindrance::Void { .. }) => {
             ("approval_required", None)

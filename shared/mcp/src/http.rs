@@ -169,6 +169,7 @@ impl Entrance<'_> {
             callers: self.http.callers.clone(),
             resource,
             effects: effects(tools),
+            gate: gate.clone(),
             refusals: Refusals::new(gate.clone()),
             service: self.service(server, sessions.clone()),
             sessions,

@@ -213,7 +213,8 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         let opened = self.opened().await?;
         let who = self.who(opened, &context)?;
-        let found = self.about.tools.iter().find(|it| it.name == request.name);
+        let shown = |it: &&Tool| it.name == request.name && !opened.gate.hides(&who.caller, &it.name);
+        let found = self.about.tools.iter().find(shown);
         if found.is_some_and(|it| !reads(it)) && !who.scopes.act {
             let problem = format!("the token lacks a scope; needed: {} {}", Scopes::READ, Scopes::ACT);
             opened.gate.reject(&who.caller, self.channel(), &problem).await;

@@ -62,7 +62,7 @@ pub(crate) fn load(setup: &Setup<'_>) -> Result<Loaded, LoadErrors> {
     Ok(Loaded { family, rules, schema_text, digest })
 }
 
-/// Names a set of rules: changes with any of them, with any word of the schema, with the zone and with what is development.
+/// Names a set of rules: changes with any of them, with any word of the schema, and with what else [`Policy::digest`] names.
 fn digest(rules: &[Draft<'_>], schema: &str, setup: &Setup<'_>) -> Digest {
     let mut hash = Sha256::new();
     let mut part = |text: &str| {
@@ -70,13 +70,17 @@ fn digest(rules: &[Draft<'_>], schema: &str, setup: &Setup<'_>) -> Digest {
         hash.update((text.len() as u64).to_be_bytes());
         hash.update(text.as_bytes());
     };
-    part("bailiwick policy 2");
+    part("bailiwick policy 3");
     part(schema);
     part(setup.zone.iana_name().unwrap_or_default());
     let development = &setup.vocabulary.development;
     // How many, so that none of them is taken for a rule.
     part(&development.len().to_string());
     development.iter().for_each(|it| part(it));
+    let owners = &setup.vocabulary.owners;
+    part(&owners.len().to_string());
+    owners.iter().flat_map(|(agent, owner)| [agent, owner]).for_each(|it| part(it));
+    part(if setup.lists.hide { "hides" } else { "shows" });
     for rule in rules {
         part(rule.id());
         part(&rule.policy.to_string());

@@ -48,7 +48,8 @@ impl Policy {
     pub fn may_approve(&self, approver: &Approver, question: &Question<'_>) -> Result<Vec<String>, Denial> {
         let tool = self.tool(question.tool).ok_or_else(|| unasked("no such tool"))?;
         let effect = tool.groups.iter().find_map(|it| it.strip_prefix("effect:")).unwrap_or_default();
-        let entities = approving(approver, question.caller).map_err(unasked)?;
+        let owner = self.owner(&question.caller.agent);
+        let entities = approving(approver, question.caller, owner).map_err(unasked)?;
         let person = Entity::new("User", &approver.person);
         let teams: Vec<Entity> = approver.teams.iter().map(|it| Entity::new("Team", it)).collect();
         let mut permitting = BTreeSet::new();
@@ -166,16 +167,18 @@ fn name(rule: &Rule, target: &Target) -> String {
     }
 }
 
-/// Everybody whom an approval is about: the person who approves, the agent that asked, and the person it acts for.
-fn approving(approver: &Approver, caller: &Caller) -> Result<Entities, String> {
+/// Everybody whom an approval is about: the person who approves, the agent that asked, the person it acts for and the one who
+/// answers for it.
+fn approving(approver: &Approver, caller: &Caller, owner: Option<&str>) -> Result<Entities, String> {
     let uids = |of: &[Entity]| of.iter().map(asked::uid).collect::<Result<_, _>>();
     let teams = |of: &[String]| -> Vec<Entity> { of.iter().map(|it| Entity::new("Team", it)).collect() };
     let bare = |of: Entity, parents: &[Entity]| {
         Ok::<_, String>(cedar_policy::Entity::new_no_attrs(asked::uid(&of)?, uids(parents)?))
     };
+    let owner: Vec<Entity> = owner.map(|it| Entity::new("User", it)).into_iter().collect();
     let mut all = vec![
         bare(Entity::new("User", &approver.person), &teams(&approver.teams))?,
-        bare(asked::principal(caller), &asked::principal_parents(caller))?,
+        bare(asked::principal(caller), &[asked::principal_parents(caller), owner.clone()].concat())?,
         bare(Entity::new("Action", "approve"), &[])?,
     ];
     // Who approves what is done on their own behalf is one person, in the teams of whoever approves.

@@ -1,6 +1,9 @@
 //! A loaded set of rules, and what there is to know about it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use cedar_policy::{Context, Request};
 use jiff::tz::TimeZone;
@@ -33,6 +36,8 @@ pub struct Policy {
     change: BTreeSet<String>,
     /// Environments where declared teams count for effects.
     pub(crate) development: BTreeSet<String>,
+    owners: BTreeMap<String, String>,
+    hides: bool,
     schema_text: String,
     digest: Digest,
 }
@@ -45,6 +50,7 @@ impl Policy {
         let load::Loaded { family, rules, schema_text, digest } = loaded;
         let index = Index::new(&rules);
         let development = setup.vocabulary.development.clone();
+        let (owners, hides) = (setup.vocabulary.owners.clone(), setup.lists.hide);
         let now = rules.iter().any(|it| it.uses.now);
         let witnessed = rules.iter().any(|it| it.uses.witnessed);
         let about = |uses: fn(&Uses) -> bool| -> BTreeSet<String> {
@@ -62,6 +68,8 @@ impl Policy {
             usage,
             change,
             development,
+            owners,
+            hides,
             schema_text,
             digest,
         })
@@ -76,7 +84,8 @@ impl Policy {
         }
     }
 
-    /// Names the set: changes with any rule, with any word of the schema, with the zone and with what counts as development.
+    /// Names the set: changes with any rule, with any word of the schema, with the zone, with what counts as development, with
+    /// who answers for which agent, and with whether tools are hidden.
     pub fn digest(&self) -> Digest {
         self.digest
     }
@@ -99,6 +108,16 @@ impl Policy {
     /// Whether a rule about a tool looks at the change ticket that the call names: only then has somebody to check it.
     pub fn looks_at_change(&self, tool: &str) -> bool {
         self.change.contains(tool)
+    }
+
+    /// Whether a tool that a caller is not shown is told to be none.
+    pub fn hides(&self) -> bool {
+        self.hides
+    }
+
+    /// Who answers for an agent, if the configuration says so.
+    pub fn owner(&self, agent: &str) -> Option<&str> {
+        self.owners.get(agent).map(String::as_str)
     }
 
     /// What the rules about an action look at.

@@ -20,11 +20,7 @@ impl Policy {
     /// a known environment and region stay.
     pub fn screen(&self, caller: &Caller, tool: &str, targets: &[Target]) -> Result<(), Denial> {
         if self.tool(tool).is_none() {
-            return Err(Denial {
-                policy: None,
-                reason: format!("no tool is called `{tool}`"),
-                instead: None,
-            });
+            return Err(unknown(tool));
         }
         let about = self.index.screen(&self.rules, caller, tool);
         // A rule that forbids says more than that none permits: it is named first.
@@ -53,16 +49,29 @@ impl Policy {
     /// covers them wherever the tool reaches. It may show what every call is then denied, and never hides what one call
     /// would be permitted.
     pub fn offers(&self, caller: &Caller, tool: &str) -> bool {
+        self.offer(caller, tool).is_ok()
+    }
+
+    /// The same, with why not.
+    pub fn offer(&self, caller: &Caller, tool: &str) -> Result<(), Denial> {
         if self.tool(tool).is_none() {
-            return false;
+            return Err(unknown(tool));
         }
         let about = self.index.screen(&self.rules, caller, tool);
-        let everywhere = |at: &usize| {
-            let scope = &self.rules[*at].resource;
+        let everywhere = |at: &&usize| {
+            let scope = &self.rules[**at].resource;
             scope.entity == Pinned::No && scope.kind.as_ref().is_none_or(|it| it == "Target")
         };
-        !about.permits.is_empty() && !about.forbids.iter().any(everywhere)
+        match about.forbids.iter().find(everywhere) {
+            Some(at) => Err(self.denial(Finding::Forbidden(*at))),
+            None if about.permits.is_empty() => Err(nobody()),
+            None => Ok(()),
+        }
     }
+}
+
+fn unknown(tool: &str) -> Denial {
+    Denial { policy: None, reason: format!("no tool is called `{tool}`"), instead: None }
 }
 
 /// The rules about one tool that cover a caller, as positions in the set, in order.

@@ -1,6 +1,6 @@
 //! What goes into a policy before it is loaded: sources, lists, vocabulary.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that [`crate::Policy::load`] needs. Nothing else has a say.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub struct Vocabulary {
     /// Environments for development: there it is enough that the configuration says which teams a caller is in. `unknown`
     /// is never one.
     pub development: BTreeSet<String>,
+    /// Who answers for an agent: the person by the agent's name.
+    pub owners: BTreeMap<String, String>,
     /// Every connection that a target can name, e.g. `prod-eu`. With none at all, as where nothing is configured in a
     /// test, names of connections are not checked.
     pub connections: BTreeSet<String>,
@@ -71,6 +73,8 @@ pub struct Lists {
     pub deny: Vec<ListEntry>,
     /// How often something may run, e.g. `silence_alert 3 per hour`, counted for each caller.
     pub limits: Vec<ListEntry>,
+    /// Whether a tool that a caller is not shown is told to be none.
+    pub hide: bool,
 }
 
 /// One line of a list.

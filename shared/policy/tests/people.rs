@@ -85,6 +85,27 @@ fn a_person_approves_what_the_rules_let_them_and_never_their_own() {
 }
 
 #[test]
+fn an_agent_is_in_whoever_answers_for_it_where_that_counts_and_nowhere_else() {
+    let rule =
+        "@id(\"hers\") permit (principal in User::\"dana\", action == Action::\"silence_alert\", resource);
+        @id(\"not-your-own\") forbid (principal, action == Action::\"approve\", resource)
+        when { context.agent in principal };
+        @id(\"anybody\") permit (principal is User, action == Action::\"approve\", resource);";
+    let policy = cedar(rule);
+    let one = [target("production")];
+    let nightly = Caller { agent: "nightly".to_owned(), on_behalf_of: None, ..caller() };
+    let said = |person: &str, of: &Caller| {
+        approves(&policy, &approver(person, "checkout", Assurance::Token), of, &one)
+    };
+    assert_eq!(said("dana", &nightly), "no by not-your-own");
+    assert_eq!(said("kim", &nightly), "yes by anybody");
+    assert_eq!(said("dana", &Caller { agent: "weekly".to_owned(), ..nightly.clone() }), "yes by anybody");
+    // She answers for what it does and is not there when it does it: what is hers to do is not its.
+    assert!(!policy.offers(&nightly, "silence_alert"));
+    assert!(policy.offers(&Caller { on_behalf_of: Some("dana".to_owned()), ..nightly }, "silence_alert"));
+}
+
+#[test]
 fn who_approves_a_call_may_approve_every_one_of_its_targets() {
     let policy = cedar(OWN_TEAM);
     let dana = approver("dana", "checkout", Assurance::Token);

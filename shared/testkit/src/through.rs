@@ -88,7 +88,7 @@ fn vocabulary(tools: &[Bound], tool: &str, arguments: &Map<String, Value>) -> Vo
         regions: words(|it| &it.region),
         teams: words(|it| &it.team),
         tiers: words(|it| &it.tier),
-        development: BTreeSet::new(),
         connections: words(|it| &it.connection),
+        ..Vocabulary::default()
     }
 }

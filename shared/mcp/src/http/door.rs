@@ -16,6 +16,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header},
     response::Response,
 };
+use gate::Gate;
 use hyper::body::{Body as _, Frame};
 use identity::Scopes;
 use policy::Caller;
@@ -58,6 +59,7 @@ pub(crate) struct Door<S> {
     pub(crate) resource: Resource,
     /// Names of tools that do more than read.
     pub(crate) effects: BTreeSet<String>,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) refusals: Refusals,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) service: StreamableHttpService<S, Sessions>,
@@ -169,7 +171,7 @@ impl<S: ServerHandler> Door<S> {
     /// Refuses what the token's scopes do not reach. The handler looks again: it knows the tool for certain.
     fn within_scopes(&self, who: &Who, peek: &Peek) -> Result<(), Refused> {
         let acts = peek.method.as_deref() == Some("tools/call")
-            && peek.tool().is_some_and(|it| self.effects.contains(it));
+            && peek.tool().is_some_and(|it| self.effects.contains(it) && !self.gate.hides(&who.caller, it));
         let (needed, enough) = match acts {
             false => (Scopes::READ.to_owned(), who.scopes.read),
             true => (format!("{} {}", Scopes::READ, Scopes::ACT), who.scopes.read && who.scopes.act),

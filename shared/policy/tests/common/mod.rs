@@ -84,6 +84,7 @@ pub(crate) fn vocabulary() -> Vocabulary {
         teams: words(&["checkout", "platform"]),
         tiers: words(&["1", "2"]),
         development: words(&["staging"]),
+        owners: [("nightly".to_owned(), "dana".to_owned())].into(),
         connections: words(&["bailiwick", "prod-eu", "staging-eu"]),
     }
 }
@@ -112,7 +113,7 @@ pub(crate) fn listed(allow: &[&str], ask: &[&str], approve: &[&str], deny: &[&st
 pub(crate) fn lists(allow: &[&str], ask: &[&str], approve: &[&str], deny: &[&str]) -> Lists {
     let entries = |of: &[&str]| of.iter().map(|it| ListEntry::new(*it)).collect();
     let [allow, ask, approve, deny] = [allow, ask, approve, deny].map(entries);
-    Lists { allow, ask, approve, deny, limits: Vec::new() }
+    Lists { allow, ask, approve, deny, ..Lists::default() }
 }
 
 pub(crate) fn caller() -> Caller {
