@@ -31,13 +31,14 @@ use crate::{UNUSABLE, USAGE, notify, open, say};
                         bailiwick approvals confirm apr-k3v9m2q7x4c8r5tz\n  \
                         bailiwick approvals deny apr-k3v9m2q7x4c8r5tz --comment 'not during the sale'\n  \
                         bailiwick approvals revoke apr-k3v9m2q7x4c8r5tz\n  \
-                        BAILIWICK_TOKEN=… bailiwick approvals approve apr-k3v9m2q7x4c8r5tz --server https://bailiwick.example.com\n  \
+                        bailiwick approvals approve apr-k3v9m2q7x4c8r5tz --server https://bailiwick.example.com\n  \
                         bailiwick approvals watch\n\n\
                         Whoever can run this against the store of the agent can confirm what policy asks the person at the\n\
-                        keyboard about, and deny or revoke. What needs other people they approve at a server, with a token.\n\n\
+                        keyboard about, and deny or revoke. What needs other people they approve at a server: with a token in\n\
+                        BAILIWICK_TOKEN, or by a code to enter in a browser, for this command alone.\n\n\
                         Exit codes: 0 done, 2 bad usage, 3 refused, 5 not recorded or store unusable.")]
 pub(crate) struct Approvals {
-    /// Decide at this server instead, as whoever the token in BAILIWICK_TOKEN names, e.g. https://bailiwick.example.com
+    /// Decide at this server instead, as whoever the token in BAILIWICK_TOKEN names, or a browser, e.g. https://bailiwick.example.com
     #[arg(long, global = true, value_name = "URL")]
     server: Option<String>,
     #[command(subcommand)]
@@ -116,7 +117,7 @@ pub(crate) struct Stop {
     /// Print what is stopped instead
     #[arg(long, conflicts_with = "reason")]
     list: bool,
-    /// At this server instead, as whoever the token in BAILIWICK_TOKEN names
+    /// At this server instead, as whoever the token in BAILIWICK_TOKEN names, or a browser
     #[arg(long, value_name = "URL")]
     server: Option<String>,
 }
@@ -127,7 +128,7 @@ pub(crate) struct Stop {
 pub(crate) struct Resume {
     /// As `bailiwick stop --list` prints it
     stop: String,
-    /// At this server instead, as whoever the token in BAILIWICK_TOKEN names
+    /// At this server instead, as whoever the token in BAILIWICK_TOKEN names, or a browser
     #[arg(long, value_name = "URL")]
     server: Option<String>,
 }
@@ -141,7 +142,7 @@ const WATCH: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(arguments: Approvals, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     if let Some(server) = &arguments.server {
-        return at_server(server, async |server| decide_at(server, &arguments.command).await);
+        return at_server(server, config, async |server| decide_at(server, &arguments.command).await);
     }
     with_gate(config, async move |gate: Arc<Gate>, person| match arguments.command {
         ApprovalsCommand::List(it) => list(&gate, &it).await,
@@ -156,7 +157,7 @@ pub(crate) fn run(arguments: Approvals, config: Option<&Path>) -> anyhow::Result
 
 pub(crate) fn stop(arguments: Stop, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     if let Some(server) = arguments.server.clone() {
-        return at_server(&server, async |server| stop_at(server, arguments).await);
+        return at_server(&server, config, async |server| stop_at(server, arguments).await);
     }
     with_gate(config, async move |gate: Arc<Gate>, person| {
         let Some(reason) = arguments.reason else { return stopped(&gate).await };
@@ -172,7 +173,7 @@ pub(crate) fn stop(arguments: Stop, config: Option<&Path>) -> anyhow::Result<Exi
 
 pub(crate) fn resume(arguments: Resume, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     if let Some(server) = &arguments.server {
-        return at_server(server, async |server| {
+        return at_server(server, config, async |server| {
             Ok(match server.post(&["stops", &arguments.stop, "resume"], json!({})).await? {
                 Ok(_) => {
                     say::note(&format!("resumed: {}", say::clean(&arguments.stop)));
@@ -202,11 +203,11 @@ pub(crate) fn resume(arguments: Resume, config: Option<&Path>) -> anyhow::Result
 
 fn at_server(
     address: &str,
+    config: Option<&Path>,
     work: impl AsyncFnOnce(&Server) -> anyhow::Result<ExitCode>,
 ) -> anyhow::Result<ExitCode> {
-    let server = Server::at(address)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(work(&server))
+    runtime.block_on(async { work(&Server::at(address, config).await?).await })
 }
 
 async fn decide_at(server: &Server, command: &ApprovalsCommand) -> anyhow::Result<ExitCode> {

@@ -71,7 +71,8 @@ pub(crate) fn run_out(config: Option<&Path>) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell(prompt: &Prompt) {
+/// Tells a person what to do.
+pub(crate) fn tell(prompt: &Prompt) {
     let minutes = prompt.lasts().as_secs().div_ceil(60);
     say::note(&format!(
         "Open {} in a browser and enter the code {} within {minutes} min.\nWaiting; ctrl-c gives up.",

@@ -1,18 +1,21 @@
 //! The same at a server, as whoever a token names: another person's approval goes this way.
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
-use reqwest::{Client, Method, Url, redirect::Policy};
+use config::Config;
+use identity::{Logins, Scopes};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, Url, redirect::Policy};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::REFUSED;
-use crate::{UNUSABLE, USAGE, say};
+use crate::{UNUSABLE, USAGE, login, open, say};
 
 /// A server where people decide, and what proves who asks.
 pub(super) struct Server {
     base: Url,
-    token: String,
+    token: Zeroizing<String>,
     client: Client,
 }
 
@@ -24,20 +27,50 @@ const WAIT: Duration = Duration::from_secs(20);
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 
 impl Server {
-    /// A server by its address, e.g. `https://bailiwick.example.com`.
-    pub(super) fn at(address: &str) -> anyhow::Result<Server> {
+    /// A server by its address, e.g. `https://bailiwick.example.com`, as whoever a token names: that of the environment, or one
+    /// that the person gets in a browser now, by an issuer that both the server and the configuration name.
+    pub(super) async fn at(address: &str, config: Option<&Path>) -> anyhow::Result<Server> {
         let base: Url = address.parse().with_context(|| format!("--server {address}: no address"))?;
         let local = base.host_str().is_some_and(|it| ["127.0.0.1", "localhost", "[::1]"].contains(&it));
         anyhow::ensure!(
             base.scheme() == "https" || base.scheme() == "http" && local,
             "--server {address}: a token would cross the network unencrypted; use https"
         );
-        let token = std::env::var(TOKEN).with_context(|| {
-            format!("{TOKEN} is not set: a token with the scope bailiwick:approve proves who decides")
-        })?;
         // A token goes to the server that it is for, and nowhere else.
         let client = Client::builder().redirect(Policy::none()).timeout(WAIT).build()?;
-        Ok(Server { base, token, client })
+        let mut server = Server { base, token: Zeroizing::default(), client };
+        server.token = match std::env::var(TOKEN) {
+            Ok(token) => Zeroizing::new(token),
+            Err(_) => server.log_in(&open::configuration(config)?).await?,
+        };
+        Ok(server)
+    }
+
+    /// A token for this command alone: whoever decides is there, and says so in a browser.
+    async fn log_in(&self, config: &Config) -> anyhow::Result<Zeroizing<String>> {
+        let unset = || {
+            format!(
+                "{TOKEN} is not set: a token with the scope {} proves who decides. Set it, or have the configuration name one of \
+                 the server's issuers with `login`",
+                Scopes::APPROVE
+            )
+        };
+        anyhow::ensure!(login::is_offered(config), unset());
+        let about = self.base.join("/.well-known/oauth-protected-resource/approvals")?;
+        let (status, about) = self.answered(self.client.get(about)).await?;
+        anyhow::ensure!(status.is_success(), "the server does not say who issues its tokens (HTTP {status})");
+        // A token for this server and no other, however it calls itself: <https://www.rfc-editor.org/rfc/rfc9728#section-3.3>.
+        let resource = self.base.join("/approvals")?.to_string();
+        anyhow::ensure!(
+            about["resource"].as_str() == Some(resource.as_str()),
+            "the server calls itself {}; give that address to --server",
+            say::clean(about["resource"].as_str().unwrap_or("nothing"))
+        );
+        let issuers = about["authorization_servers"].as_array().map_or(&[][..], Vec::as_slice);
+        let issuers: Vec<String> = issuers.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        let logins = Logins::new(&config.issuers, &config.state)?;
+        let scopes = [Scopes::READ, Scopes::APPROVE];
+        logins.once(&issuers, &resource, &scopes, login::tell).await.with_context(unset)
     }
 
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Result<Value, ExitCode>> {
@@ -75,25 +108,11 @@ impl Server {
         body: Option<Value>,
     ) -> anyhow::Result<Result<Value, ExitCode>> {
         let url = self.base.join(path)?;
-        let mut request = self.client.request(method, url).bearer_auth(&self.token);
+        let mut request = self.client.request(method, url).bearer_auth(self.token.as_str());
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
-        let mut answer = request
-            .send()
-            .await
-            .map_err(reqwest::Error::without_url)
-            .context("the server does not answer")?;
-        let status = answer.status();
-        let mut bytes = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(reqwest::Error::without_url)? {
-            anyhow::ensure!(
-                bytes.len() + piece.len() <= ANSWER_BYTES_MAX,
-                "the server answers more than 8 MiB"
-            );
-            bytes.extend_from_slice(&piece);
-        }
-        let said: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let (status, said) = self.answered(request).await?;
         if status.is_success() {
             return Ok(Ok(said));
         }
@@ -109,6 +128,25 @@ impl Server {
             500.. => UNUSABLE,
             _ => REFUSED,
         })))
+    }
+
+    /// Status and body of an answer; a body that is no JSON says nothing.
+    async fn answered(&self, request: RequestBuilder) -> anyhow::Result<(StatusCode, Value)> {
+        let mut answer = request
+            .send()
+            .await
+            .map_err(reqwest::Error::without_url)
+            .context("the server does not answer")?;
+        let status = answer.status();
+        let mut bytes = Vec::new();
+        while let Some(piece) = answer.chunk().await.map_err(reqwest::Error::without_url)? {
+            anyhow::ensure!(
+                bytes.len() + piece.len() <= ANSWER_BYTES_MAX,
+                "the server answers more than 8 MiB"
+            );
+            bytes.extend_from_slice(&piece);
+        }
+        Ok((status, serde_json::from_slice(&bytes).unwrap_or_default()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! `bailiwick login`: people prove who they are to a real OpenID provider, and what calls from their machine are worth then.
 
+mod decide;
 mod kept;
 mod world;
 

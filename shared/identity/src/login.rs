@@ -68,6 +68,29 @@ impl Logins {
         Ok(proven)
     }
 
+    /// A token for something else than a login: by the device flow of one of these issuers, for a resource and with scopes of its
+    /// own. Whoever it is sent to verifies it, and nothing of it is kept.
+    pub async fn once(
+        &self,
+        issuers: &[String],
+        resource: &str,
+        scopes: &[&str],
+        tell: impl FnOnce(&Prompt),
+    ) -> Result<Zeroizing<String>, LoginError> {
+        let known = self.issuers.iter().filter(|it| issuers.contains(&it.url));
+        let (issuer, way) =
+            known.filter_map(|it| Some((it, it.login.as_ref()?))).next().ok_or(LoginError::NoWay)?;
+        let mut wanted: Vec<String> = scopes.iter().map(|it| (*it).to_owned()).collect();
+        // What this issuer wants beside ours, such as `openid`; nothing to renew it with, for it is not kept.
+        let other = |it: &&String| !config::SCOPES.contains(&it.as_str()) && *it != "offline_access";
+        wanted.extend(way.scopes.iter().filter(other).cloned());
+        let way = Way { scopes: wanted, resource: Some(resource.to_owned()), ..way.clone() };
+        let device = Device::find(issuer, &way).await?;
+        let prompt = device.begin().await?;
+        tell(&prompt);
+        Ok(device.wait(&prompt).await?.access)
+    }
+
     /// Logs out: whether anybody was logged in.
     pub fn end(&self) -> Result<bool, LoginError> {
         self.kept.remove()
