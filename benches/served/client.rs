@@ -160,7 +160,7 @@ impl Peer {
 
     /// Neither a protocol error nor a tool's: told by the bytes, since parsing would cost as much as answering.
     fn good(&self) -> anyhow::Result<()> {
-        let has = |part: &[u8]| self.line.windows(part.len()).any(|it| it == part);
+        let has = |part: &[u8]| memchr::memmem::find(&self.line, part).is_some();
         if has(br#""isError":true"#) || !has(br#""result":"#) {
             let said: String = String::from_utf8_lossy(&self.line).chars().take(2000).collect();
             bail!("the call failed: {said}");

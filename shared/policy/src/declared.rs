@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    Assurance, Caller, Denial, Policy, Question, Refusal, Standing, Target, UNKNOWN,
+    Assurance, Caller, Denial, NeedsApproval, Policy, Question, Refusal, Standing, Target, UNKNOWN,
     decide::{Answer, both},
 };
 
@@ -28,9 +28,23 @@ impl Policy {
             (_, Err(Refusal::Denied(denial))) => Err(Refusal::Denied(only_declared(denial))),
             (Ok(one), Ok(other)) => Ok([one, other].concat()),
             (Err(Refusal::NeedsApproval(one)), Err(Refusal::NeedsApproval(other))) => {
-                Err(Refusal::NeedsApproval(both(one, other)))
+                Err(Refusal::NeedsApproval(self.enough(question, one, other)))
             }
             (Err(refusal), Ok(_)) | (_, Err(refusal)) => Err(refusal),
+        }
+    }
+
+    /// What people have to agree to for a question that needs one thing as it stands, and another without the teams: often what
+    /// it takes without them is enough for both, and nobody is asked for more.
+    fn enough(&self, question: &Question<'_>, one: NeedsApproval, other: NeedsApproval) -> NeedsApproval {
+        let mut agreed = question.clone();
+        let circumstances = &mut agreed.circumstances;
+        circumstances.approvals = circumstances.approvals.max(other.approvals);
+        circumstances.confirmed |= other.confirmed;
+        let (approvals, confirmed) = (other.approvals, other.confirmed);
+        match self.judge(&agreed) {
+            Ok(_) => NeedsApproval { approvals, confirmed, ..both(one, other) },
+            Err(_) => both(one, other),
         }
     }
 

@@ -136,6 +136,21 @@ fn the_agreement_that_only_a_declared_team_is_spared_is_needed() {
 }
 
 #[test]
+fn nobody_is_asked_for_more_than_what_is_enough_without_the_teams() {
+    let policy = cedar(
+        "@id(\"confirmed\") permit (principal, action == Action::\"open_change\", resource)
+         when { principal in resource.team } when { context.confirmed || context.approvals >= 3 };
+         @id(\"approved\") permit (principal, action == Action::\"open_change\", resource) when { context.approvals >= 1 };",
+    );
+    let asked = ask(&policy, &known(Assurance::Declared), "open_change", "production");
+    let Err(Refusal::NeedsApproval(needs)) = asked else { panic!("{asked:?}") };
+    assert_eq!((needs.approvals, needs.confirmed), (1, false));
+    let asked = ask(&policy, &known(Assurance::Token), "open_change", "production");
+    let Err(Refusal::NeedsApproval(needs)) = asked else { panic!("{asked:?}") };
+    assert_eq!((needs.approvals, needs.confirmed), (0, true));
+}
+
+#[test]
 fn one_target_outside_development_is_one_too_many() {
     let (caller, input) = (caller(), input("silence_alert"));
     let targets = [target("staging"), target("production")];

@@ -101,7 +101,15 @@ const PASS: &[u8] = b"pass";
 /// Whether [`NAMES`] could find anything in a name: most have none of its words, and searching is dearer than looking.
 pub(super) fn has_stem(name: &str) -> bool {
     let name = name.as_bytes();
-    NAME_STEMS.iter().any(|stem| name.windows(stem.len()).any(|it| it.eq_ignore_ascii_case(stem.as_bytes())))
+    let begins = |rest: &[u8]| {
+        NAME_STEMS
+            .iter()
+            .any(|stem| rest.get(..stem.len()).is_some_and(|it| it.eq_ignore_ascii_case(stem.as_bytes())))
+    };
+    // Most letters begin none of them.
+    name.iter().enumerate().any(|(at, it)| {
+        matches!(it.to_ascii_lowercase(), b'p' | b's' | b't' | b'k' | b'c') && begins(&name[at..])
+    })
 }
 
 /// Words that stand where a secret goes.
@@ -293,4 +301,20 @@ fn is_word(it: u8) -> bool {
 
 fn is_name(it: u8) -> bool {
     is_word(it) || matches!(it, b'.' | b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_a_stem_anywhere_in_any_case_is_found() {
+        for stem in NAME_STEMS {
+            let upper = stem.to_ascii_uppercase();
+            for name in [stem.to_owned(), format!("my_{upper}"), format!("{stem}s"), format!("x{stem}y")] {
+                assert!(has_stem(&name), "{name}");
+            }
+            assert!(!has_stem(&stem[1..]) && !has_stem(&stem[..stem.len() - 1]), "{stem}");
+        }
+    }
 }

@@ -13,8 +13,7 @@ const SEQUENCE_MAX: usize = 256;
 
 /// The text without what hides in it, and how many characters were removed.
 pub fn clean(text: &str) -> (Cow<'_, str>, u64) {
-    let harmless = |it: u8| (b' '..=b'~').contains(&it) || matches!(it, b'\n' | b'\t');
-    if text.bytes().all(harmless) || !text.chars().any(|it| hides(it) || breaks(it)) {
+    if is_plain(text) || !text.chars().any(|it| hides(it) || breaks(it)) {
         return (Cow::Borrowed(text), 0);
     }
     let (mut kept, mut removed) = (String::with_capacity(text.len()), 0);
@@ -61,6 +60,13 @@ fn clean_fields(fields: &mut Map<String, Value>) -> u64 {
         *fields = crate::distinct(renamed);
     }
     removed
+}
+
+/// Whether a text holds nothing but what is seen in ASCII, line feeds and tabs: most do. Every byte is looked at, so that many
+/// are at once.
+pub(crate) fn is_plain(text: &str) -> bool {
+    let harmless = |it: u8| (b' '..=b'~').contains(&it) | (it == b'\n') | (it == b'\t');
+    text.bytes().fold(true, |plain, it| plain & harmless(it))
 }
 
 /// Whether a character is not seen, or changes how others are seen. Line feed and tab stay.

@@ -143,8 +143,7 @@ impl Redactor {
 
     fn fields(&mut self, fields: &mut Map<String, Value>) {
         // `{"name": "DB_PASSWORD", "value": "…"}`, as environments of containers are written.
-        let said = ["name", "key", "Name", "Key"].iter().find_map(|it| fields.get(*it)?.as_str());
-        if let Some(name) = said.map(str::to_owned) {
+        if let Some(name) = said(fields).map(str::to_owned) {
             for holder in ["value", "Value"] {
                 if let Some(value) = fields.get_mut(holder) {
                     self.under(&name, value);
@@ -203,14 +202,26 @@ impl Redactor {
     }
 }
 
-/// Whether a text is too short and too plain to hold anything that is looked for: most names and words are. The shortest
-/// secret of a known form has 15 characters, or a mark that these do not have.
+/// The name that an object gives to its value, by the first of these keys that has one.
+fn said(fields: &Map<String, Value>) -> Option<&str> {
+    const KEYS: [&str; 4] = ["name", "key", "Name", "Key"];
+    let named = fields.iter().filter_map(|(key, value)| {
+        let rank = KEYS.iter().position(|it| it == key)?;
+        Some((rank, value.as_str()?))
+    });
+    named.min_by_key(|(rank, _)| *rank).map(|(_, name)| name)
+}
+
+/// Whether a text is too short and too plain to hold anything that is looked for: most names and words are, and so are digests.
+/// The shortest secret of a known form has 15 characters, or a mark that these do not have; the mark of every longer one has a
+/// letter beyond `f`, and no card has as many digits.
 fn is_word(text: &str) -> bool {
     let plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'.' | b'-');
     let letter = |it: u8| it.is_ascii_lowercase() || it == b'_';
     match text.len() {
         0..14 => text.bytes().all(plain),
         14..18 => text.bytes().all(letter),
+        40..=64 => text.bytes().all(|it| it.is_ascii_digit() || (b'a'..=b'f').contains(&it)),
         _ => false,
     }
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::Span;
-use crate::clean::hides;
+use crate::clean::{hides, is_plain};
 
 /// A reading of a text.
 pub(super) struct View<'a> {
@@ -16,7 +16,7 @@ pub(super) struct View<'a> {
 impl<'a> View<'a> {
     /// The text without characters that hide.
     pub(super) fn visible(text: &'a str) -> View<'a> {
-        if text.is_ascii() && !text.bytes().any(|it| hides(char::from(it))) || !text.chars().any(hides) {
+        if is_plain(text) || !text.chars().any(hides) {
             return View { text: Cow::Borrowed(text), starts: None };
         }
         let mut reading = Reading::of(text.len());

@@ -109,7 +109,7 @@ proptest! {
             ask: narrowing(ask, &[]),
             approve: narrowing(approve, &[]),
             deny: narrowing(deny, &lists.deny),
-            limits: Vec::new(),
+            ..Lists::default()
         };
         let (before, after) = (load(std::slice::from_ref(&source), &lists), load(&[source, narrow], &narrowed));
         for drawn in &calls {
