@@ -68,6 +68,8 @@ fn a_store_that_cannot_be_used_refuses_effects_and_its_password_is_told_to_nobod
         good.replace(Postgres::PASSWORD, "not-the-password"),
         good.replace(&Postgres::shared().address().to_string(), &elsewhere),
         good.replace("postgres://", "mysql://"),
+        // What its driver does not know it would put into the log.
+        format!("{good}?pasword=not-the-password"),
     ];
     for address in wrong {
         let machine = Machine::asking(&backend, &kept).with_store(&address);

@@ -11,6 +11,7 @@
 //!   time takes it; it stays until somebody says that it arrived.
 //! * **Invariant:** who may approve is not decided here: `policy` says, and the gate asks it.
 
+mod address;
 mod ask;
 mod error;
 mod lease;

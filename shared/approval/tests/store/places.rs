@@ -61,6 +61,7 @@ async fn a_database_that_cannot_be_used_is_named_and_its_password_is_not() {
         (url.replace("postgres://", "mysql://"), "postgres://"),
         (format!("host=127.0.0.1 password={}", Postgres::PASSWORD), "postgres://"),
         (url.replace(&postgres.address().to_string(), "127.0.0.1:port"), "its address is none"),
+        (format!("{schema}&pasword=not-the-password"), "unknown parameter `pasword`; known: application_name"),
     ];
     for (address, says) in wrong {
         let place = Place::Postgres(address);
