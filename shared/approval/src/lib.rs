@@ -23,6 +23,7 @@ mod run;
 mod sealed;
 mod stop;
 mod store;
+mod tables;
 mod usage;
 mod vote;
 
@@ -37,4 +38,5 @@ pub use run::{Ending, NotRunnable};
 pub use sealed::Sealed;
 pub use stop::{Stop, StopScope};
 pub use store::{Place, Store};
+pub use tables::Tables;
 pub use vote::{Agreed, Vote, VoteKind, VoteRefused, Voter};

@@ -14,7 +14,7 @@ use sqlx::{
     postgres::PgConnectOptions,
 };
 
-use crate::{StoreError, Subscriber, address::understood};
+use crate::{StoreError, Subscriber, address::understood, tables::STEPS};
 
 /// Where the rows are.
 #[derive(Clone, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Store {
 
     async fn open_once(place: &Place) -> Result<Store, StoreError> {
         let store = Store::look(place).await?;
-        let made = sqlx::migrate!().run(&store.pool).await;
+        let made = STEPS.run(&store.pool).await;
         made.map_err(|it| place.told(it.into()))?;
         Ok(store)
     }
