@@ -130,7 +130,7 @@ impl Tasks {
             .with_ttl_ms(milliseconds(LIFE))
             .with_poll_interval_ms(milliseconds(POLL))
             .with_status_message("under way");
-        let task = self.kept.spawn(options, move |context| Box::pin(job.run(context)));
+        let task = self.kept.spawn(options, move |context| Box::pin(job.within(context)));
         ids.push(task.task_id.clone());
         Ok(task)
     }
@@ -143,7 +143,8 @@ impl Drop for Tasks {
 }
 
 impl Job {
-    async fn run(self, context: TaskContext) -> Result<CallToolResult, TaskExit> {
+    /// In a task.
+    async fn within(self, context: TaskContext) -> Result<CallToolResult, TaskExit> {
         let done = async {
             let Job::Gather(inputs) = self else { return self.work().await.map_err(TaskExit::Error) };
             let asked = inputs.into_iter().map(|(key, input)| context.request_input(key, input));
