@@ -37,6 +37,13 @@ pub(crate) fn tickets(config: &Config) -> anyhow::Result<Option<Tickets>> {
     })))
 }
 
+/// Path and query of a ticket.
+pub(crate) fn place(told: &config::Tickets, id: &str) -> (Vec<String>, Vec<(String, String)>) {
+    let named = |text: &String| text.replace(config::Tickets::ID, id);
+    let query = told.query.iter().map(|(name, value)| (name.clone(), named(value)));
+    (told.path.iter().map(named).collect(), query.collect())
+}
+
 impl Desk {
     fn open(told: &config::Tickets) -> anyhow::Result<Desk> {
         let endpoint = Endpoint::new("change", &told.http)?;
@@ -49,10 +56,7 @@ impl Desk {
         if let Some(change) = self.known(id) {
             return Ok(change);
         }
-        let named = |text: &String| text.replace(config::Tickets::ID, id);
-        let path: Vec<String> = self.told.path.iter().map(named).collect();
-        let query: Vec<(String, String)> =
-            self.told.query.iter().map(|(name, value)| (name.clone(), named(value))).collect();
+        let (path, query) = place(&self.told, id);
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let query: Vec<(&str, &str)> =
             query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

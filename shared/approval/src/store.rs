@@ -14,7 +14,7 @@ use sqlx::{
     postgres::PgConnectOptions,
 };
 
-use crate::{StoreError, Subscriber};
+use crate::{StoreError, Subscriber, address::understood, tables::STEPS};
 
 /// Where the rows are.
 #[derive(Clone, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Store {
 
     async fn open_once(place: &Place) -> Result<Store, StoreError> {
         let store = Store::look(place).await?;
-        let made = sqlx::migrate!().run(&store.pool).await;
+        let made = STEPS.run(&store.pool).await;
         made.map_err(|it| place.told(it.into()))?;
         Ok(store)
     }
@@ -75,7 +75,11 @@ impl Store {
                 private(path)?;
                 file(path).await?
             }
-            Place::Postgres(url) => shared(url).await.map_err(|it| place.told(it))?,
+            Place::Postgres(url) => {
+                // Before the driver reads it, which logs what it does not know.
+                understood(url)?;
+                shared(url).await.map_err(|it| place.told(it))?
+            }
         };
         Ok(Store { pool, told: Arc::default(), holder: "".into() })
     }
@@ -172,17 +176,30 @@ async fn shared(url: &str) -> Result<AnyPool, StoreError> {
 
 impl Place {
     /// Whatever is wrong with a shared database is told with where it is, and never with a password.
-    fn told(&self, error: StoreError) -> StoreError {
-        let address = match self {
-            Place::File(_) => None,
-            Place::Postgres(url) => PgConnectOptions::from_str(url).ok(),
-        };
-        match (address, error) {
-            (Some(it), StoreError::Unavailable(why)) => StoreError::Unavailable(match it.get_socket() {
-                Some(socket) => format!("PostgreSQL at {}: {why}", socket.display()),
-                None => format!("PostgreSQL at {}:{}: {why}", it.get_host(), it.get_port()),
-            }),
+    pub(crate) fn told(&self, error: StoreError) -> StoreError {
+        match (self, error) {
+            (Place::Postgres(_), StoreError::Unavailable(why)) => {
+                StoreError::Unavailable(format!("{self}: {why}"))
+            }
             (_, error) => error,
+        }
+    }
+}
+
+/// Where it is, for people: without a user and a password.
+impl std::fmt::Display for Place {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let url = match self {
+            Place::File(path) => return write!(out, "{}", path.display()),
+            Place::Postgres(url) => url,
+        };
+        let address = understood(url).ok().and_then(|()| PgConnectOptions::from_str(url).ok());
+        match &address {
+            None => out.write_str("PostgreSQL"),
+            Some(it) => match it.get_socket() {
+                Some(socket) => write!(out, "PostgreSQL at {}", socket.display()),
+                None => write!(out, "PostgreSQL at {}:{}", it.get_host(), it.get_port()),
+            },
         }
     }
 }

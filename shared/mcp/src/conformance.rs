@@ -5,6 +5,7 @@
 
 mod fixtures;
 mod required;
+mod tasks;
 
 use std::{
     collections::HashMap,
@@ -18,23 +19,26 @@ use std::{
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, CompleteRequestParams,
-        CompleteResult, CompletionInfo, ContentBlock, CreateMessageRequestParams, ElicitRequestParams,
-        GetPromptRequestParams, GetPromptResponse, GetPromptResult, Implementation, ListPromptsResult,
-        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, LoggingLevel,
-        LoggingMessageNotificationParam, PaginatedRequestParams, ProgressNotificationParam,
-        ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, RequestStateCodec,
-        SamplingMessage, ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams,
-        SubscriptionFilter, Tool, UnsubscribeRequestParams,
+        CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ClientCapabilities,
+        CompleteRequestParams, CompleteResult, CompletionInfo, ContentBlock, CreateMessageRequestParams,
+        ElicitRequestParams, GetPromptRequestParams, GetPromptResponse, GetPromptResult, GetTaskParams,
+        GetTaskResult, Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+        ListToolsResult, LoggingLevel, LoggingMessageNotificationParam, PaginatedRequestParams,
+        ProgressNotificationParam, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
+        RequestStateCodec, SamplingMessage, ServerCapabilities, ServerConfig, SetLevelRequestParams,
+        SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
     },
     service::{RequestContext, SubscriptionContext, SubscriptionSink},
 };
 use serde_json::{Value, json};
 
 use fixtures::Fixtures;
+use tasks::Tasks;
 
 /// Server word of the fixtures.
 pub const CONFORMANCE: &str = "conformance";
+/// Server word of the same fixtures where each answer is a stream.
+pub const STREAMED: &str = "conformance-streamed";
 
 /// Serves the fixtures.
 #[derive(Clone)]
@@ -44,6 +48,7 @@ pub(crate) struct Conformance {
     listening: Arc<Mutex<HashMap<u64, SubscriptionSink>>>,
     next: Arc<AtomicU64>,
     codec: RequestStateCodec,
+    tasks: Arc<Tasks>,
 }
 
 /// How long a client may keep a list.
@@ -61,6 +66,7 @@ impl Conformance {
             codec: RequestStateCodec::new_unchecked(
                 b"the fixtures of a conformance suite hold no secret".as_slice(),
             ),
+            tasks: Arc::default(),
         }
     }
 
@@ -158,6 +164,7 @@ impl ServerHandler for Conformance {
             .enable_tool_list_changed()
             .enable_logging()
             .enable_completions()
+            .enable_tasks()
             .build();
         ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("bailiwick-conformance", env!("CARGO_PKG_VERSION")))
@@ -224,11 +231,39 @@ impl ServerHandler for Conformance {
             {
                 required::call(&self.fixtures, &self.codec, request, &context.meta)
             }
+            name if tasks::TOOLS.contains(&name) => {
+                let takes_tasks = context.client_capabilities().is_some_and(|it| it.supports_tasks());
+                self.tasks.call(&self.fixtures, &request, takes_tasks).await
+            }
             name => match self.ask(&request, &context).await {
                 Some(result) => Ok(result.into()),
                 None => Err(ErrorData::invalid_params(format!("Unknown tool: {name}"), None)),
             },
         }
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.tasks.kept().get_task(&request.task_id).map(GetTaskResult::new)
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.tasks.kept().update_task(&request.task_id, request.input_responses)
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.tasks.kept().cancel_task(&request.task_id)
     }
 
     async fn list_resources(

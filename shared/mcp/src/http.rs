@@ -96,16 +96,25 @@ pub async fn serve_http(listener: Listener, http: Http, stop: CancellationToken)
         .route("/readyz", routing::get(health::ready))
         .route("/metrics", routing::get(health::metrics))
         .with_state(health);
-    let entrance =
-        Entrance { http: &http, in_flight: &in_flight, stop: &stop, closing: &closing, metrics: &metrics };
+    let entrance = Entrance {
+        http: &http,
+        in_flight: &in_flight,
+        stop: &stop,
+        closing: &closing,
+        metrics: &metrics,
+        whole: true,
+    };
     for site in &http.sites {
         let server = Server::over_http(site, metrics.clone());
         router = entrance.open(router, &site.word, &site.name, &site.tools, &site.gate, server);
     }
     #[cfg(feature = "conformance")]
     if let Some(first) = http.sites.first() {
-        let fixtures = crate::conformance::Conformance::new();
-        router = entrance.open(router, crate::CONFORMANCE, crate::CONFORMANCE, &[], &first.gate, fixtures);
+        let streaming = Entrance { whole: false, ..entrance };
+        for (word, entrance) in [(crate::CONFORMANCE, &entrance), (crate::STREAMED, &streaming)] {
+            let fixtures = crate::conformance::Conformance::new();
+            router = entrance.open(router, word, word, &[], &first.gate, fixtures);
+        }
     }
     if let (Some(first), Callers::Proven(verifier)) = (http.sites.first(), &http.callers) {
         let tasks = (&in_flight, &stop);
@@ -143,6 +152,8 @@ struct Entrance<'a> {
     stop: &'a CancellationToken,
     closing: &'a CancellationToken,
     metrics: &'a Arc<Metrics>,
+    /// Whether an answer that nothing precedes comes as one JSON body; as a stream else.
+    whole: bool,
 }
 
 impl Entrance<'_> {
@@ -187,7 +198,7 @@ impl Entrance<'_> {
         sessions: Arc<Sessions>,
     ) -> StreamableHttpService<S, Sessions> {
         let config = StreamableHttpServerConfig::default()
-            .with_json_response(true)
+            .with_json_response(self.whole)
             .with_allowed_hosts(self.http.reachable.hosts.clone())
             .with_allowed_origins(self.http.reachable.origins.clone())
             .enforce_origin_validation()

@@ -26,7 +26,7 @@ mod wire;
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError, Said, Start};
 #[cfg(feature = "conformance")]
-pub use conformance::CONFORMANCE;
+pub use conformance::{CONFORMANCE, STREAMED};
 pub use describe::describe;
 pub use http::{
     Callers, Certificate, CertificateError, Exposure, Http, Listener, Reach, Reachable, Reached, Site,

@@ -14,6 +14,7 @@ mod contract;
 mod folder;
 pub mod http;
 pub mod mcp;
+pub mod node;
 mod picture;
 mod process;
 pub mod remote;

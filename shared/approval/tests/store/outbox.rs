@@ -4,85 +4,40 @@ use std::{collections::BTreeSet, time::Duration};
 
 use approval::*;
 use jiff::{SignedDuration, Timestamp};
-use policy::{Assurance, Caller, Channel, Target};
-use serde_json::{Map, json};
+use serde_json::json;
 
-const MINUTE: Duration = Duration::from_secs(60);
+use crate::{Kept, MINUTE, now, voter};
+
+laws!(
+    every_step_is_told_to_whoever_wants_to_hear_of_it_and_nobody_else,
+    what_time_ends_is_told_without_anybody_asking_for_it,
+    what_asking_again_ends_is_told_too,
+    orders_to_stop_are_told_to_everybody_whom_they_may_concern,
+    one_of_many_senders_takes_it_and_another_only_after_its_lease,
+    what_failed_is_due_again_then_and_what_was_given_up_never,
+);
+
 const LEASE: Duration = Duration::from_secs(15);
 
-struct Folder {
-    store: Store,
-    kept: tempfile::TempDir,
-}
-
-/// Two who are told: `all` of everything, `shop` of what happens in staging.
-async fn store() -> Folder {
-    let kept = tempfile::tempdir().expect("a folder");
-    Folder { store: open(&kept).await, kept }
-}
-
-async fn open(folder: &tempfile::TempDir) -> Store {
-    let place = Place::File(folder.path().join("approvals.sqlite"));
+/// Two who are told: `all` of everything, `staging` of what happens there.
+async fn open(kept: &Kept) -> Store {
     let whom = |name: &str, environments: &[&str]| Subscriber {
         name: name.to_owned(),
         events: BTreeSet::from(Event::ALL),
         teams: BTreeSet::new(),
         environments: environments.iter().map(|it| (*it).to_owned()).collect(),
     };
-    let told = vec![whom("all", &[]), whom("staging", &["staging"])];
-    Store::open(&place).await.expect("a store").telling(told)
+    kept.store().await.telling(vec![whom("all", &[]), whom("staging", &["staging"])])
 }
 
 fn after(seconds: i64) -> Timestamp {
-    let now: Timestamp = "2026-11-22T03:00:00Z".parse().expect("a time");
-    now + SignedDuration::from_secs(seconds)
+    now() + SignedDuration::from_secs(seconds)
 }
 
 fn wanted(call: &str, policy: &str) -> Wanted {
-    let word = |it: &str| it.to_owned();
-    let sealed = Sealed {
-        server: word("observability"),
-        tool: word("silence_alert"),
-        effect: word("mitigate"),
-        undo: word("exact"),
-        schema: "00".repeat(32),
-        arguments: Map::from_iter([
-            ("duration_minutes".to_owned(), json!(60)),
-            ("reason".to_owned(), json!("noise")),
-        ]),
-        targets: vec![Target {
-            kind: "alerts".into(),
-            id: word("alerts"),
-            connection: word("alerts"),
-            environment: word("production"),
-            region: word("unknown"),
-            team: word("shop"),
-            tier: word("unknown"),
-        }],
-        before: None,
-        caller: Caller {
-            agent: word("claude-code"),
-            on_behalf_of: Some(word("alice@example.com")),
-            teams: vec![word("shop")],
-            assurance: Assurance::Token,
-        },
-        nonce: word("n"),
-    };
-    Wanted {
-        sealed,
-        call: call.to_owned(),
-        policy: policy.to_owned(),
-        approvals: 1,
-        confirm: false,
-        approve_within: 60 * MINUTE,
-        execute_within: 15 * MINUTE,
-    }
-}
-
-fn bob() -> Voter {
-    let name = "bob@example.com".to_owned();
-    let (subject, issuer) = (name.clone(), "company".to_owned());
-    Voter { name, issuer, subject, assurance: Assurance::Token, channel: Channel::Http }
+    let mut wanted = Wanted { policy: policy.to_owned(), ..crate::wanted(call, 1, false) };
+    wanted.sealed.arguments.insert("reason".to_owned(), json!("noise"));
+    wanted
 }
 
 /// Takes and delivers all there is for somebody.
@@ -100,12 +55,11 @@ fn events(notices: &[Notice]) -> Vec<Event> {
     notices.iter().map(|it| it.event).collect()
 }
 
-#[tokio::test]
-async fn every_step_is_told_to_whoever_wants_to_hear_of_it_and_nobody_else() {
-    let Folder { store, kept: _kept } = store().await;
+async fn every_step_is_told_to_whoever_wants_to_hear_of_it_and_nobody_else(kept: Kept) {
+    let store = open(&kept).await;
     let (request, _) = store.ask(wanted("c", "p"), after(0)).await.unwrap();
     store.ask(wanted("c", "p"), after(1)).await.unwrap();
-    store.agree(&request.id, &bob(), VoteKind::Approve, "go", 30, after(2)).await.unwrap();
+    store.agree(&request.id, &voter("bob@example.com"), VoteKind::Approve, "go", 30, after(2)).await.unwrap();
     store.reserve(&request.id, MINUTE, after(3)).await.unwrap();
     store.finish(&request.id, Ending::Released, after(4)).await.unwrap();
     store.reserve(&request.id, MINUTE, after(5)).await.unwrap();
@@ -122,12 +76,11 @@ async fn every_step_is_told_to_whoever_wants_to_hear_of_it_and_nobody_else() {
     assert!(heard(&store, "all", after(9)).await.is_empty(), "each is told once");
 }
 
-#[tokio::test]
-async fn what_time_ends_is_told_without_anybody_asking_for_it() {
-    let Folder { store, kept: _kept } = store().await;
+async fn what_time_ends_is_told_without_anybody_asking_for_it(kept: Kept) {
+    let store = open(&kept).await;
     store.ask(wanted("a", "p"), after(0)).await.unwrap();
     let (begun, _) = store.ask(wanted("b", "p"), after(1)).await.unwrap();
-    store.agree(&begun.id, &bob(), VoteKind::Approve, "", 30, after(2)).await.unwrap();
+    store.agree(&begun.id, &voter("bob@example.com"), VoteKind::Approve, "", 30, after(2)).await.unwrap();
     store.reserve(&begun.id, MINUTE, after(3)).await.unwrap();
     heard(&store, "all", after(4)).await;
     let late = heard(&store, "all", after(7200)).await;
@@ -137,9 +90,8 @@ async fn what_time_ends_is_told_without_anybody_asking_for_it() {
     assert_eq!(ended, [(Event::Expired, "nobody agreed in time"), (Event::Unknown, unknown)]);
 }
 
-#[tokio::test]
-async fn what_asking_again_ends_is_told_too() {
-    let Folder { store, kept: _kept } = store().await;
+async fn what_asking_again_ends_is_told_too(kept: Kept) {
+    let store = open(&kept).await;
     store.ask(wanted("c", "p"), after(0)).await.unwrap();
     store.ask(wanted("c", "q"), after(1)).await.unwrap();
     store.ask(wanted("c", "q"), after(7200)).await.unwrap();
@@ -151,9 +103,8 @@ async fn what_asking_again_ends_is_told_too() {
     assert_eq!(told, right);
 }
 
-#[tokio::test]
-async fn orders_to_stop_are_told_to_everybody_whom_they_may_concern() {
-    let Folder { store, kept: _kept } = store().await;
+async fn orders_to_stop_are_told_to_everybody_whom_they_may_concern(kept: Kept) {
+    let store = open(&kept).await;
     let (request, _) = store.ask(wanted("c", "p"), after(0)).await.unwrap();
     let (stop, _) = store.stop(StopScope::default(), "bad deploy", "bob", after(1)).await.unwrap();
     assert!(!store.resume(&stop.id, "bob", after(2)).await.unwrap());
@@ -167,9 +118,8 @@ async fn orders_to_stop_are_told_to_everybody_whom_they_may_concern() {
     assert_eq!(events(&heard(&store, "staging", after(4)).await), [Event::Stopped, Event::Resumed]);
 }
 
-#[tokio::test]
-async fn one_of_many_senders_takes_it_and_another_only_after_its_lease() {
-    let Folder { store, kept } = store().await;
+async fn one_of_many_senders_takes_it_and_another_only_after_its_lease(kept: Kept) {
+    let store = open(&kept).await;
     store.ask(wanted("c", "p"), after(0)).await.unwrap();
     let replica = open(&kept).await;
     let tries = (0..32).map(|at| {
@@ -191,9 +141,8 @@ async fn one_of_many_senders_takes_it_and_another_only_after_its_lease() {
     assert_eq!(store.outbox("all").await.unwrap(), Outbox::default());
 }
 
-#[tokio::test]
-async fn what_failed_is_due_again_then_and_what_was_given_up_never() {
-    let Folder { store, kept: _kept } = store().await;
+async fn what_failed_is_due_again_then_and_what_was_given_up_never(kept: Kept) {
+    let store = open(&kept).await;
     store.ask(wanted("c", "p"), after(0)).await.unwrap();
     let due = store.take_due("all", LEASE, after(0)).await.unwrap().expect("due at once");
     store.try_again(&due, "HTTP 500", after(60)).await.unwrap();
