@@ -29,7 +29,8 @@ impl Gate {
         let count = async || -> Result<_, StoreError> {
             approvals.store().await?.count_call(&counted.caller, tool, effect, counted.at).await
         };
-        trail.usage = Some(count().await.map_err(Hindrance::from)?);
+        // On the heap, as all that only some calls do: what is not there does not make every call larger.
+        trail.usage = Some(Box::pin(count()).await.map_err(Hindrance::from)?);
         trail.counted = Some(counted);
         Ok(())
     }
@@ -42,7 +43,7 @@ impl Gate {
         let uncount = async || -> Result<(), StoreError> {
             approvals.store().await?.uncount_call(&caller, tool, effect, at).await
         };
-        if let Err(error) = uncount().await {
+        if let Err(error) = Box::pin(uncount()).await {
             tracing::warn!(%error, "a refused call stays counted");
         }
     }

@@ -73,12 +73,13 @@ impl Incoming<'_> {
         let needs_binding = way.is_some() || request.request_state.is_some();
         let of = needs_binding.then(|| Binding::of(&self.caller, &tool, &arguments)).flatten();
         if let Some(state) = request.request_state {
-            match self.open(&state, of.as_ref()).await {
+            // On the heap, as all that only some calls do: every call would be larger by it.
+            match Box::pin(self.open(&state, of.as_ref())).await {
                 Ok(approval) => {
                     let said = request.input_responses.and_then(|mut it| it.remove(FORM));
                     return respond(match said.map_or(Said::Nothing, Said::read) {
                         Said::Nothing => self.carry_out(tool, arguments).await,
-                        said => self.settle(&approval, said).await,
+                        said => Box::pin(self.settle(&approval, said)).await,
                     });
                 }
                 // Whoever took that long is asked again.
@@ -95,16 +96,16 @@ impl Incoming<'_> {
             return respond(reply);
         };
         match way {
-            Way::Form => match self.seal(&waiting.id, &of).await {
+            Way::Form => match Box::pin(self.seal(&waiting.id, &of)).await {
                 Ok(state) => Ok(required(waiting, state, &reply).into()),
                 Err(error) => {
                     tracing::error!(%error, "nobody could be asked in band");
                     respond(reply)
                 }
             },
-            Way::Elicitation => match self.elicit(waiting, last).await {
+            Way::Elicitation => match Box::pin(self.elicit(waiting, last)).await {
                 Said::Nothing => respond(reply),
-                said => respond(self.settle(&waiting.id, said).await),
+                said => respond(Box::pin(self.settle(&waiting.id, said)).await),
             },
         }
     }
