@@ -1,7 +1,5 @@
 //! Callers whom a policy keeps apart: what one of them must not learn of, and who answers for an agent without a person.
 
-#![expect(clippy::disallowed_methods, reason = "tests start real programs")]
-
 use serde_json::{Value, json};
 use testkit::{
     backends::{Behaviour, OpenIdProvider, Recorder},
