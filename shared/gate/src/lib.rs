@@ -19,6 +19,7 @@ mod authority;
 mod call;
 mod ending;
 mod force;
+mod hold;
 mod left;
 mod offer;
 mod reply;

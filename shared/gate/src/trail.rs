@@ -10,12 +10,7 @@ use redact::{Masked, redact, redact_value};
 use serde_json::{Map, Value, json};
 use tool::{Call, Definition, ToolError};
 
-use crate::{
-    Hindrance, Refusal, Request,
-    approvals::{Grant, Hold},
-    shape::Shaped,
-    usage::Counted,
-};
+use crate::{Hindrance, Refusal, Request, approvals::Grant, hold::Hold, shape::Shaped, usage::Counted};
 
 /// Grows as the steps of a call succeed.
 pub(crate) struct Trail {

@@ -4,7 +4,9 @@ mod world;
 
 use std::{sync::Arc, time::Duration};
 
-use gate::Refusal;
+use approval::{StopScope, Voter};
+use gate::{Person, Refusal};
+use policy::{Assurance, Channel};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use world::{World, code, expected};
@@ -297,4 +299,34 @@ async fn a_call_that_is_not_decided_yet_is_decided_by_the_policy_in_force_then()
         world.allow(&["show_thing", "restart_thing"]);
     }
     assert_eq!((world.reads(), world.restarts()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_target_does_not_begin_once_an_order_to_stop_has_come() {
+    let world = World::open();
+    let start = |mood: &str| {
+        let request = world.request("restart_thing", json!({ "mood": mood }), CancellationToken::new());
+        let gate = world.gate.clone();
+        tokio::spawn(async move { gate.call(request).await })
+    };
+    let first = start("stuck");
+    world.started().await;
+    let mut second = start("fine");
+    let early = tokio::time::timeout(Duration::from_millis(500), &mut second).await;
+    assert!(early.is_err(), "it waits for the first: {:?}", early.map(|it| it.map(|it| code(&it))));
+    let (stop, _) = world.gate.stop(&person("carol"), StopScope::default(), "enough").await.expect("stopped");
+    world.let_go();
+    assert_eq!(code(&first.await.expect("ends")), "ok");
+    assert_eq!(code(&second.await.expect("ends")), "stopped");
+    assert_eq!(world.restarts(), 1);
+    assert!(world.gate.resume(&person("dave"), &stop.id).await.expect("resumed"));
+    let third = world.call("restart_thing", json!({ "mood": "fine" })).await;
+    assert_eq!((code(&third), world.restarts()), ("ok", 2), "the second kept nothing");
+}
+
+fn person(name: &str) -> Person {
+    let name = name.to_owned();
+    let (issuer, subject) = ("company".to_owned(), name.clone());
+    let voter = Voter { name, issuer, subject, assurance: Assurance::Token, channel: Channel::Http };
+    Person { voter, teams: Vec::new(), client: None, authenticated_seconds: None }
 }

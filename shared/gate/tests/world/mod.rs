@@ -9,7 +9,7 @@ use std::{
 };
 
 use audit::Log;
-use gate::{Gate, InForce, Reply, Request};
+use gate::{Approvals, Gate, InForce, Reply, Request, Terms};
 use policy::{
     Assurance, Caller, Channel, Effect, ListEntry, Lists, Policy, Setup, Target, ToolShape, Vocabulary,
 };
@@ -255,7 +255,10 @@ impl World {
             })
             .collect();
         let in_force = InForce::from(Arc::new(rules(&shapes, &["show_thing", "restart_thing"])));
+        let approvals =
+            Approvals::new(approval::Place::File(state.path().join("a.sqlite")), Terms::default());
         let gate = Gate::new(tools, in_force.clone(), log).with_deadline(deadline);
+        let gate = gate.with_approvals(Arc::new(approvals));
         World { gate: Arc::new(gate), first: opened.size, in_force, shapes, things, state }
     }
 
