@@ -36,6 +36,14 @@ pub(super) fn json(id: &str, notice: &Notice, base: Option<&Url>) -> Vec<u8> {
             data.insert("state".to_owned(), notice.event.word().into());
             "stop"
         }
+        Subject::BreakGlass { by, until, review_by, .. } => {
+            data.insert("break_glass".to_owned(), notice.about.clone().into());
+            data.insert("state".to_owned(), notice.event.word().into());
+            data.insert("opened_by".to_owned(), by.clone().into());
+            data.insert("until".to_owned(), json!(until));
+            data.insert("review_by".to_owned(), json!(review_by));
+            "break_glass"
+        }
     };
     data.insert("what".to_owned(), plain.whole().into());
     data.insert("note".to_owned(), plain.note.into());
@@ -78,6 +86,14 @@ impl Plain {
             Subject::Stop { scope } => {
                 let (details, reason) = (String::new(), None);
                 return Plain { heading: named(scope), facts: Vec::new(), details, reason, note };
+            }
+            Subject::BreakGlass { scope, by, until, review_by } => {
+                let (details, reason) = (String::new(), None);
+                let mut facts = vec![format!("opened by: {}", named(by)), format!("until: {until:.0}")];
+                if notice.event != Event::Reviewed {
+                    facts.push(format!("another person reviews it by: {review_by:.0}"));
+                }
+                return Plain { heading: named(scope), facts, details, reason, note };
             }
         };
         let Asked { agent, person, assurance, nature, .. } = &**asked;
@@ -133,7 +149,7 @@ fn written(text: &str) -> String {
 pub(super) fn headline(notice: &Notice) -> &'static str {
     let only_confirm = match &notice.subject {
         Subject::Approval(asked) => asked.approvals == 0,
-        Subject::Stop { .. } => false,
+        Subject::Stop { .. } | Subject::BreakGlass { .. } => false,
     };
     match notice.event {
         Event::Asked if only_confirm => "Confirmation wanted",
@@ -148,6 +164,11 @@ pub(super) fn headline(notice: &Notice) -> &'static str {
         Event::Unknown => "Outcome unknown: somebody has to look",
         Event::Stopped => "Stopped",
         Event::Resumed => "Resumed",
+        Event::Opened => "Glass broken: one person may approve alone",
+        Event::Used => "Approved alone, by a break-glass",
+        Event::Closed => "Break-glass over: another person reviews it",
+        Event::Unreviewed => "Break-glass still waits for a review",
+        Event::Reviewed => "Break-glass reviewed",
     }
 }
 

@@ -40,6 +40,10 @@ pub struct Terms {
     pub execute_within: Duration,
     /// Most approvals of one person within an hour.
     pub approvals_per_hour: u64,
+    /// Longest that one person may approve alone.
+    pub break_glass_max: Duration,
+    /// How long after that another has to look at it.
+    pub review_within: Duration,
 }
 
 /// An approved action that is being carried out.
@@ -81,7 +85,13 @@ pub enum Hindrance {
 impl Default for Terms {
     fn default() -> Terms {
         let minutes = |it: u64| Duration::from_secs(60 * it);
-        Terms { approve_within: minutes(60), execute_within: minutes(15), approvals_per_hour: 30 }
+        Terms {
+            approve_within: minutes(60),
+            execute_within: minutes(15),
+            approvals_per_hour: 30,
+            break_glass_max: minutes(60),
+            review_within: minutes(72 * 60),
+        }
     }
 }
 
@@ -152,7 +162,10 @@ impl Gate {
         let Some(Grant { waiting }) = &trail.grant else { return Ok(()) };
         let before = call.before().await.map_err(Refusal::Unresolved)?;
         let schema = self.find(trail.tool_name()).map(|(_, it)| schema(&it.definition));
-        let why = if waiting.policy != hex::encode(trail.policy.digest()) {
+        let ended = self.glass_ended(waiting, trail.now).await?;
+        let why = if let Some(why) = ended {
+            why
+        } else if waiting.policy != hex::encode(trail.policy.digest()) {
             "the policy changed"
         } else if schema.as_deref() != Some(waiting.sealed.schema.as_str()) {
             "the tool changed"
@@ -172,6 +185,18 @@ impl Gate {
             }
         }
         Err(Hindrance::Void { approval, why }.into())
+    }
+
+    /// Why the glass that it was approved by permits it no longer, where it was by one.
+    async fn glass_ended(
+        &self,
+        waiting: &Waiting,
+        now: Timestamp,
+    ) -> Result<Option<&'static str>, Hindrance> {
+        let (Some(id), Some(approvals)) = (waiting.by_glass(), &self.approvals) else { return Ok(None) };
+        let glass = approvals.store().await?.glass(id).await?;
+        let holds = glass.is_some_and(|it| it.holds(now));
+        Ok((!holds).then_some("the break-glass that it was approved by has ended"))
     }
 
     /// Asks people, or joins what they are asked already. Whatever goes wrong, the call does not run.

@@ -4,7 +4,7 @@ mod world;
 
 use std::{sync::Arc, time::Duration};
 
-use approval::{StopScope, Voter};
+use approval::{ActionScope, Voter};
 use gate::{Person, Refusal};
 use policy::{Assurance, Channel};
 use serde_json::json;
@@ -314,7 +314,8 @@ async fn what_waits_for_a_target_does_not_begin_once_an_order_to_stop_has_come()
     let mut second = start("fine");
     let early = tokio::time::timeout(Duration::from_millis(500), &mut second).await;
     assert!(early.is_err(), "it waits for the first: {:?}", early.map(|it| it.map(|it| code(&it))));
-    let (stop, _) = world.gate.stop(&person("carol"), StopScope::default(), "enough").await.expect("stopped");
+    let (stop, _) =
+        world.gate.stop(&person("carol"), ActionScope::default(), "enough").await.expect("stopped");
     world.let_go();
     assert_eq!(code(&first.await.expect("ends")), "ok");
     assert_eq!(code(&second.await.expect("ends")), "stopped");
