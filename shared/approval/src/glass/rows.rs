@@ -30,16 +30,23 @@ const LISTED_MAX: i64 = 200;
 impl Store {
     /// Says why this one could not be opened now. Opening it asks again.
     pub async fn may_open_glass(&self, glass: &BreakGlass, now: Timestamp) -> Result<(), GlassRefused> {
-        if !self.told.iter().any(|it| it.hears_of_scope(Event::Opened, &glass.scope)) {
-            return Err(GlassRefused::Unheard);
-        }
+        self.heard(glass)?;
         let mut connection = self.pool.acquire().await.map_err(StoreError::from)?;
         free(&mut connection, glass, now).await
+    }
+
+    /// Refuses what nobody would hear of.
+    fn heard(&self, glass: &BreakGlass) -> Result<(), GlassRefused> {
+        match self.told.iter().any(|it| it.hears_of_scope(Event::Opened, &glass.scope)) {
+            true => Ok(()),
+            false => Err(GlassRefused::Unheard),
+        }
     }
 
     /// Opens it: one at a time of one person, and none while an earlier one of theirs is overdue. That policy lets them was
     /// asked before.
     pub async fn open_glass(&self, glass: &BreakGlass, now: Timestamp) -> Result<(), GlassRefused> {
+        self.heard(glass)?;
         let text = serde_json::to_string(&glass.scope).map_err(|it| StoreError::Odd(it.to_string()))?;
         let mut change = self.change().await?;
         // The row is ours until the end: two of one person at once come one after the other. No caller has this name.
