@@ -227,6 +227,29 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_break_glass_says_whose_it_is_how_long_it_holds_and_by_when_somebody_looks_at_it() {
+        let time = |it: &str| it.parse().expect("a time");
+        let subject = Subject::BreakGlass {
+            scope: "team=shop".to_owned(),
+            by: "carol@example.com".to_owned(),
+            until: time("2026-11-22T03:30:00Z"),
+            review_by: time("2026-11-25T03:30:00Z"),
+        };
+        let (about, note) = ("bg-k3v9m2q7x4c8r5tz".to_owned(), "by carol@example.com: INC-7".to_owned());
+        let opened = Notice { event: Event::Opened, about, note, subject, ..notice("") };
+        let told = parsed(&opened, Some("https://bailiwick.example.com"));
+        assert_eq!(told["type"], "break_glass.opened");
+        let right = json!({
+            "break_glass": "bg-k3v9m2q7x4c8r5tz", "state": "opened", "opened_by": "carol@example.com",
+            "until": "2026-11-22T03:30:00Z", "review_by": "2026-11-25T03:30:00Z",
+            "what": "team=shop\nopened by: carol@example.com\nuntil: 2026-11-22T03:30:00Z\n\
+                     another person reviews it by: 2026-11-25T03:30:00Z",
+            "note": "by carol@example.com: INC-7",
+        });
+        assert_eq!(told["data"], right);
+    }
+
+    #[test]
     fn secrets_and_strangers_in_what_the_agent_wrote_are_masked() {
         let token = format!("ghp_{}", "a1B2".repeat(9));
         let told = parsed(&notice(&format!("for carol@example.org with {token}")), None).to_string();

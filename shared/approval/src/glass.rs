@@ -1,6 +1,7 @@
 //! Who approves alone, for how long, and who looked at it afterwards? A glass is broken by one person, for a while, and
 //! reviewed by another.
 
+mod over;
 mod rows;
 
 use std::time::Duration;

@@ -163,7 +163,7 @@ impl Gate {
                 reference: Some(glass.id.clone()),
                 subject: "bailiwick".to_owned(),
                 channel: "bailiwick",
-                assurance: "token",
+                assurance: Assurance::OsUser.word(),
                 policy: self.policy().digest(),
                 call: [0; 32],
                 payload: json!({ "by": "bailiwick", "comment": "its time is over", "opened_by": glass.by }),

@@ -4,8 +4,8 @@ mod world;
 
 use std::{sync::Arc, time::Duration};
 
-use approval::{ActionScope, Voter};
-use gate::{Person, Refusal};
+use approval::{ActionScope, State, Voter};
+use gate::{AgreeRefused, Opening, Person, Refusal, Say};
 use policy::{Assurance, Channel};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -323,6 +323,36 @@ async fn what_waits_for_a_target_does_not_begin_once_an_order_to_stop_has_come()
     assert!(world.gate.resume(&person("dave"), &stop.id).await.expect("resumed"));
     let third = world.call("restart_thing", json!({ "mood": "fine" })).await;
     assert_eq!((code(&third), world.restarts()), ("ok", 2), "the second kept nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_step_of_a_break_glass_counts_that_the_log_does_not_take_but_its_end() {
+    let world = World::open();
+    let opening = |reason: &str| {
+        let (scope, reason, longest) = (ActionScope::default(), reason.to_owned(), Duration::from_secs(600));
+        Opening { scope, reason, longest }
+    };
+    let glass = world.gate.open_glass(&person("carol"), opening("INC-7")).await.expect("it opens");
+    let restart = json!({ "mood": "fine", "environment": "production" });
+    let asked = world.call("restart_thing", restart).await;
+    let Some(Refusal::NeedsApproval { waiting: Some(waiting), .. }) = asked.refusal else {
+        panic!("{:?}", asked.refusal)
+    };
+    world.gate.log().close("test").await.expect("closes");
+    let unrecorded = |it: &AgreeRefused| matches!(it, AgreeRefused::Unrecorded(_));
+    let used = world.gate.say(&person("carol"), &waiting.id, Say::BreakGlass, "").await.expect_err("refused");
+    assert!(unrecorded(&used), "{used}");
+    let voided = world.gate.requests(&[State::Void], 9).await.expect("the store answers");
+    assert_eq!(voided.iter().map(|it| &it.id).collect::<Vec<_>>(), [&waiting.id]);
+    let opened = world.gate.open_glass(&person("dave"), opening("INC-8")).await.expect_err("refused");
+    assert!(unrecorded(&opened), "{opened}");
+    let closed = world.gate.close_glass(&person("dave"), &glass.id, "").await.expect_err("says so");
+    assert!(unrecorded(&closed), "{closed}");
+    let reviewed = world.gate.review_glass(&person("dave"), &glass.id, "x").await.expect_err("refused");
+    assert!(unrecorded(&reviewed), "{reviewed}");
+    let kept = world.gate.glasses(true).await.expect("the store answers");
+    assert_eq!(kept.len(), 1, "what was not recorded was not opened: {kept:?}");
+    assert_eq!((&kept[0]["break_glass"], &kept[0]["state"]), (&json!(glass.id), &json!("unreviewed")));
 }
 
 fn person(name: &str) -> Person {

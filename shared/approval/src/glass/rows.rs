@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
-use super::{BreakGlass, GlassRefused, Review};
+use super::{BreakGlass, GlassRefused, Review, over::DAY_MS};
 use crate::{
     Event, Request, Store, StoreError, Voter,
     notify::said,
@@ -23,7 +23,6 @@ macro_rules! select {
     };
 }
 
-const DAY_MS: i64 = 24 * 3_600_000;
 /// Most that are listed, and most actions of each.
 const LISTED_MAX: i64 = 200;
 
@@ -49,13 +48,17 @@ impl Store {
         self.heard(glass)?;
         let text = serde_json::to_string(&glass.scope).map_err(|it| StoreError::Odd(it.to_string()))?;
         let mut change = self.change().await?;
-        // The row is ours until the end: two of one person at once come one after the other. No caller has this name.
-        sqlx::query(
-            "INSERT INTO counted (caller, turn) VALUES ($1, 1) ON CONFLICT (caller) DO UPDATE SET turn = counted.turn + 1",
-        )
-        .bind(format!("break-glass\u{1f}\u{1f}{}", folded(&glass.by)))
-        .execute(&mut *change)
-        .await?;
+        // The rows are ours until the end: two of one person at once come one after the other, whether they have the name or the
+        // subject in common. No caller has such a name.
+        let keys = [folded(&glass.by), format!("{}\u{1f}{}", glass.issuer, glass.subject)];
+        for (kind, key) in ["person", "subject"].iter().zip(keys) {
+            sqlx::query(
+                "INSERT INTO counted (caller, turn) VALUES ($1, 1) ON CONFLICT (caller) DO UPDATE SET turn = counted.turn + 1",
+            )
+            .bind(format!("break-glass\u{1f}{kind}\u{1f}{key}"))
+            .execute(&mut *change)
+            .await?;
+        }
         free(&mut change, glass, now).await?;
         sqlx::query(
             "INSERT INTO break_glass (id, scope, reason, person, name, issuer, subject, opened_at, until, review_by, \
@@ -220,85 +223,6 @@ impl Store {
         }
         Ok(approved)
     }
-
-    /// How many have ended and wait for another person's look.
-    pub async fn unreviewed_glasses(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let (count,): (i64,) = sqlx::query_as(
-            "SELECT COUNT(*) FROM break_glass WHERE reviewed_at = 0 AND (closed_at > 0 OR until <= $1)",
-        )
-        .bind(millis(now))
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(u64::try_from(count).unwrap_or(0))
-    }
-
-    /// Those that time has ended and nobody has told the log of, each handed to one who asks.
-    pub async fn untold_glasses(&self, now: Timestamp) -> Result<Vec<BreakGlass>, StoreError> {
-        self.settle_glasses(now).await?;
-        let rows = sqlx::query(select!("WHERE told = 0 AND closed_at > 0 ORDER BY closed_at LIMIT 100"))
-            .fetch_all(&self.pool)
-            .await?;
-        let mut untold = Vec::new();
-        for row in rows {
-            let glass = BreakGlass::read(&row)?;
-            let taken = sqlx::query("UPDATE break_glass SET told = 1 WHERE id = $1 AND told = 0")
-                .bind(glass.id.clone())
-                .execute(&self.pool)
-                .await?;
-            if taken.rows_affected() == 1 {
-                untold.push(glass);
-            }
-        }
-        Ok(untold)
-    }
-
-    /// Takes back that the log knows of an end.
-    pub async fn tell_of_glass_again(&self, id: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE break_glass SET told = 0 WHERE id = $1")
-            .bind(id.to_owned())
-            .execute(&self.pool)
-            .await?;
-        Ok(())
-    }
-
-    /// Writes down what time has done: those whose time is over have ended, and of those that nobody has reviewed people hear
-    /// every day.
-    pub(crate) async fn settle_glasses(&self, now: Timestamp) -> Result<(), StoreError> {
-        // Mostly there is nothing, and who only looks shall not wait for those who write.
-        let due: Option<(String,)> =
-            sqlx::query_as("SELECT id FROM break_glass WHERE reviewed_at = 0 AND remind_at <= $1 LIMIT 1")
-                .bind(millis(now))
-                .fetch_optional(&self.pool)
-                .await?;
-        if due.is_none() {
-            return Ok(());
-        }
-        let mut change = self.change().await?;
-        // The first of them is due when its time is over.
-        let steps = [
-            (
-                "UPDATE break_glass SET closed_at = until, remind_at = $1 + $2 WHERE closed_at = 0 AND until <= $1 RETURNING id",
-                Event::Closed,
-            ),
-            (
-                "UPDATE break_glass SET remind_at = $1 + $2 WHERE closed_at > 0 AND reviewed_at = 0 AND remind_at <= $1 RETURNING id",
-                Event::Unreviewed,
-            ),
-        ];
-        for (step, event) in steps {
-            let due: Vec<(String,)> =
-                sqlx::query_as(step).bind(millis(now)).bind(DAY_MS).fetch_all(&mut *change).await?;
-            for (id,) in due {
-                let Some(glass) = one(&mut change, &id).await? else { continue };
-                let note = match event {
-                    Event::Closed => "its time is over".to_owned(),
-                    _ => "nobody has reviewed it".to_owned(),
-                };
-                self.tell_of_glass(&mut change, event, &glass, note, now).await?;
-            }
-        }
-        Ok(change.commit().await?)
-    }
 }
 
 impl BreakGlass {
@@ -364,7 +288,7 @@ pub(crate) async fn first_end(change: &mut AnyConnection, approval: &str) -> Res
     Ok(ends.into_iter().map(|it| it.0).min())
 }
 
-async fn one(connection: &mut AnyConnection, id: &str) -> Result<Option<BreakGlass>, StoreError> {
+pub(super) async fn one(connection: &mut AnyConnection, id: &str) -> Result<Option<BreakGlass>, StoreError> {
     let row = sqlx::query(select!("WHERE id = $1")).bind(id.to_owned()).fetch_optional(connection).await?;
     row.as_ref().map(BreakGlass::read).transpose()
 }
