@@ -11,7 +11,10 @@ use policy::Assurance;
 use serde_json::{Value, json};
 
 pub(crate) use self::rows::{first_end, used};
-use crate::{ActionScope, Request, StoreError, Voter, ask::later, person::is_same_person, store::fresh};
+use crate::{
+    ActionScope, Request, Sealed, StoreError, VoteRefused, Voter, ask::later, person::is_same_person,
+    store::fresh,
+};
 
 /// Leave of one person to approve alone what is in its scope, until it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,6 +202,19 @@ impl BreakGlass {
             "review": review.map(|it| json!({ "by": it.by, "comment": it.comment, "at": it.at })),
             "approved": approved.iter().map(action).collect::<Vec<_>>(),
         })
+    }
+
+    /// Refuses what is not all within its scope.
+    pub(crate) fn takes(&self, request: &Request) -> Result<(), VoteRefused> {
+        let Sealed { caller, tool, targets, .. } = &request.sealed;
+        match self.scope.holds_all(&caller.agent, tool, targets) {
+            true => Ok(()),
+            false => Err(VoteRefused::OutOfGlass {
+                id: request.id.clone(),
+                glass: self.id.clone(),
+                scope: self.scope.described(),
+            }),
+        }
     }
 
     /// Whether somebody is the one who opened it, to the letter.

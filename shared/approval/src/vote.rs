@@ -5,7 +5,7 @@ use policy::{Assurance, Channel};
 use sqlx::{Row, any::AnyRow};
 
 use crate::{
-    BreakGlass, Event, Request, Sealed, State, Store, StoreError, glass,
+    BreakGlass, Event, Request, State, Store, StoreError, glass,
     notify::said,
     person::{folded, is_same_person},
     request::read,
@@ -172,22 +172,10 @@ impl Store {
             }
             VoteKind::Approve | VoteKind::Confirm => None,
         };
-        // The row is ours until the end: two who agree at once count one after the other.
-        let locked = sqlx::query(
-            "UPDATE approval SET changed_at = $1 WHERE id = $2 AND state = 'pending' AND approve_by > $1",
-        )
-        .bind(millis(now))
-        .bind(id.to_owned())
-        .execute(&mut *change)
-        .await?;
-        let before = read(&mut change, id).await?.ok_or_else(|| VoteRefused::Missing(id.to_owned()))?;
-        if locked.rows_affected() != 1 {
-            let Request { id, state, note, .. } = before;
-            return Err(VoteRefused::Closed { id, state, note });
-        }
+        let before = ours(&mut change, id, now).await?;
         may_vote(&before, voter, kind)?;
         if let Some(glass) = &glass {
-            within(&before, glass)?;
+            glass.takes(&before)?;
         }
         if kind != VoteKind::Confirm {
             rested(&mut change, voter, most, now).await?;
@@ -212,23 +200,7 @@ impl Store {
         let mut request = read(&mut change, id).await?.ok_or_else(|| VoteRefused::Missing(id.to_owned()))?;
         let settled = request.is_agreed();
         if settled || glass.is_some() {
-            // What was approved by a glass ends with it at the latest, whatever else it waits for.
-            let end = glass::first_end(&mut change, id).await?.unwrap_or(i64::MAX);
-            sqlx::query(match settled {
-                true => {
-                    "UPDATE approval SET state = 'approved', changed_at = $1, \
-                     until = CASE WHEN $1 + execute_within < $2 THEN $1 + execute_within ELSE $2 END WHERE id = $3"
-                }
-                false => {
-                    "UPDATE approval SET changed_at = $1, \
-                     approve_by = CASE WHEN approve_by < $2 THEN approve_by ELSE $2 END WHERE id = $3"
-                }
-            })
-            .bind(millis(now))
-            .bind(end)
-            .bind(id.to_owned())
-            .execute(&mut *change)
-            .await?;
+            move_on(&mut change, id, settled, now).await?;
             request = read(&mut change, id).await?.ok_or_else(|| VoteRefused::Missing(id.to_owned()))?;
         }
         self.tell_of_vote(&mut change, kind, &request, glass.as_ref(), (voter, comment), now).await?;
@@ -344,17 +316,43 @@ fn may_vote(request: &Request, voter: &Voter, kind: VoteKind) -> Result<(), Vote
     }
 }
 
-/// Refuses what is not all within the scope of a glass.
-fn within(request: &Request, glass: &BreakGlass) -> Result<(), VoteRefused> {
-    let Sealed { caller, tool, targets, .. } = &request.sealed;
-    match glass.scope.holds_all(&caller.agent, tool, targets) {
-        true => Ok(()),
-        false => Err(VoteRefused::OutOfGlass {
-            id: request.id.clone(),
-            glass: glass.id.clone(),
-            scope: glass.scope.described(),
-        }),
+/// The open request, whose row is ours until the end: two who agree at once count one after the other.
+async fn ours(change: &mut sqlx::AnyConnection, id: &str, now: Timestamp) -> Result<Request, VoteRefused> {
+    let locked = sqlx::query(
+        "UPDATE approval SET changed_at = $1 WHERE id = $2 AND state = 'pending' AND approve_by > $1",
+    )
+    .bind(millis(now))
+    .bind(id.to_owned())
+    .execute(&mut *change)
+    .await?;
+    let request = read(change, id).await?.ok_or_else(|| VoteRefused::Missing(id.to_owned()))?;
+    match locked.rows_affected() {
+        1 => Ok(request),
+        _ => Err(VoteRefused::Closed { id: request.id, state: request.state, note: request.note }),
     }
+}
+
+/// Lets it be carried out, or waits for what is missing still. What was approved by a glass ends with it at the latest.
+async fn move_on(
+    change: &mut sqlx::AnyConnection,
+    id: &str,
+    settled: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let end = glass::first_end(change, id).await?.unwrap_or(i64::MAX);
+    let step = match settled {
+        true => {
+            "UPDATE approval SET state = 'approved', changed_at = $1, \
+             until = CASE WHEN $1 + execute_within < $2 THEN $1 + execute_within ELSE $2 END WHERE id = $3"
+        }
+        false => {
+            "UPDATE approval SET changed_at = $1, \
+             approve_by = CASE WHEN approve_by < $2 THEN approve_by ELSE $2 END WHERE id = $3"
+        }
+    };
+    let step = sqlx::query(step).bind(millis(now)).bind(end).bind(id.to_owned());
+    step.execute(change).await?;
+    Ok(())
 }
 
 /// Refuses the approval of somebody who approves too much to look at any of it.

@@ -1,8 +1,8 @@
 //! What may a person say to a request? Policy and the store decide, and every step is a record.
 
 use approval::{
-    ActionScope, GlassRefused, Request as Waiting, State, Stop, StoreError, VoteKind, VoteRefused, Voter,
-    is_same_person,
+    ActionScope, GlassRefused, Request as Waiting, State, Stop, Store, StoreError, VoteKind, VoteRefused,
+    Voter, is_same_person,
 };
 use audit::{AuditError, Transition};
 use jiff::Timestamp;
@@ -90,22 +90,7 @@ impl Gate {
         }
         let after = match say {
             Say::Approve | Say::BreakGlass => {
-                let asker = &waiting.sealed.caller.agent;
-                if let Some(client) = person.client.as_ref().filter(|it| is_same_person(it, asker)) {
-                    return Err(VoteRefused::Own(client.clone()).into());
-                }
-                let kind = match say {
-                    Say::BreakGlass => {
-                        let glass = store.glass_of(voter, now).await.map_err(VoteRefused::Store)?;
-                        let glass = glass.ok_or_else(|| VoteRefused::NoGlass(voter.name.clone()))?;
-                        self.may_use_glass(person, &glass, &waiting, now).map_err(AgreeRefused::Policy)?;
-                        VoteKind::BreakGlass
-                    }
-                    _ => {
-                        self.may_approve(person, &waiting, now).map_err(AgreeRefused::Policy)?;
-                        VoteKind::Approve
-                    }
-                };
+                let kind = self.may_agree(store, person, &waiting, say, now).await?;
                 let most = approvals.terms().approvals_per_hour;
                 store.agree(id, voter, kind, &comment, most, now).await?.request
             }
@@ -143,6 +128,30 @@ impl Gate {
                 Err(AgreeRefused::Unrecorded(error))
             }
         }
+    }
+
+    /// Refuses the approval of whom policy does not let, and of the very program that asked.
+    async fn may_agree(
+        &self,
+        store: &Store,
+        person: &Person,
+        waiting: &Waiting,
+        say: Say,
+        now: Timestamp,
+    ) -> Result<VoteKind, AgreeRefused> {
+        let asker = &waiting.sealed.caller.agent;
+        if let Some(client) = person.client.as_ref().filter(|it| is_same_person(it, asker)) {
+            return Err(VoteRefused::Own(client.clone()).into());
+        }
+        if say != Say::BreakGlass {
+            self.may_approve(person, waiting, now).map_err(AgreeRefused::Policy)?;
+            return Ok(VoteKind::Approve);
+        }
+        let voter = &person.voter;
+        let glass = store.glass_of(voter, now).await.map_err(VoteRefused::Store)?;
+        let glass = glass.ok_or_else(|| VoteRefused::NoGlass(voter.name.clone()))?;
+        self.may_use_glass(person, &glass, waiting, now).map_err(AgreeRefused::Policy)?;
+        Ok(VoteKind::BreakGlass)
     }
 
     /// Whether policy lets a person approve an action, as it stands now.
