@@ -1,14 +1,15 @@
-//! `bailiwick approvals`, `stop` and `resume`: what waits for people, and what people say to it.
+//! `bailiwick approvals`, `stop`, `resume` and `break-glass`: what waits for people, and what people say to it.
 //!
 //! Here the store is opened as whoever runs this: that confirms, denies and revokes. Another person's approval takes a token,
 //! so it goes through a server.
 
+mod glass;
 mod print;
 mod remote;
 
 use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
-use approval::{Request, State, StopScope, Voter};
+use approval::{ActionScope, Request, State, Voter};
 use clap::{Args, Subcommand};
 use config::{Config, Surroundings};
 use gate::{AgreeRefused, Gate, Person, Say};
@@ -17,6 +18,7 @@ use policy::Channel;
 use serde_json::json;
 use tool::Profile;
 
+pub(crate) use self::glass::{BreakGlass, run as break_glass};
 use self::{
     print::{line, print_all, print_one, print_stops},
     remote::Server,
@@ -58,7 +60,7 @@ enum ApprovalsCommand {
         json: bool,
     },
     /// Agree as another person: takes a token, so it works at a server only
-    Approve(Word),
+    Approve(Approve),
     /// Agree as the person at the keyboard
     Confirm(Word),
     /// Say no, for good
@@ -86,6 +88,15 @@ struct Word {
     /// Why, for the record
     #[arg(long, default_value = "")]
     comment: String,
+}
+
+#[derive(Args)]
+struct Approve {
+    #[command(flatten)]
+    word: Word,
+    /// Alone, by the glass that you broke (bailiwick break-glass open): whoever asked for it, and whatever number policy wants
+    #[arg(long)]
+    break_glass: bool,
 }
 
 /// Refuse every effect at once, on every replica, and void what waits
@@ -147,7 +158,10 @@ pub(crate) fn run(arguments: Approvals, config: Option<&Path>) -> anyhow::Result
     with_gate(config, async move |gate: Arc<Gate>, person| match arguments.command {
         ApprovalsCommand::List(it) => list(&gate, &it).await,
         ApprovalsCommand::Show { approval, json } => show(&gate, &approval, json).await,
-        ApprovalsCommand::Approve(it) => tell(&gate, &person, Say::Approve, &it).await,
+        ApprovalsCommand::Approve(it) => {
+            let say = if it.break_glass { Say::BreakGlass } else { Say::Approve };
+            tell(&gate, &person, say, &it.word).await
+        }
         ApprovalsCommand::Confirm(it) => tell(&gate, &person, Say::Confirm, &it).await,
         ApprovalsCommand::Deny(it) => tell(&gate, &person, Say::Deny, &it).await,
         ApprovalsCommand::Revoke(it) => tell(&gate, &person, Say::Revoke, &it).await,
@@ -162,7 +176,7 @@ pub(crate) fn stop(arguments: Stop, config: Option<&Path>) -> anyhow::Result<Exi
     with_gate(config, async move |gate: Arc<Gate>, person| {
         let Some(reason) = arguments.reason else { return stopped(&gate).await };
         let Stop { tool, agent, environment, team, connection, .. } = arguments;
-        let scope = StopScope { tool, agent, environment, team, connection };
+        let scope = ActionScope { tool, agent, environment, team, connection };
         let (stop, voided) = gate.stop(&person, scope, &reason).await?;
         say::line(&stop.id)?;
         say::note(&format!("stopped: {}; {} open requests are void", stop.scope.described(), voided.len()));
@@ -220,7 +234,10 @@ async fn decide_at(server: &Server, command: &ApprovalsCommand) -> anyhow::Resul
             });
         }
         ApprovalsCommand::Show { approval, json } => (server.show(approval).await?, *json),
-        ApprovalsCommand::Approve(it) => (server.tell(&it.approval, "approve", &it.comment).await?, false),
+        ApprovalsCommand::Approve(Approve { word: it, break_glass }) => {
+            let word = if *break_glass { "break-glass" } else { "approve" };
+            (server.tell(&it.approval, word, &it.comment).await?, false)
+        }
         ApprovalsCommand::Deny(it) => (server.tell(&it.approval, "deny", &it.comment).await?, false),
         ApprovalsCommand::Revoke(it) => (server.tell(&it.approval, "revoke", &it.comment).await?, false),
         ApprovalsCommand::Confirm(_) | ApprovalsCommand::Watch => {
@@ -242,7 +259,7 @@ async fn stop_at(server: &Server, arguments: Stop) -> anyhow::Result<ExitCode> {
         });
     };
     let Stop { tool, agent, environment, team, connection, .. } = arguments;
-    let scope = StopScope { tool, agent, environment, team, connection };
+    let scope = ActionScope { tool, agent, environment, team, connection };
     Ok(match server.post(&["stops"], json!({ "reason": reason, "scope": scope })).await? {
         Ok(said) => {
             say::line(said["stop"].as_str().unwrap_or_default())?;

@@ -95,6 +95,8 @@ pub(crate) fn approvals(config: &Config) -> anyhow::Result<Approvals> {
         approve_within: asked.approve_within,
         execute_within: asked.execute_within,
         approvals_per_hour: asked.approvals_per_hour,
+        break_glass_max: asked.break_glass_max,
+        review_within: asked.review_within,
     };
     Ok(Approvals::new(place, terms).telling(notify::subscribers(config)))
 }

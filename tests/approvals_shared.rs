@@ -120,7 +120,15 @@ fn terms_out_of_their_range_are_refused_by_name_and_the_schema_has_them() {
     let keys = schema["$defs"]["Approvals"]["properties"].as_object().expect("the table is there").clone();
     assert_eq!(
         keys.keys().map(String::as_str).collect::<Vec<_>>(),
-        ["store", "approve_within", "execute_within", "approvals_per_hour", "notify"]
+        [
+            "store",
+            "approve_within",
+            "execute_within",
+            "approvals_per_hour",
+            "break_glass_max",
+            "review_within",
+            "notify"
+        ]
     );
     let mut home = home;
     for (key, wrong) in [
@@ -130,6 +138,9 @@ fn terms_out_of_their_range_are_refused_by_name_and_the_schema_has_them() {
         ("approve_within", json!("-5m")),
         ("execute_within", json!("59s")),
         ("execute_within", json!("5h")),
+        ("break_glass_max", json!("59s")),
+        ("break_glass_max", json!("5h")),
+        ("review_within", json!("31d")),
         ("approvals_per_hour", json!(0)),
         ("approvals_per_hour", json!(1001)),
         ("approvals_per_hour", Value::from("many")),

@@ -107,9 +107,10 @@ fn a_case_that_fails_names_the_rule_that_answered_and_what_no_case_exercises_is_
     assert_eq!(said["unexercised"][0]["id"], "team:idle");
 }
 
-/// The rules stand in the words of `regulated.cedar`, for those who have witnesses, tickets, or agents that repeat themselves.
+/// The rules stand in the words of `regulated.cedar`, for those who have witnesses, tickets, people on call, or agents that repeat
+/// themselves.
 #[test]
-fn a_policy_can_ask_for_a_young_cosignature_and_an_approved_ticket_and_count() {
+fn a_policy_can_ask_for_a_young_cosignature_and_an_approved_ticket_count_and_let_somebody_break_the_glass() {
     let text = fs::read_to_string(shipped("regulated.cedar")).expect("it ships");
     let rule: String =
         text.lines().filter_map(|it| it.strip_prefix("//   ")).map(|it| format!("{it}\n")).collect();
@@ -125,8 +126,23 @@ fn a_policy_can_ask_for_a_young_cosignature_and_an_approved_ticket_and_count() {
     let with = |name: &str, more: &str, expect: &str, rule: &str| {
         case(name, &format!("witnessed_seconds = 599\n{more}"), expect, rule)
     };
+    let glass = |name: &str, teams: &str, more: &str, expect: &str| {
+        let rule = if expect == "allow" { "on-call-glass" } else { "none" };
+        let who = format!("person = \"dana\", teams = [{teams}], {more}");
+        let opened = format!(
+            "[[case]]\nname = \"{name}, to open it\"\nbreak_glass = {{ {who} }}\nexpect = \"{expect}\"\nrule = \"{rule}\"\n"
+        );
+        opened + &case(&format!("{name}, at a use"), &format!("break_glass = {{ {who} }}\n"), expect, rule)
+    };
+    let (on_call, token) = ("\"on-call\"", "assurance = \"token\", authenticated_seconds");
     let cases = [
         "targets = [{ team = \"unknown\" }]\n".to_owned(),
+        glass("on call", on_call, &format!("minutes = 30, {token} = 900"), "allow"),
+        glass("signed in too long ago", on_call, &format!("minutes = 30, {token} = 901"), "deny"),
+        glass("nobody says when", on_call, "minutes = 30, assurance = \"token\"", "deny"),
+        glass("for too long", on_call, &format!("minutes = 31, {token} = 60"), "deny"),
+        glass("not on call", "", &format!("minutes = 30, {token} = 60"), "deny"),
+        glass("not known by a token", on_call, "minutes = 30, authenticated_seconds = 60", "deny"),
         with("young", ticket, "allow", "all"),
         case("old", &format!("witnessed_seconds = 600\n{ticket}"), "deny", "witnessed"),
         case("none", ticket, "deny", "witnessed"),
@@ -135,12 +151,12 @@ fn a_policy_can_ask_for_a_young_cosignature_and_an_approved_ticket_and_count() {
         with("the tenth", &format!("{ticket}usage = {{ mitigations_hour = 10 }}\n"), "allow", "all"),
         with("the eleventh", &format!("{ticket}usage = {{ mitigations_hour = 11 }}\n"), "deny", "few"),
     ];
-    let home = home().config("[vocabulary]\nenvironments = [\"production\"]\n");
+    let home = home().config("[vocabulary]\nenvironments = [\"production\"]\nteams = [\"on-call\"]\n");
     let policy = home.file("witnessed.cedar", &(permit.to_owned() + &rule));
     let cases = home.file("witnessed.cases.toml", &cases.concat());
     let words = ["policy", "test", "--policy"].map(PathBuf::from);
     let said = home.run(words.iter().chain([&policy, &cases])).expect(0).stdout;
-    assert!(said.contains("7 of 7 cases as expected; they exercise 4 of 4 rules"), "{said}");
+    assert!(said.contains("19 of 19 cases as expected; they exercise 5 of 5 rules"), "{said}");
 }
 
 #[test]
@@ -166,6 +182,7 @@ fn a_case_that_says_nothing_true_is_bad_usage() {
             "gone",
         ),
         ("approve = { person = \"dana\" }\nexpect = \"allow\"", "about a call"),
+        ("break_glass = { person = \"dana\" }\nexpect = \"allow\"", "minutes"),
         ("caller = { agent = \"a\", teams = [\"chekout\"] }\nreveal = \"pii\"\nexpect = \"deny\"", "chekout"),
     ];
     for (case, said) in wrong {

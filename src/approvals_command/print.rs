@@ -14,7 +14,10 @@ pub(super) fn line(facts: &Value) -> String {
     let count = |kind: &str| votes.clone().filter(|it| it["kind"] == kind).count();
     let mut needs = Vec::new();
     if facts["approvals"] != 0 {
-        needs.push(format!("{} of {} approved", count("approve"), facts["approvals"]));
+        needs.push(match count("break_glass") {
+            0 => format!("{} of {} approved", count("approve"), facts["approvals"]),
+            _ => "approved by break-glass".to_owned(),
+        });
     }
     if facts["confirm"] == true {
         needs.push(if count("confirm") > 0 { "confirmed".to_owned() } else { "to be confirmed".to_owned() });
@@ -68,14 +71,49 @@ pub(super) fn print_one(request: &Value, as_json: bool) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
+/// What was broken, and what was approved by it.
+pub(super) fn print_glasses(glasses: &[Value], as_json: bool) -> anyhow::Result<ExitCode> {
+    if as_json {
+        say::json(&glasses)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for glass in glasses {
+        let text = |it: &str| glass[it].as_str().unwrap_or_default();
+        let (id, state, by) = (text("break_glass"), text("state"), text("by"));
+        let when = match state {
+            "open" => format!("until {}", text("until")),
+            "reviewed" => format!("reviewed by {}", glass["review"]["by"].as_str().unwrap_or_default()),
+            _ => format!("to be reviewed by {}", text("review_by")),
+        };
+        let line = format!("{id}  {state:<10}  {when}  {}  by {by}: {}", scope(glass), text("reason"));
+        say::line(&say::clean(&line))?;
+        for action in glass["approved"].as_array().into_iter().flatten() {
+            let text = |it: &str| action[it].as_str().unwrap_or_default();
+            let person = action["for"].as_str().map(|it| format!(" for {it}")).unwrap_or_default();
+            let (approval, state, what) = (text("approval"), text("state"), text("what"));
+            let line = format!("  {approval}  {state:<8}  {what}  asked by {}{person}", text("agent"));
+            say::line(&say::clean(&line))?;
+        }
+    }
+    if glasses.is_empty() {
+        say::note("no glass is broken, and none waits for a review");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What it is about, in words.
+fn scope(facts: &Value) -> String {
+    let scope = facts["scope"].as_object().map(|it| {
+        let named = it.iter().map(|(name, it)| format!("{name}={}", it.as_str().unwrap_or_default()));
+        named.collect::<Vec<_>>().join(", ")
+    });
+    scope.filter(|it| !it.is_empty()).unwrap_or_else(|| "everything".to_owned())
+}
+
 pub(super) fn print_stops(stops: &[Value]) -> anyhow::Result<ExitCode> {
     for stop in stops {
         let text = |it: &str| stop[it].as_str().unwrap_or_default();
-        let scope = stop["scope"].as_object().map(|it| {
-            let named = it.iter().map(|(name, it)| format!("{name}={}", it.as_str().unwrap_or_default()));
-            named.collect::<Vec<_>>().join(", ")
-        });
-        let scope = scope.filter(|it| !it.is_empty()).unwrap_or_else(|| "everything".to_owned());
+        let scope = scope(stop);
         let line =
             format!("{}  {}  {scope}  by {}: {}", text("stop"), text("at"), text("by"), text("reason"));
         say::line(&say::clean(&line))?;

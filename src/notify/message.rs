@@ -36,6 +36,14 @@ pub(super) fn json(id: &str, notice: &Notice, base: Option<&Url>) -> Vec<u8> {
             data.insert("state".to_owned(), notice.event.word().into());
             "stop"
         }
+        Subject::BreakGlass { by, until, review_by, .. } => {
+            data.insert("break_glass".to_owned(), notice.about.clone().into());
+            data.insert("state".to_owned(), notice.event.word().into());
+            data.insert("opened_by".to_owned(), by.clone().into());
+            data.insert("until".to_owned(), json!(until));
+            data.insert("review_by".to_owned(), json!(review_by));
+            "break_glass"
+        }
     };
     data.insert("what".to_owned(), plain.whole().into());
     data.insert("note".to_owned(), plain.note.into());
@@ -78,6 +86,14 @@ impl Plain {
             Subject::Stop { scope } => {
                 let (details, reason) = (String::new(), None);
                 return Plain { heading: named(scope), facts: Vec::new(), details, reason, note };
+            }
+            Subject::BreakGlass { scope, by, until, review_by } => {
+                let (details, reason) = (String::new(), None);
+                let mut facts = vec![format!("opened by: {}", named(by)), format!("until: {until:.0}")];
+                if notice.event != Event::Reviewed {
+                    facts.push(format!("another person reviews it by: {review_by:.0}"));
+                }
+                return Plain { heading: named(scope), facts, details, reason, note };
             }
         };
         let Asked { agent, person, assurance, nature, .. } = &**asked;
@@ -133,7 +149,7 @@ fn written(text: &str) -> String {
 pub(super) fn headline(notice: &Notice) -> &'static str {
     let only_confirm = match &notice.subject {
         Subject::Approval(asked) => asked.approvals == 0,
-        Subject::Stop { .. } => false,
+        Subject::Stop { .. } | Subject::BreakGlass { .. } => false,
     };
     match notice.event {
         Event::Asked if only_confirm => "Confirmation wanted",
@@ -148,6 +164,11 @@ pub(super) fn headline(notice: &Notice) -> &'static str {
         Event::Unknown => "Outcome unknown: somebody has to look",
         Event::Stopped => "Stopped",
         Event::Resumed => "Resumed",
+        Event::Opened => "Glass broken: one person may approve alone",
+        Event::Used => "Approved alone, by a break-glass",
+        Event::Closed => "Break-glass over: another person reviews it",
+        Event::Unreviewed => "Break-glass still waits for a review",
+        Event::Reviewed => "Break-glass reviewed",
     }
 }
 
@@ -203,6 +224,29 @@ pub(super) mod tests {
                     comment: noise\nthe agent says why: \"noise\"";
         assert_eq!(data["what"], what);
         assert_eq!(parsed(&notice("noise"), None)["data"].get("link"), None);
+    }
+
+    #[test]
+    fn a_break_glass_says_whose_it_is_how_long_it_holds_and_by_when_somebody_looks_at_it() {
+        let time = |it: &str| it.parse().expect("a time");
+        let subject = Subject::BreakGlass {
+            scope: "team=shop".to_owned(),
+            by: "carol@example.com".to_owned(),
+            until: time("2026-11-22T03:30:00Z"),
+            review_by: time("2026-11-25T03:30:00Z"),
+        };
+        let (about, note) = ("bg-k3v9m2q7x4c8r5tz".to_owned(), "by carol@example.com: INC-7".to_owned());
+        let opened = Notice { event: Event::Opened, about, note, subject, ..notice("") };
+        let told = parsed(&opened, Some("https://bailiwick.example.com"));
+        assert_eq!(told["type"], "break_glass.opened");
+        let right = json!({
+            "break_glass": "bg-k3v9m2q7x4c8r5tz", "state": "opened", "opened_by": "carol@example.com",
+            "until": "2026-11-22T03:30:00Z", "review_by": "2026-11-25T03:30:00Z",
+            "what": "team=shop\nopened by: carol@example.com\nuntil: 2026-11-22T03:30:00Z\n\
+                     another person reviews it by: 2026-11-25T03:30:00Z",
+            "note": "by carol@example.com: INC-7",
+        });
+        assert_eq!(told["data"], right);
     }
 
     #[test]

@@ -38,7 +38,8 @@ use crate::{
                         What stands above the cases holds for each that says nothing else. Without targets, the call's own are \
                         taken from the configuration, as `connection` and the like name them. A case may also say confirmed = true, \
                         approvals = 1, approve = { person = \"dana\", teams = [\"sre\"], assurance = \"token\", authenticated_seconds = 60 } (may dana \
-                        approve the call?), usage = { mitigations_hour = 11 } (else it is the caller's first call), \
+                        approve the call?), break_glass = { person = \"dana\", minutes = 30, … } (may dana approve it alone? without a call: open \
+                        it at all?), usage = { mitigations_hour = 11 } (else it is the caller's first call), \
                         change = { id = \"CHG1\", state = \"Implement\", approved = true }, or reveal = \"pii\" instead of a call.")]
 pub(super) struct Test {
     /// Files of cases, in TOML
@@ -72,6 +73,7 @@ struct CaseTable {
     targets: Option<Vec<TargetTable>>,
     call: Option<CallTable>,
     approve: Option<ApproverTable>,
+    break_glass: Option<BreakerTable>,
     reveal: Option<String>,
     #[serde(default)]
     confirmed: bool,
@@ -105,6 +107,17 @@ struct ApproverTable {
     teams: Vec<String>,
     assurance: Option<Assurance>,
     authenticated_seconds: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BreakerTable {
+    person: String,
+    #[serde(default)]
+    teams: Vec<String>,
+    assurance: Option<Assurance>,
+    authenticated_seconds: Option<u64>,
+    minutes: u64,
 }
 
 /// Counts with this call among them: 1 where nothing is said.
@@ -246,24 +259,44 @@ impl World<'_> {
             change: table.change.as_ref().map(ChangeTable::change),
             ..Circumstances::of(Channel::Stdio, now)
         };
+        let asked = self.asked(file, table)?;
+        let (name, rule) = (table.name.clone(), table.rule.clone());
+        Ok(Case { name, place: place.to_owned(), caller, circumstances, asked, expected: table.expect, rule })
+    }
+
+    fn asked(&self, file: &CaseFile, table: &CaseTable) -> anyhow::Result<CaseQuestion> {
+        let targets = table.targets.as_ref().or(file.targets.as_ref());
         let call = || {
             let call = table.call.as_ref().context("`approve` is about a call: say which")?;
-            self.call(call, table.targets.as_ref().or(file.targets.as_ref()))
+            self.call(call, targets)
         };
-        let asked = match (&table.reveal, &table.approve, &table.call) {
-            (Some(class), None, None) => CaseQuestion::Reveal(class.clone()),
-            (None, Some(it), _) => {
+        Ok(match (&table.reveal, &table.approve, &table.break_glass, &table.call) {
+            (Some(class), None, None, None) => CaseQuestion::Reveal(class.clone()),
+            (None, Some(it), None, _) => {
                 let assurance = it.assurance.unwrap_or(Assurance::Declared);
                 let (person, teams) = (it.person.clone(), self.teams(&it.teams)?);
                 let authenticated_seconds = it.authenticated_seconds;
                 let approver = Approver { person, teams, assurance, authenticated_seconds };
                 CaseQuestion::Approve(approver, call()?)
             }
-            (None, None, Some(_)) => CaseQuestion::Call(call()?),
-            _ => bail!("expected a call, an `approve` with the call it is about, or `reveal` alone"),
-        };
-        let (name, rule) = (table.name.clone(), table.rule.clone());
-        Ok(Case { name, place: place.to_owned(), caller, circumstances, asked, expected: table.expect, rule })
+            (None, None, Some(it), asked) => {
+                let person = Approver {
+                    person: it.person.clone(),
+                    teams: self.teams(&it.teams)?,
+                    assurance: it.assurance.unwrap_or(Assurance::Declared),
+                    authenticated_seconds: it.authenticated_seconds,
+                };
+                let opened_for = targets.context("`break_glass` is about targets: say which")?;
+                let opened_for =
+                    opened_for.iter().map(|it| self.target(it)).collect::<anyhow::Result<_>>()?;
+                let call = asked.as_ref().map(|_| call()).transpose()?;
+                CaseQuestion::BreakGlass { person, minutes: it.minutes, call, targets: opened_for }
+            }
+            (None, None, None, Some(_)) => CaseQuestion::Call(call()?),
+            _ => bail!(
+                "expected a call, an `approve` with the call it is about, a `break_glass`, or `reveal` alone"
+            ),
+        })
     }
 
     fn call(&self, table: &CallTable, targets: Option<&Vec<TargetTable>>) -> anyhow::Result<CaseCall> {

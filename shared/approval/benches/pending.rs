@@ -57,7 +57,7 @@ async fn main() {
         }
         let begun = Instant::now();
         let (_, voided) = beside
-            .stop(StopScope::default(), "over", "bob", Timestamp::now())
+            .stop(ActionScope::default(), "over", "bob", Timestamp::now())
             .await
             .expect("an order to stop");
         println!(

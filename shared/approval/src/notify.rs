@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use policy::Target;
 use serde::{Deserialize, Serialize};
 
-use crate::{Request, Sealed, State, Stop, StopScope};
+use crate::{ActionScope, BreakGlass, Request, Sealed, State, Stop};
 
 /// What people can hear of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,6 +34,16 @@ pub enum Event {
     Stopped,
     /// Another person lifted it.
     Resumed,
+    /// Somebody broke the glass: they may approve alone for a while.
+    Opened,
+    /// They approved something by it.
+    Used,
+    /// It has ended, and another person has to review it.
+    Closed,
+    /// It has ended, and for another day nobody has reviewed it.
+    Unreviewed,
+    /// Another person reviewed it.
+    Reviewed,
 }
 
 /// Somebody who is told.
@@ -56,7 +66,7 @@ pub struct Notice {
     pub event: Event,
     /// When.
     pub at: Timestamp,
-    /// Id of the request, or of the order to stop.
+    /// Id of the request, of the order to stop, or of the break-glass.
     pub about: String,
     /// Who did it and what they remarked; empty where nobody did.
     pub note: String,
@@ -74,6 +84,18 @@ pub enum Subject {
     Stop {
         /// What it stops.
         scope: String,
+    },
+    /// A glass that somebody broke.
+    #[serde(rename = "break_glass")]
+    BreakGlass {
+        /// What they may approve alone, in words.
+        scope: String,
+        /// Who broke it.
+        by: String,
+        /// When it ends, or has ended.
+        until: Timestamp,
+        /// Until when another person has to review it.
+        review_by: Timestamp,
     },
 }
 
@@ -110,7 +132,7 @@ pub struct Asked {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Event; 11] = [
+    pub const ALL: [Event; 16] = [
         Event::Asked,
         Event::Approved,
         Event::Confirmed,
@@ -122,6 +144,11 @@ impl Event {
         Event::Unknown,
         Event::Stopped,
         Event::Resumed,
+        Event::Opened,
+        Event::Used,
+        Event::Closed,
+        Event::Unreviewed,
+        Event::Reviewed,
     ];
 
     /// The word in configurations and in what is sent.
@@ -138,6 +165,11 @@ impl Event {
             Event::Unknown => "unknown",
             Event::Stopped => "stopped",
             Event::Resumed => "resumed",
+            Event::Opened => "opened",
+            Event::Used => "used",
+            Event::Closed => "closed",
+            Event::Unreviewed => "unreviewed",
+            Event::Reviewed => "reviewed",
         }
     }
 
@@ -178,8 +210,8 @@ impl Subscriber {
         self.events.contains(&event) && (targets.is_empty() || targets.iter().any(touched))
     }
 
-    /// The same of an order to stop, which is about everything that it does not name.
-    pub(crate) fn hears_of_stop(&self, event: Event, scope: &StopScope) -> bool {
+    /// The same of an order to stop or a glass that was broken, which is about everything that it does not name.
+    pub(crate) fn hears_of_scope(&self, event: Event, scope: &ActionScope) -> bool {
         let within = |wanted: &BTreeSet<String>, it: &Option<String>| {
             wanted.is_empty() || it.as_ref().is_none_or(|it| wanted.contains(it))
         };
@@ -222,6 +254,17 @@ impl Notice {
         let subject = Subject::Stop { scope: stop.scope.described() };
         Notice { event, at, about: stop.id.clone(), note, subject }
     }
+
+    /// What is told of a glass that somebody broke.
+    pub(crate) fn of_glass(event: Event, glass: &BreakGlass, note: String, at: Timestamp) -> Notice {
+        let subject = Subject::BreakGlass {
+            scope: glass.scope.described(),
+            by: glass.by.clone(),
+            until: glass.closed.as_ref().map_or(glass.until, |it| it.0),
+            review_by: glass.review_by,
+        };
+        Notice { event, at, about: glass.id.clone(), note, subject }
+    }
 }
 
 /// Who did something, and what they remarked.
@@ -254,11 +297,11 @@ mod tests {
             assert_eq!(it.hears(Event::Asked, &own), hears, "{it:?}");
             assert_eq!(it.hears(Event::Asked, &unknown), hears_unknown, "{it:?}");
             assert!(it.hears(Event::Asked, &[]) && !it.hears(Event::Denied, &own));
-            assert!(it.hears_of_stop(Event::Stopped, &StopScope::default()));
+            assert!(it.hears_of_scope(Event::Stopped, &ActionScope::default()));
         }
-        let scope = StopScope { team: Some("shop".to_owned()), ..StopScope::default() };
-        assert!(subscriber(&["shop"], &["staging"]).hears_of_stop(Event::Stopped, &scope));
-        assert!(!subscriber(&["checkout"], &[]).hears_of_stop(Event::Stopped, &scope));
+        let scope = ActionScope { team: Some("shop".to_owned()), ..ActionScope::default() };
+        assert!(subscriber(&["shop"], &["staging"]).hears_of_scope(Event::Stopped, &scope));
+        assert!(!subscriber(&["checkout"], &[]).hears_of_scope(Event::Stopped, &scope));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::AnyConnection;
 
 use crate::{
-    Event, Notice, Request, Stop, Store, StoreError, Subscriber,
+    BreakGlass, Event, Notice, Request, Stop, Store, StoreError, Subscriber,
     ask::later,
     store::{fresh, millis, moment},
 };
@@ -73,8 +73,21 @@ impl Store {
         note: String,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let hears = |it: &&Subscriber| it.hears_of_stop(event, &stop.scope);
+        let hears = |it: &&Subscriber| it.hears_of_scope(event, &stop.scope);
         self.put(change, || Notice::of_stop(event, stop, note, now), hears, now).await
+    }
+
+    /// The same of a glass that somebody broke.
+    pub(crate) async fn tell_of_glass(
+        &self,
+        change: &mut AnyConnection,
+        event: Event,
+        glass: &BreakGlass,
+        note: String,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let hears = |it: &&Subscriber| it.hears_of_scope(event, &glass.scope);
+        self.put(change, || Notice::of_glass(event, glass, note, now), hears, now).await
     }
 
     async fn put(
@@ -116,6 +129,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Due>, StoreError> {
         self.settle(None, now).await?;
+        self.settle_glasses(now).await?;
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT id, notice, attempts, put_at, due_at FROM outbox \
              WHERE destination = $1 AND state = 'due' AND due_at <= $2 ORDER BY due_at, put_at, id LIMIT $3",

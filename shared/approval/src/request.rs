@@ -26,7 +26,9 @@ macro_rules! settle {
     ($tail:literal) => {
         due!(
             "UPDATE approval SET changed_at = $1, note = CASE state WHEN 'pending' THEN 'nobody agreed in time' \
-             WHEN 'approved' THEN 'nobody carried it out in time' \
+             WHEN 'approved' THEN CASE WHEN EXISTS (SELECT 1 FROM vote JOIN break_glass ON break_glass.id = vote.glass \
+             WHERE vote.approval = approval.id AND break_glass.until <= $1) \
+             THEN 'the break-glass that it was approved by has ended' ELSE 'nobody carried it out in time' END \
              ELSE 'it was begun, and nobody reported its end' END, \
              state = CASE state WHEN 'reserved' THEN 'unknown' ELSE 'expired' END",
             $tail
@@ -129,8 +131,18 @@ impl State {
 impl Request {
     /// How many people have approved.
     pub fn approved(&self) -> u8 {
-        let count = self.votes.iter().filter(|it| it.kind == VoteKind::Approve).count();
+        let count = self.votes.iter().filter(|it| it.kind != VoteKind::Confirm).count();
         u8::try_from(count).unwrap_or(u8::MAX)
+    }
+
+    /// How many approvals those count as: one by a break-glass is as many as are needed.
+    pub fn counted(&self) -> u8 {
+        if self.by_glass().is_some() { self.approved().max(self.approvals) } else { self.approved() }
+    }
+
+    /// The break-glass that it was approved by, if it was by one.
+    pub fn by_glass(&self) -> Option<&str> {
+        self.votes.iter().find_map(|it| it.glass.as_deref())
     }
 
     /// Whether the person at the keyboard has confirmed.
@@ -143,7 +155,7 @@ impl Request {
         let vote = |it: &Vote| {
             json!({
                 "who": it.name, "kind": it.kind.word(), "assurance": it.assurance, "channel": it.channel,
-                "comment": it.comment, "at": it.at,
+                "comment": it.comment, "at": it.at, "break_glass": it.glass,
             })
         };
         json!({
@@ -156,7 +168,7 @@ impl Request {
     }
 
     pub(crate) fn is_agreed(&self) -> bool {
-        self.approved() >= self.approvals && (self.confirmed() || !self.confirm)
+        self.counted() >= self.approvals && (self.confirmed() || !self.confirm)
     }
 }
 
@@ -299,7 +311,7 @@ pub(crate) async fn read(connection: &mut AnyConnection, id: &str) -> Result<Opt
     .await?;
     let Some(row) = row else { return Ok(None) };
     let votes = sqlx::query(
-        "SELECT name, issuer, subject, kind, channel, assurance, comment, voted_at FROM vote \
+        "SELECT name, issuer, subject, kind, channel, assurance, comment, voted_at, glass FROM vote \
          WHERE approval = $1 ORDER BY voted_at, person",
     )
     .bind(id.to_owned())

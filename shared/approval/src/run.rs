@@ -50,7 +50,9 @@ impl Store {
         let mut change = self.change().await.map_err(NotRunnable::Store)?;
         let taken = sqlx::query(
             "UPDATE approval SET state = 'reserved', holder = $1, held_until = $2, changed_at = $3 \
-             WHERE id = $4 AND state = 'approved' AND until > $3",
+             WHERE id = $4 AND state = 'approved' AND until > $3 AND NOT EXISTS (SELECT 1 FROM vote JOIN break_glass \
+             ON break_glass.id = vote.glass WHERE vote.approval = approval.id \
+             AND (break_glass.closed_at > 0 OR break_glass.until <= $3))",
         )
         .bind(self.holder().to_owned())
         .bind(millis(later(now, longest)))
@@ -140,13 +142,16 @@ fn why(request: &Request) -> String {
     let more = if note.is_empty() { String::new() } else { format!(" ({note})") };
     match state {
         State::Pending => {
-            let missing = request.approvals.saturating_sub(request.approved());
+            let missing = request.approvals.saturating_sub(request.counted());
             let wait = "wait with await_approval";
             match (missing, request.confirm && !request.confirmed()) {
                 (0, _) => format!("`{id}` waits for the person at the keyboard to confirm; {wait}"),
                 (1, _) => format!("`{id}` waits for one more person; {wait}"),
                 (n, _) => format!("`{id}` waits for {n} more people; {wait}"),
             }
+        }
+        State::Approved if request.by_glass().is_some() => {
+            format!("`{id}` was approved by a break-glass that has ended; ask again")
         }
         State::Approved => format!("`{id}` is approved"),
         State::Reserved => format!(

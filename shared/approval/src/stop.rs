@@ -1,36 +1,13 @@
 //! Is everything stopped? An order that holds on every replica from its commit on.
 
 use jiff::Timestamp;
-use policy::Target;
-use serde::{Deserialize, Serialize};
 
 use crate::{
-    Event, Sealed, Store, StoreError,
+    ActionScope, Event, Sealed, Store, StoreError,
     notify::said,
     person::is_same_person,
     store::{fresh, millis, moment},
 };
-
-/// What an order to stop is about. Whatever is not named is any.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StopScope {
-    /// Only this tool.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tool: Option<String>,
-    /// Only this agent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agent: Option<String>,
-    /// Only this environment; what is mapped to none is in every one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub environment: Option<String>,
-    /// Only this team's; what is mapped to none is every team's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub team: Option<String>,
-    /// Only this connection.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub connection: Option<String>,
-}
 
 /// An order to change nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,41 +15,13 @@ pub struct Stop {
     /// What people call it.
     pub id: String,
     /// What it is about.
-    pub scope: StopScope,
+    pub scope: ActionScope,
     /// Why, in the words of whoever gave it.
     pub reason: String,
     /// Who gave it.
     pub by: String,
     /// When.
     pub at: Timestamp,
-}
-
-impl StopScope {
-    /// Whether an effect falls under it.
-    pub fn covers(&self, agent: &str, tool: &str, targets: &[Target]) -> bool {
-        let named = |wanted: &Option<String>, it: &str| wanted.as_deref().is_none_or(|wanted| wanted == it);
-        let mapped = |wanted: &Option<String>, it: &str| named(wanted, it) || it == policy::UNKNOWN;
-        let target = |it: &Target| {
-            mapped(&self.environment, &it.environment)
-                && mapped(&self.team, &it.team)
-                && named(&self.connection, &it.connection)
-        };
-        named(&self.tool, tool) && named(&self.agent, agent) && targets.iter().any(target)
-    }
-
-    /// What a person reads.
-    pub fn described(&self) -> String {
-        let parts = [
-            ("tool", &self.tool),
-            ("agent", &self.agent),
-            ("environment", &self.environment),
-            ("team", &self.team),
-            ("connection", &self.connection),
-        ];
-        let named: Vec<String> =
-            parts.iter().filter_map(|(name, it)| Some(format!("{name}={}", it.as_deref()?))).collect();
-        if named.is_empty() { "everything".to_owned() } else { named.join(", ") }
-    }
 }
 
 impl Stop {
@@ -88,7 +37,7 @@ impl Store {
     /// Stops every effect in a scope, and voids what waits in it.
     pub async fn stop(
         &self,
-        scope: StopScope,
+        scope: ActionScope,
         reason: &str,
         by: &str,
         now: Timestamp,
@@ -116,7 +65,7 @@ impl Store {
     }
 
     /// Voids what waits in a scope, all of it or nothing.
-    async fn void(&self, scope: &StopScope, now: Timestamp) -> Result<Vec<String>, StoreError> {
+    async fn void(&self, scope: &ActionScope, now: Timestamp) -> Result<Vec<String>, StoreError> {
         self.settle(None, now).await?;
         // In one order, so that two orders at once do not wait for each other.
         let open: Vec<(String, String)> = sqlx::query_as(

@@ -5,7 +5,7 @@ use policy::{Assurance, Channel};
 use sqlx::{Row, any::AnyRow};
 
 use crate::{
-    Event, Request, State, Store, StoreError,
+    BreakGlass, Event, Request, State, Store, StoreError, glass,
     notify::said,
     person::{folded, is_same_person},
     request::read,
@@ -34,6 +34,8 @@ pub enum VoteKind {
     Approve,
     /// The person at the keyboard wants it done.
     Confirm,
+    /// A person who broke the glass wants it done, whoever asked for it: that is as many approvals as are needed.
+    BreakGlass,
 }
 
 /// One person's agreement.
@@ -55,6 +57,8 @@ pub struct Vote {
     pub comment: String,
     /// When.
     pub at: Timestamp,
+    /// The break-glass that it is by.
+    pub glass: Option<String>,
 }
 
 /// What a vote came to.
@@ -99,6 +103,19 @@ pub enum VoteRefused {
     /// Only a token proves another person.
     #[error("a person approves by a token of an identity provider; here nothing but `{}` says who it is", .0.word())]
     Unproven(Assurance),
+    /// They may not approve alone.
+    #[error("`{0}` has broken no glass that holds now (bailiwick break-glass open)")]
+    NoGlass(String),
+    /// They may, and not this.
+    #[error("request `{id}` is not all within `{glass}` ({scope})")]
+    OutOfGlass {
+        /// Which request.
+        id: String,
+        /// Which break-glass.
+        glass: String,
+        /// What that is about.
+        scope: String,
+    },
     /// Who agrees to everything looks at nothing.
     #[error(
         "`{name}` has approved {count} requests within the hour, and {most} is the most; let another person look"
@@ -128,6 +145,7 @@ impl VoteKind {
         match self {
             VoteKind::Approve => "approve",
             VoteKind::Confirm => "confirm",
+            VoteKind::BreakGlass => "break_glass",
         }
     }
 }
@@ -146,26 +164,25 @@ impl Store {
     ) -> Result<Agreed, VoteRefused> {
         self.settle(Some(id), now).await?;
         let mut change = self.change().await?;
-        // The row is ours until the end: two who agree at once count one after the other.
-        let locked = sqlx::query(
-            "UPDATE approval SET changed_at = $1 WHERE id = $2 AND state = 'pending' AND approve_by > $1",
-        )
-        .bind(millis(now))
-        .bind(id.to_owned())
-        .execute(&mut *change)
-        .await?;
-        let before = read(&mut change, id).await?.ok_or_else(|| VoteRefused::Missing(id.to_owned()))?;
-        if locked.rows_affected() != 1 {
-            let Request { id, state, note, .. } = before;
-            return Err(VoteRefused::Closed { id, state, note });
-        }
+        // First of all, as whoever closes it does, so that neither waits for the other.
+        let glass = match kind {
+            VoteKind::BreakGlass => {
+                let used = glass::used(&mut change, voter, now).await?;
+                Some(used.ok_or_else(|| VoteRefused::NoGlass(voter.name.clone()))?)
+            }
+            VoteKind::Approve | VoteKind::Confirm => None,
+        };
+        let before = ours(&mut change, id, now).await?;
         may_vote(&before, voter, kind)?;
-        if kind == VoteKind::Approve {
+        if let Some(glass) = &glass {
+            glass.takes(&before)?;
+        }
+        if kind != VoteKind::Confirm {
             rested(&mut change, voter, most, now).await?;
         }
         sqlx::query(
-            "INSERT INTO vote (approval, person, name, issuer, subject, kind, channel, assurance, comment, voted_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            "INSERT INTO vote (approval, person, name, issuer, subject, kind, channel, assurance, comment, voted_at, glass) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         )
         .bind(id.to_owned())
         .bind(folded(&voter.name))
@@ -177,24 +194,36 @@ impl Store {
         .bind(voter.assurance.word())
         .bind(comment.to_owned())
         .bind(millis(now))
+        .bind(glass.as_ref().map(|it| it.id.clone()).unwrap_or_default())
         .execute(&mut *change)
         .await?;
         let mut request = read(&mut change, id).await?.ok_or_else(|| VoteRefused::Missing(id.to_owned()))?;
         let settled = request.is_agreed();
-        if settled {
-            sqlx::query(
-                "UPDATE approval SET state = 'approved', until = $1 + execute_within, changed_at = $1 WHERE id = $2",
-            )
-            .bind(millis(now))
-            .bind(id.to_owned())
-            .execute(&mut *change)
-            .await?;
+        if settled || glass.is_some() {
+            move_on(&mut change, id, settled, now).await?;
             request = read(&mut change, id).await?.ok_or_else(|| VoteRefused::Missing(id.to_owned()))?;
         }
-        let event = if kind == VoteKind::Approve { Event::Approved } else { Event::Confirmed };
-        self.tell(&mut change, event, &request, &said(&voter.name, comment), now).await?;
+        self.tell_of_vote(&mut change, kind, &request, glass.as_ref(), (voter, comment), now).await?;
         change.commit().await?;
         Ok(Agreed { request, settled })
+    }
+
+    async fn tell_of_vote(
+        &self,
+        change: &mut sqlx::AnyConnection,
+        kind: VoteKind,
+        request: &Request,
+        glass: Option<&BreakGlass>,
+        (voter, comment): (&Voter, &str),
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let event = if kind == VoteKind::Confirm { Event::Confirmed } else { Event::Approved };
+        let note = said(&voter.name, comment);
+        let Some(glass) = glass else { return self.tell(change, event, request, &note, now).await };
+        let by = format!("alone, by {}: {note}", glass.id);
+        self.tell(change, event, request, &by, now).await?;
+        let what = format!("{note}; approved {}: {}", request.id, request.sealed.heading());
+        self.tell_of_glass(change, Event::Used, glass, what, now).await
     }
 
     /// Ends an open request for good, with why: somebody said no ([`State::Denied`]), took it back ([`State::Revoked`]), or
@@ -240,17 +269,20 @@ impl Vote {
             kind: match text(3)?.as_str() {
                 "approve" => VoteKind::Approve,
                 "confirm" => VoteKind::Confirm,
+                "break_glass" => VoteKind::BreakGlass,
                 other => return Err(StoreError::Odd(format!("vote `{other}`"))),
             },
             channel: text(4)?,
             assurance: text(5)?,
             comment: text(6)?,
             at: moment(row.try_get(7)?)?,
+            glass: Some(text(8)?).filter(|it| !it.is_empty()),
         })
     }
 }
 
-/// What no policy can change: an approval is another person's, proven, and counts once.
+/// What no policy can change: an approval is another person's, proven, and counts once. Who broke the glass may be the person
+/// whom it is for, and never the agent that asks.
 fn may_vote(request: &Request, voter: &Voter, kind: VoteKind) -> Result<(), VoteRefused> {
     let caller = &request.sealed.caller;
     if kind == VoteKind::Confirm {
@@ -270,17 +302,57 @@ fn may_vote(request: &Request, voter: &Voter, kind: VoteKind) -> Result<(), Vote
     if voter.assurance != Assurance::Token {
         return Err(VoteRefused::Unproven(voter.assurance));
     }
-    let own = caller.on_behalf_of.iter().chain([&caller.agent]);
+    let person = caller.on_behalf_of.iter().filter(|_| kind != VoteKind::BreakGlass);
+    let own = person.chain([&caller.agent]);
     if own.into_iter().any(|it| is_same_person(it, &voter.name)) {
         return Err(VoteRefused::Own(voter.name.clone()));
     }
     let same = |it: &crate::Vote| {
         is_same_person(&it.name, &voter.name) || (&it.issuer, &it.subject) == (&voter.issuer, &voter.subject)
     };
-    match request.votes.iter().filter(|it| it.kind == VoteKind::Approve).any(same) {
+    match request.votes.iter().filter(|it| it.kind == kind).any(same) {
         true => Err(VoteRefused::Twice(voter.name.clone())),
         false => Ok(()),
     }
+}
+
+/// The open request, whose row is ours until the end: two who agree at once count one after the other.
+async fn ours(change: &mut sqlx::AnyConnection, id: &str, now: Timestamp) -> Result<Request, VoteRefused> {
+    let locked = sqlx::query(
+        "UPDATE approval SET changed_at = $1 WHERE id = $2 AND state = 'pending' AND approve_by > $1",
+    )
+    .bind(millis(now))
+    .bind(id.to_owned())
+    .execute(&mut *change)
+    .await?;
+    let request = read(change, id).await?.ok_or_else(|| VoteRefused::Missing(id.to_owned()))?;
+    match locked.rows_affected() {
+        1 => Ok(request),
+        _ => Err(VoteRefused::Closed { id: request.id, state: request.state, note: request.note }),
+    }
+}
+
+/// Lets it be carried out, or waits for what is missing still. What was approved by a glass ends with it at the latest.
+async fn move_on(
+    change: &mut sqlx::AnyConnection,
+    id: &str,
+    settled: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let end = glass::first_end(change, id).await?.unwrap_or(i64::MAX);
+    let step = match settled {
+        true => {
+            "UPDATE approval SET state = 'approved', changed_at = $1, \
+             until = CASE WHEN $1 + execute_within < $2 THEN $1 + execute_within ELSE $2 END WHERE id = $3"
+        }
+        false => {
+            "UPDATE approval SET changed_at = $1, \
+             approve_by = CASE WHEN approve_by < $2 THEN approve_by ELSE $2 END WHERE id = $3"
+        }
+    };
+    let step = sqlx::query(step).bind(millis(now)).bind(end).bind(id.to_owned());
+    step.execute(change).await?;
+    Ok(())
 }
 
 /// Refuses the approval of somebody who approves too much to look at any of it.
@@ -299,7 +371,7 @@ async fn rested(
     .execute(&mut *change)
     .await?;
     let (count,): (i64,) =
-        sqlx::query_as("SELECT COUNT(*) FROM vote WHERE person = $1 AND kind = 'approve' AND voted_at > $2")
+        sqlx::query_as("SELECT COUNT(*) FROM vote WHERE person = $1 AND kind <> 'confirm' AND voted_at > $2")
             .bind(folded(&voter.name))
             .bind(millis(now) - HOUR_MS)
             .fetch_one(change)

@@ -234,7 +234,7 @@ impl Log {
 
     /// Records that the process is alive, so that a missing tail is noticed by its age.
     pub async fn heartbeat(&self) -> Result<Receipt, AuditError> {
-        self.append(Draft::own(Word::Heartbeat, Facts::default())).await
+        self.append(Box::new(Draft::own(Word::Heartbeat, Facts::default()))).await
     }
 
     /// Gives open intents the outcome `unknown`, records the stop and lets the log go. `reason` is a few words of the
@@ -253,7 +253,7 @@ impl Log {
         result
     }
 
-    pub(crate) async fn append(&self, draft: Draft) -> Result<Receipt, AuditError> {
+    pub(crate) async fn append(&self, draft: Box<Draft>) -> Result<Receipt, AuditError> {
         let share = draft.size_bound().min(PAYLOAD_BYTES_MAX) as u32;
         let share = self.inner.bytes.clone().acquire_many_owned(share).await;
         let share = share.expect("the semaphore is never closed");

@@ -37,7 +37,7 @@ impl Operator {
         tool: &str,
         facts: Facts,
         payload: &Value,
-    ) -> Result<Draft, AuditError> {
+    ) -> Result<Box<Draft>, AuditError> {
         let facts = Facts {
             server: Some(OPERATOR.to_owned()),
             tool: Some(tool.to_owned()),
@@ -46,6 +46,7 @@ impl Operator {
             verdict: facts.verdict.or_else(|| Some("permitted".to_owned())),
             ..facts
         };
-        Ok(Draft { word, facts, subject: self.subject.clone(), payload: canonical(payload)? })
+        let payload = canonical(payload)?;
+        Ok(Box::new(Draft { word, facts, subject: self.subject.clone(), payload }))
     }
 }

@@ -227,7 +227,7 @@ impl From<&Checkpoint> for Seen {
 
 impl Entry {
     /// Refuses what may not enter the tree, before anything is written.
-    pub(crate) fn draft(self) -> Result<Draft, AuditError> {
+    pub(crate) fn draft(self) -> Result<Box<Draft>, AuditError> {
         let (word, intent) = match self.event {
             Event::Read => (Word::Read, None),
             Event::Intent => (Word::Intent, None),
@@ -267,7 +267,7 @@ impl Entry {
             omitted_bytes,
             ..Facts::default()
         };
-        Ok(Draft { word, facts, subject: self.subject, payload })
+        Ok(Box::new(Draft { word, facts, subject: self.subject, payload }))
     }
 }
 

@@ -88,7 +88,7 @@ fn rotate_with(
         let named = Facts { next: Some(next.verifying().to_string()), ..Facts::default() };
         let named = operator.draft(Word::Rotated, TOOL, named, &serde_json::json!({}))?;
         let folder = place.folder.clone();
-        end(opened(state, (place, lock), load()?, operator)?, vec![named], operator, &mut behind)?;
+        end(opened(state, (place, lock), load()?, operator)?, vec![*named], operator, &mut behind)?;
         told(Step::Ended)?;
         File::create(folder.join(RETIRED)).and_then(|it| it.sync_all()).at("create", folder.join(RETIRED))?;
         sync_folder(&folder)?;
@@ -106,7 +106,7 @@ fn rotate_with(
             closed: Some(heads.to_vec()),
             ..Facts::default()
         };
-        drafts.push(operator.draft(Word::Rotated, TOOL, facts, &serde_json::json!({}))?);
+        drafts.push(*operator.draft(Word::Rotated, TOOL, facts, &serde_json::json!({}))?);
     }
     let begun = opened(state, take(state, OPERATOR)?, next, operator)?;
     let receipt = end(begun, drafts, operator, &mut behind)?;

@@ -70,7 +70,7 @@ const UNKNOWN: &str = "unknown";
 
 impl Transition {
     /// Refuses what may not enter the tree, before anything is written.
-    pub(crate) fn draft(self) -> Result<Draft, AuditError> {
+    pub(crate) fn draft(self) -> Result<Box<Draft>, AuditError> {
         let malformed = |problem: String| Err(AuditError::Malformed { problem });
         let known = TRANSITIONS.map(|(what, _)| what);
         one_of("what", self.what, &known)?;
@@ -107,7 +107,7 @@ impl Transition {
             omitted_bytes,
             ..Facts::default()
         };
-        Ok(Draft { word: Word::Transition, facts, subject: self.subject, payload })
+        Ok(Box::new(Draft { word: Word::Transition, facts, subject: self.subject, payload }))
     }
 }
 

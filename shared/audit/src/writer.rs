@@ -30,7 +30,7 @@ pub(crate) enum Request {
 
 /// A record and who waits for it.
 pub(crate) struct Append {
-    pub(crate) draft: Draft,
+    pub(crate) draft: Box<Draft>,
     pub(crate) answer: Answer<Receipt>,
     /// Share of the bytes that may be queued, given back once the record is written.
     pub(crate) _share: OwnedSemaphorePermit,
@@ -143,7 +143,7 @@ impl Writer {
         }
     }
 
-    fn try_stage(&mut self, group: &mut Group, mut draft: Draft) -> Result<Receipt, AuditError> {
+    fn try_stage(&mut self, group: &mut Group, mut draft: Box<Draft>) -> Result<Receipt, AuditError> {
         self.alive()?;
         let for_what = match draft.word {
             Word::Intent => Use::Effect,
@@ -162,7 +162,7 @@ impl Writer {
                 _ => AuditError::Closed { why },
             });
         }
-        self.ledger.stage(group, draft)
+        self.ledger.stage(group, *draft)
     }
 
     fn fits(&mut self, group: &Group, draft: &Draft, for_what: Use) -> Result<bool, AuditError> {

@@ -17,6 +17,10 @@ pub struct Approving {
     pub execute_within: Duration,
     /// Most approvals of one person within an hour.
     pub approvals_per_hour: u64,
+    /// Longest that one person may approve alone, once they break the glass.
+    pub break_glass_max: Duration,
+    /// How long after its end another person has to review it.
+    pub review_within: Duration,
     /// Who hears of it.
     pub notify: Vec<Notify>,
 }
@@ -26,6 +30,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 const APPROVE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// What was looked at hours ago is not what is there now.
 const EXECUTE_MAX: Duration = Duration::from_secs(4 * 3600);
+/// Whoever acts alone for longer can wake somebody up.
+const GLASS_MAX: Duration = Duration::from_secs(4 * 3600);
+/// What nobody looked at for a month nobody remembers.
+const REVIEW_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl Default for Approving {
     fn default() -> Approving {
@@ -34,6 +42,8 @@ impl Default for Approving {
             approve_within: 60 * MINUTE,
             execute_within: 15 * MINUTE,
             approvals_per_hour: 30,
+            break_glass_max: 60 * MINUTE,
+            review_within: 72 * 60 * MINUTE,
             notify: Vec::new(),
         }
     }
@@ -66,7 +76,21 @@ impl Reading<'_, '_> {
             let path = ["approvals", "approvals_per_hour"];
             return Err(self.document.wrong(&path, "expected 1 to 1000", Excerpt::ShowsValue));
         }
+        let right = "expected 1 minute to 4 hours, e.g. `1h`";
+        let break_glass_max =
+            within("break_glass_max", &table.break_glass_max, GLASS_MAX, usual.break_glass_max, right)?;
+        let right = "expected 1 minute to 30 days, e.g. `72h`";
+        let review_within =
+            within("review_within", &table.review_within, REVIEW_MAX, usual.review_within, right)?;
         let notify = self.notify(&table.notify, vocabulary)?;
-        Ok(Approving { store, approve_within, execute_within, approvals_per_hour, notify })
+        Ok(Approving {
+            store,
+            approve_within,
+            execute_within,
+            approvals_per_hour,
+            break_glass_max,
+            review_within,
+            notify,
+        })
     }
 }

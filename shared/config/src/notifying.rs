@@ -39,7 +39,7 @@ const FORMATS: [&str; 2] = ["slack", "json"];
 
 impl Notify {
     /// What can be heard of.
-    pub const EVENTS: [&str; 11] = [
+    pub const EVENTS: [&str; 16] = [
         "asked",
         "approved",
         "confirmed",
@@ -51,9 +51,26 @@ impl Notify {
         "unknown",
         "stopped",
         "resumed",
+        "opened",
+        "used",
+        "closed",
+        "unreviewed",
+        "reviewed",
     ];
     /// What is heard of unless told: what somebody has to do something about, and how it ended without them.
-    const USUAL: [&str; 6] = ["asked", "stopped", "resumed", "denied", "expired", "unknown"];
+    const USUAL: [&str; 11] = [
+        "asked",
+        "stopped",
+        "resumed",
+        "denied",
+        "expired",
+        "unknown",
+        "opened",
+        "used",
+        "closed",
+        "unreviewed",
+        "reviewed",
+    ];
 
     /// Reads the address. The problem never repeats it.
     pub fn address(&self) -> Result<Url, ConfigError> {

@@ -1,14 +1,15 @@
 //! What may a person say to a request? Policy and the store decide, and every step is a record.
 
 use approval::{
-    Request as Waiting, State, Stop, StopScope, StoreError, VoteKind, VoteRefused, Voter, is_same_person,
+    ActionScope, GlassRefused, Request as Waiting, State, Stop, Store, StoreError, VoteKind, VoteRefused,
+    Voter, is_same_person,
 };
 use audit::{AuditError, Transition};
 use jiff::Timestamp;
-use policy::{Approver, Assurance, Caller, Circumstances, Denial, Question};
+use policy::{Assurance, Caller, Denial, Question};
 use serde_json::json;
 
-use crate::{Approvals, Gate, trail::bounded};
+use crate::{Approvals, Gate, glass::approver, trail::bounded};
 
 /// A person with what their agreement is judged by.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct Person {
 pub enum Say {
     /// Another person wants it done.
     Approve,
+    /// A person who broke the glass wants it done, alone and whoever asked for it.
+    BreakGlass,
     /// The person at the keyboard wants it done.
     Confirm,
     /// It shall not be done.
@@ -42,6 +45,9 @@ pub enum AgreeRefused {
     /// The store does not take it.
     #[error(transparent)]
     Vote(#[from] VoteRefused),
+    /// The glass stays whole, or as it is.
+    #[error(transparent)]
+    Glass(#[from] GlassRefused),
     /// Policy does not let them.
     #[error("denied by {}: {}{}", .0.policy.as_deref().unwrap_or("default"), .0.reason, instead(.0))]
     Policy(Denial),
@@ -57,7 +63,7 @@ pub enum AgreeRefused {
 }
 
 /// Longest remark that is kept.
-const COMMENT_BYTES_MAX: usize = 1000;
+pub(crate) const COMMENT_BYTES_MAX: usize = 1000;
 
 impl Gate {
     /// Takes what a person says to a request. It counts once it is in the log.
@@ -75,7 +81,7 @@ impl Gate {
         let waiting = store.request(id, now).await.map_err(VoteRefused::Store)?.ok_or_else(missing)?;
         let comment = bounded(comment, COMMENT_BYTES_MAX);
         let voter = &person.voter;
-        let agrees = matches!(say, Say::Approve | Say::Confirm);
+        let agrees = matches!(say, Say::Approve | Say::BreakGlass | Say::Confirm);
         if agrees && waiting.state.is_open() && waiting.policy != hex::encode(self.policy().digest()) {
             // Who agrees now would agree to what another policy asked.
             let ended = store.end(id, State::Void, "the policy changed", now).await?;
@@ -83,17 +89,10 @@ impl Gate {
             return Err(VoteRefused::Closed { id: ended.id, state: ended.state, note: ended.note }.into());
         }
         let after = match say {
-            Say::Approve => {
-                let asker = &waiting.sealed.caller.agent;
-                if let Some(client) = person.client.as_ref().filter(|it| is_same_person(it, asker)) {
-                    return Err(VoteRefused::Own(client.clone()).into());
-                }
-                if self.policy().owner(asker).is_some_and(|it| is_same_person(it, &voter.name)) {
-                    return Err(VoteRefused::Own(voter.name.clone()).into());
-                }
-                self.may_approve(person, &waiting, now).map_err(AgreeRefused::Policy)?;
+            Say::Approve | Say::BreakGlass => {
+                let kind = self.may_agree(store, person, &waiting, say, now).await?;
                 let most = approvals.terms().approvals_per_hour;
-                store.agree(id, voter, VoteKind::Approve, &comment, most, now).await?.request
+                store.agree(id, voter, kind, &comment, most, now).await?.request
             }
             Say::Confirm => store.agree(id, voter, VoteKind::Confirm, &comment, u64::MAX, now).await?.request,
             Say::Deny => {
@@ -118,6 +117,9 @@ impl Gate {
             "by": voter.name, "issuer": voter.issuer, "subject": voter.subject, "comment": comment,
             "what": after.sealed.described(), "state": after.state.word(),
         });
+        if say == Say::BreakGlass {
+            step.payload["break_glass"] = json!(after.by_glass());
+        }
         match self.log().transition(step).await {
             Ok(_) => Ok(after),
             Err(error) => {
@@ -128,30 +130,64 @@ impl Gate {
         }
     }
 
+    /// Refuses the approval of whom policy does not let, and of the very program that asked.
+    async fn may_agree(
+        &self,
+        store: &Store,
+        person: &Person,
+        waiting: &Waiting,
+        say: Say,
+        now: Timestamp,
+    ) -> Result<VoteKind, AgreeRefused> {
+        let asker = &waiting.sealed.caller.agent;
+        if let Some(client) = person.client.as_ref().filter(|it| is_same_person(it, asker)) {
+            return Err(VoteRefused::Own(client.clone()).into());
+        }
+        if say != Say::BreakGlass {
+            let name = &person.voter.name;
+            if self.policy().owner(asker).is_some_and(|it| is_same_person(it, name)) {
+                return Err(VoteRefused::Own(name.clone()).into());
+            }
+            self.may_approve(person, waiting, now).map_err(AgreeRefused::Policy)?;
+            return Ok(VoteKind::Approve);
+        }
+        let voter = &person.voter;
+        let glass = store.glass_of(voter, now).await.map_err(VoteRefused::Store)?;
+        let glass = glass.ok_or_else(|| VoteRefused::NoGlass(voter.name.clone()))?;
+        self.may_use_glass(person, &glass, waiting, now).map_err(AgreeRefused::Policy)?;
+        Ok(VoteKind::BreakGlass)
+    }
+
     /// Whether policy lets a person approve an action, as it stands now.
-    fn may_approve(&self, person: &Person, waiting: &Waiting, now: Timestamp) -> Result<(), Denial> {
+    pub(crate) fn may_approve(
+        &self,
+        person: &Person,
+        waiting: &Waiting,
+        now: Timestamp,
+    ) -> Result<(), Denial> {
+        let question = self.question_of(person, waiting, now);
+        self.policy().may_approve(&approver(person), &question).map(drop)
+    }
+
+    /// What policy is asked about an action that a person says something to.
+    pub(crate) fn question_of<'a>(
+        &self,
+        person: &Person,
+        waiting: &'a Waiting,
+        now: Timestamp,
+    ) -> Question<'a> {
         let sealed = &waiting.sealed;
-        let approver = Approver {
-            person: person.voter.name.clone(),
-            teams: person.teams.clone(),
-            assurance: person.voter.assurance,
-            authenticated_seconds: person.authenticated_seconds,
-        };
         let mut digest = [0; 32];
         // Only names the question: nothing is carried out by it.
         let _no_digest = hex::decode_to_slice(&waiting.call, &mut digest);
-        let question = Question {
+        Question {
             caller: &sealed.caller,
             tool: &sealed.tool,
             input: &sealed.arguments,
             targets: &sealed.targets,
             digest,
-            circumstances: Circumstances {
-                witnessed_seconds: self.log().witnessed_seconds(),
-                ..Circumstances::of(person.voter.channel, now)
-            },
-        };
-        self.policy().may_approve(&approver, &question).map(drop)
+            circumstances: self.around(person, now),
+        }
     }
 
     /// Refuses every effect in a scope from now on, and voids what waits in it. It holds even where the log does not take it:
@@ -159,7 +195,7 @@ impl Gate {
     pub async fn stop(
         &self,
         person: &Person,
-        scope: StopScope,
+        scope: ActionScope,
         reason: &str,
     ) -> Result<(Stop, Vec<String>), AgreeRefused> {
         let approvals = self.approvals.as_ref().ok_or(AgreeRefused::NoStore)?;
@@ -168,7 +204,7 @@ impl Gate {
         let stopped = store.stop(scope, &reason, &person.voter.name, Timestamp::now()).await;
         let (stop, voided) = stopped.map_err(VoteRefused::Store)?;
         let payload = json!({ "by": stop.by, "comment": stop.reason, "scope": stop.scope.described(), "voided": voided });
-        self.order(person, "stopped", &stop.id, payload).await?;
+        self.order(person, ("stop", "stopped"), &stop.id, payload).await?;
         for id in &voided {
             let waiting = store.request(id, Timestamp::now()).await.map_err(VoteRefused::Store)?;
             if let Some(waiting) = waiting {
@@ -189,20 +225,21 @@ impl Gate {
             return Ok(false);
         };
         let payload = json!({ "by": name, "comment": "", "stopped_by": stop.by, "reason": stop.reason });
-        self.order(person, "resumed", id, payload).await?;
+        self.order(person, ("stop", "resumed"), id, payload).await?;
         Ok(store.resume(id, name, Timestamp::now()).await.map_err(VoteRefused::Store)?)
     }
 
-    async fn order(
+    /// Records what a person orders that is about no one action.
+    pub(crate) async fn order(
         &self,
         person: &Person,
-        step: &'static str,
+        (what, step): (&'static str, &'static str),
         id: &str,
         payload: serde_json::Value,
     ) -> Result<(), AgreeRefused> {
         let voter = &person.voter;
         let transition = Transition {
-            what: "stop",
+            what,
             step,
             reference: Some(id.to_owned()),
             subject: format!("person:{}", voter.name),
@@ -228,7 +265,7 @@ impl Gate {
                 return Err(AgreeRefused::Unrecorded(error));
             }
         }
-        Ok(())
+        self.tell_ended_glasses(store).await
     }
 
     /// Where people are asked, if anywhere.
@@ -246,7 +283,7 @@ impl Gate {
 impl Say {
     fn step(self) -> &'static str {
         match self {
-            Say::Approve => "approved",
+            Say::Approve | Say::BreakGlass => "approved",
             Say::Confirm => "confirmed",
             Say::Deny => "denied",
             Say::Revoke => "revoked",

@@ -6,14 +6,13 @@ use std::{
 };
 
 use approval::{
-    Ending, Held, Lease, NotRunnable, Place, Request as Waiting, Sealed, State, Stop, Store, StoreError,
-    Subscriber, Wanted,
+    Ending, Held, NotRunnable, Place, Request as Waiting, Sealed, State, Stop, Store, StoreError, Subscriber,
+    Wanted,
 };
 use audit::{AuditError, Log};
 use jiff::Timestamp;
-use policy::{NeedsApproval, Target};
+use policy::NeedsApproval;
 use tokio::sync::{OnceCell, Semaphore};
-use tokio_util::task::AbortOnDropHandle;
 use tool::Call;
 
 use crate::{Gate, Refusal, agree::step_of, trail::Trail, waiting};
@@ -41,19 +40,15 @@ pub struct Terms {
     pub execute_within: Duration,
     /// Most approvals of one person within an hour.
     pub approvals_per_hour: u64,
+    /// Longest that one person may approve alone.
+    pub break_glass_max: Duration,
+    /// How long after that another has to look at it.
+    pub review_within: Duration,
 }
 
 /// An approved action that is being carried out.
 pub(crate) struct Grant {
     pub(crate) waiting: Waiting,
-}
-
-/// What a call that may change something holds while it does.
-pub(crate) struct Hold {
-    lease: Option<Lease>,
-    approval: Option<Waiting>,
-    /// Keeps both from running out; ends with this.
-    _renewing: AbortOnDropHandle<()>,
 }
 
 /// Why an approved action is not carried out, or a call not while others act.
@@ -90,18 +85,16 @@ pub enum Hindrance {
 impl Default for Terms {
     fn default() -> Terms {
         let minutes = |it: u64| Duration::from_secs(60 * it);
-        Terms { approve_within: minutes(60), execute_within: minutes(15), approvals_per_hour: 30 }
+        Terms {
+            approve_within: minutes(60),
+            execute_within: minutes(15),
+            approvals_per_hour: 30,
+            break_glass_max: minutes(60),
+            review_within: minutes(72 * 60),
+        }
     }
 }
 
-/// Longest that an effect holds what it changes once its process is gone: past it, its outcome is unknown.
-const HELD: Duration = Duration::from_secs(15);
-/// How often a process says that it still does.
-const RENEWED: Duration = Duration::from_secs(4);
-/// Longest wait for a target that another call changes.
-const LEASE_WAIT: Duration = Duration::from_secs(3);
-/// How often it is asked meanwhile.
-const LEASE_ASK: Duration = Duration::from_millis(100);
 /// Calls that wait for people at once.
 const WAITING_MAX: usize = 32;
 
@@ -142,22 +135,6 @@ impl Approvals {
     }
 }
 
-impl Hold {
-    fn new(store: &Store, lease: Option<Lease>, approval: Option<Waiting>) -> Hold {
-        let (store, kept, id) = (store.clone(), lease.clone(), approval.as_ref().map(|it| it.id.clone()));
-        let renewing = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(RENEWED).await;
-                let now = Timestamp::now();
-                if let Err(error) = store.renew(kept.as_ref(), id.as_deref(), HELD, now).await {
-                    tracing::warn!(%error, "what a call holds may run out before it ends");
-                }
-            }
-        });
-        Hold { lease, approval, _renewing: AbortOnDropHandle::new(renewing) }
-    }
-}
-
 impl Gate {
     /// Puts the stored action in the place of a call that names its approval. From here on it is that call: parsed,
     /// resolved, decided and recorded like any other.
@@ -170,7 +147,7 @@ impl Gate {
         let call = tool.parse(trail.request.arguments.clone()).map_err(Refusal::arguments)?;
         let input = call.input();
         let id = input.get("approval").and_then(serde_json::Value::as_str).unwrap_or_default();
-        let waiting = approvals.own(id, &trail.request.caller, trail.now).await?;
+        let waiting = Box::pin(approvals.own(id, &trail.request.caller, trail.now)).await?;
         if waiting.state != State::Approved {
             return Err(Hindrance::NotApproved(NotRunnable::State(Box::new(waiting))).into());
         }
@@ -183,10 +160,19 @@ impl Gate {
     /// Refuses what is not to the letter what people agreed to: the action, what it touches, what it would overwrite, who
     /// asks, and the policy that asked for them.
     pub(crate) async fn same_as_approved(&self, call: &dyn Call, trail: &Trail) -> Result<(), Refusal> {
-        let Some(Grant { waiting }) = &trail.grant else { return Ok(()) };
+        match &trail.grant {
+            Some(Grant { waiting }) => Box::pin(self.still_same(waiting, call, trail)).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn still_same(&self, waiting: &Waiting, call: &dyn Call, trail: &Trail) -> Result<(), Refusal> {
         let before = call.before().await.map_err(Refusal::Unresolved)?;
         let schema = self.find(trail.tool_name()).map(|(_, it)| schema(&it.definition));
-        let why = if waiting.policy != hex::encode(trail.policy.digest()) {
+        let ended = self.glass_ended(waiting, trail.now).await?;
+        let why = if let Some(why) = ended {
+            why
+        } else if waiting.policy != hex::encode(trail.policy.digest()) {
             "the policy changed"
         } else if schema.as_deref() != Some(waiting.sealed.schema.as_str()) {
             "the tool changed"
@@ -208,13 +194,25 @@ impl Gate {
         Err(Hindrance::Void { approval, why }.into())
     }
 
+    /// Why the glass that it was approved by permits it no longer, where it was by one.
+    async fn glass_ended(
+        &self,
+        waiting: &Waiting,
+        now: Timestamp,
+    ) -> Result<Option<&'static str>, Hindrance> {
+        let (Some(id), Some(approvals)) = (waiting.by_glass(), &self.approvals) else { return Ok(None) };
+        let glass = approvals.store().await?.glass(id).await?;
+        let holds = glass.is_some_and(|it| it.holds(now));
+        Ok((!holds).then_some("the break-glass that it was approved by has ended"))
+    }
+
     /// Asks people, or joins what they are asked already. Whatever goes wrong, the call does not run.
     pub(crate) async fn ask(&self, call: &dyn Call, needed: NeedsApproval, trail: &mut Trail) -> Refusal {
         let nobody_may = needed.approvals > 0 && needed.who.is_empty();
         let Some(approvals) = self.approvals.as_ref().filter(|_| !nobody_may) else {
             return Refusal::NeedsApproval { needed, waiting: None };
         };
-        match self.sealed(call, trail).await {
+        match Box::pin(self.sealed(call, trail)).await {
             Err(refusal) => refusal,
             Ok(sealed) => {
                 let Terms { approve_within, execute_within, .. } = approvals.terms;
@@ -227,7 +225,7 @@ impl Gate {
                     approve_within,
                     execute_within,
                 };
-                match self.asked(approvals, wanted, trail.now).await {
+                match Box::pin(self.asked(approvals, wanted, trail.now)).await {
                     Ok(waiting) => Refusal::NeedsApproval { needed, waiting: Some(Box::new(waiting)) },
                     Err(hindrance) => hindrance.into(),
                 }
@@ -247,7 +245,7 @@ impl Gate {
         Ok(waiting)
     }
 
-    async fn step(&self, waiting: &Waiting, step: &'static str) -> Result<(), Hindrance> {
+    pub(crate) async fn step(&self, waiting: &Waiting, step: &'static str) -> Result<(), Hindrance> {
         let recorded = self.log().transition(step_of(waiting, step)).await;
         recorded.map(drop).map_err(Hindrance::Unrecorded)
     }
@@ -274,99 +272,6 @@ impl Gate {
             caller: trail.request.caller.clone(),
             nonce: hex::encode(nonce),
         })
-    }
-
-    /// Takes what an effect needs for itself: that nothing is stopped, its targets, and of an approved action its one turn.
-    /// All of it is durable before the intent.
-    pub(crate) async fn hold(&self, trail: &mut Trail) -> Result<(), Refusal> {
-        let Some(approvals) = self.approvals.as_ref().filter(|_| trail.acts() || trail.grant.is_some())
-        else {
-            return Ok(());
-        };
-        let held = self.held(approvals, trail).await?;
-        trail.hold = Some(held);
-        Ok(())
-    }
-
-    async fn held(&self, approvals: &Approvals, trail: &Trail) -> Result<Hold, Hindrance> {
-        let store = approvals.store().await?;
-        let agent = &trail.request.caller.agent;
-        let stops = store.stops().await?;
-        let stop = stops.into_iter().find(|it| it.scope.covers(agent, trail.tool_name(), &trail.targets));
-        if let Some(stop) = stop {
-            return Err(Hindrance::Stopped(Box::new(stop)));
-        }
-        let lease = match trail.acts() {
-            true => Some(leased(store, trail).await?),
-            false => None,
-        };
-        let Some(Grant { waiting }) = &trail.grant else { return Ok(Hold::new(store, lease, None)) };
-        match store.reserve(&waiting.id, HELD, Timestamp::now()).await {
-            Ok(waiting) => {
-                let recorded = self.step(&waiting, "reserved").await;
-                let hold = Hold::new(store, lease, Some(waiting));
-                if let Err(refused) = recorded {
-                    self.let_go(Some(hold), Ending::Released).await;
-                    return Err(refused);
-                }
-                Ok(hold)
-            }
-            Err(refused) => {
-                give_back(store, lease).await;
-                Err(match refused {
-                    NotRunnable::Store(error) => Hindrance::Store(error),
-                    other => Hindrance::NotApproved(other),
-                })
-            }
-        }
-    }
-
-    /// Gives back what a call held, with how it ended. What cannot be given back runs out by itself, and an approved action
-    /// is unknown then: never repeated.
-    pub(crate) async fn let_go(&self, hold: Option<Hold>, ending: Ending) {
-        let (Some(approvals), Some(Hold { lease, approval, _renewing })) = (&self.approvals, hold) else {
-            return;
-        };
-        let Ok(store) = approvals.store().await else { return };
-        if let Some(waiting) = approval {
-            // The log first: what it does not know to have ended has not.
-            let recorded = self.step(&waiting, ending.word()).await;
-            let kept = match recorded {
-                Ok(()) => store.finish(&waiting.id, ending, Timestamp::now()).await.map_err(Hindrance::from),
-                Err(refused) => Err(refused),
-            };
-            if let Err(error) = kept {
-                if let Hindrance::Store(_) = error {
-                    approvals.not_reported(&waiting.id, ending);
-                }
-                tracing::error!(%error, approval = %waiting.id, "how an approved action ended could not be kept; it becomes unknown");
-            }
-        }
-        give_back(store, lease).await;
-    }
-}
-
-/// Waits a moment for others who change the same.
-async fn leased(store: &Store, trail: &Trail) -> Result<Lease, Hindrance> {
-    let name = |it: &Target| format!("{}/{}/{}", it.connection, it.kind, it.id);
-    let targets: Vec<String> = trail.targets.iter().map(name).collect();
-    let caller = &trail.request.caller;
-    let person = caller.on_behalf_of.as_deref().map(|it| format!(" for {it}")).unwrap_or_default();
-    let holder = format!("{}{person} ({})", caller.agent, trail.tool_name());
-    let last = tokio::time::Instant::now() + LEASE_WAIT;
-    loop {
-        match store.lease(&targets, &holder, HELD, Timestamp::now()).await? {
-            Ok(lease) => return Ok(lease),
-            Err(held) if tokio::time::Instant::now() >= last => return Err(Hindrance::Busy(held)),
-            Err(_) => tokio::time::sleep(LEASE_ASK).await,
-        }
-    }
-}
-
-async fn give_back(store: &Store, lease: Option<Lease>) {
-    let Some(lease) = lease else { return };
-    if let Err(error) = store.give_back(&lease).await {
-        tracing::error!(%error, "a target could not be given back; it is free again in a moment");
     }
 }
 

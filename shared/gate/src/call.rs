@@ -180,7 +180,7 @@ impl Gate {
         stop: CancellationToken,
         deadline: Instant,
     ) -> Reply {
-        let mut trail = Trail::new(request, self.policy());
+        let mut trail = Box::new(Trail::new(request, self.policy()));
         trail.witnessed_seconds = self.log.witnessed_seconds();
         let _slot = tokio::select! {
             slot = self.slots.acquire() => slot.ok(),
@@ -294,7 +294,7 @@ impl Gate {
         }
         let admitted = match trail.acts() {
             false => self.log.admit_read(trail.digest),
-            true => self.log.admit_effect(trail.digest, trail.intent()).await,
+            true => Box::pin(self.log.admit_effect(trail.digest, trail.intent())).await,
         };
         admitted.map_err(|error| {
             tracing::error!(%error, "a call could not be admitted");
@@ -357,7 +357,7 @@ impl Gate {
     }
 
     /// The outcome, durable before the caller hears of it.
-    async fn record(&self, (shaped, refusal): (Shaped, Option<Refusal>), trail: Trail) -> Reply {
+    async fn record(&self, (shaped, refusal): (Shaped, Option<Refusal>), trail: Box<Trail>) -> Reply {
         let effect = trail.intent.is_some();
         let entry = catch_unwind(AssertUnwindSafe(|| trail.outcome(&shaped, refusal.as_ref())));
         let (entry, shaped, refusal) = match entry {

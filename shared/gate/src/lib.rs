@@ -11,6 +11,7 @@
 //! * **Invariant:** an action that people agreed to runs as it was stored, once, and only as long as caller, tool, targets and
 //!   policy are those that they agreed to.
 //! * **Invariant:** while an order to stop holds, or the store that would hold one does not answer, no effect begins.
+//! * **Invariant:** breaking the glass changes who agrees and nothing else: the action is sealed, decided, recorded and refused as any other.
 //! * **Invariant:** this crate does not know MCP.
 
 mod agree;
@@ -19,6 +20,8 @@ mod authority;
 mod call;
 mod ending;
 mod force;
+mod glass;
+mod hold;
 mod left;
 mod offer;
 mod reply;
@@ -36,6 +39,7 @@ pub use authority::{Authority, Place, ShowAuthority};
 pub use call::{Gate, Request};
 pub use ending::Refusal;
 pub use force::InForce;
+pub use glass::Opening;
 pub use redact::{Masked, redact, redact_value};
 pub use reply::Reply;
 pub use shape::{Image, Shaped};

@@ -10,12 +10,7 @@ use redact::{Masked, redact, redact_value};
 use serde_json::{Map, Value, json};
 use tool::{Call, Definition, ToolError};
 
-use crate::{
-    Hindrance, Refusal, Request,
-    approvals::{Grant, Hold},
-    shape::Shaped,
-    usage::Counted,
-};
+use crate::{Hindrance, Refusal, Request, approvals::Grant, hold::Hold, shape::Shaped, usage::Counted};
 
 /// Grows as the steps of a call succeed.
 pub(crate) struct Trail {
@@ -36,7 +31,7 @@ pub(crate) struct Trail {
     /// Whether the tool was started.
     pub(crate) begun: bool,
     /// What it holds while it acts.
-    pub(crate) hold: Option<Hold>,
+    pub(crate) hold: Option<Box<Hold>>,
     server: String,
     tool: Option<(&'static str, Effect)>,
     dry_run: bool,
@@ -142,7 +137,7 @@ impl Trail {
     /// What a policy may ask of the moment.
     pub(crate) fn circumstances(&self) -> Circumstances {
         Circumstances {
-            approvals: self.grant.as_ref().map_or(0, |it| it.waiting.approved()),
+            approvals: self.grant.as_ref().map_or(0, |it| it.waiting.counted()),
             confirmed: self.grant.as_ref().is_some_and(|it| it.waiting.confirmed()),
             witnessed_seconds: self.witnessed_seconds,
             usage: self.usage,
@@ -287,7 +282,11 @@ impl Trail {
         if let Some(Grant { waiting }) = &self.grant {
             let agreed: Vec<_> =
                 waiting.votes.iter().map(|it| json!({ "who": it.name, "how": it.kind.word() })).collect();
-            payload.insert("approval".to_owned(), json!({ "id": waiting.id, "agreed": agreed }));
+            let mut approval = json!({ "id": waiting.id, "agreed": agreed });
+            if let Some(glass) = waiting.by_glass() {
+                approval["break_glass"] = glass.into();
+            }
+            payload.insert("approval".to_owned(), approval);
         }
         payload
     }

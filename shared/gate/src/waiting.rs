@@ -147,7 +147,7 @@ fn awaited(request: Request) -> Awaited {
         state: request.state.word().to_owned(),
         what: request.sealed.described(),
         agreed: request.votes.iter().map(|it| format!("{} ({})", it.name, it.kind.word())).collect(),
-        missing: request.approvals.saturating_sub(request.approved()),
+        missing: request.approvals.saturating_sub(request.counted()),
         until: format!("{until:.0}"),
         note: request.note,
         approval: request.id,

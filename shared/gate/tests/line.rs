@@ -4,7 +4,9 @@ mod world;
 
 use std::{sync::Arc, time::Duration};
 
-use gate::Refusal;
+use approval::{ActionScope, State, Voter};
+use gate::{AgreeRefused, Opening, Person, Refusal, Say};
+use policy::{Assurance, Channel};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use world::{World, code, expected};
@@ -297,4 +299,65 @@ async fn a_call_that_is_not_decided_yet_is_decided_by_the_policy_in_force_then()
         world.allow(&["show_thing", "restart_thing"]);
     }
     assert_eq!((world.reads(), world.restarts()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_target_does_not_begin_once_an_order_to_stop_has_come() {
+    let world = World::open();
+    let start = |mood: &str| {
+        let request = world.request("restart_thing", json!({ "mood": mood }), CancellationToken::new());
+        let gate = world.gate.clone();
+        tokio::spawn(async move { gate.call(request).await })
+    };
+    let first = start("stuck");
+    world.started().await;
+    let mut second = start("fine");
+    let early = tokio::time::timeout(Duration::from_millis(500), &mut second).await;
+    assert!(early.is_err(), "it waits for the first: {:?}", early.map(|it| it.map(|it| code(&it))));
+    let (stop, _) =
+        world.gate.stop(&person("carol"), ActionScope::default(), "enough").await.expect("stopped");
+    world.let_go();
+    assert_eq!(code(&first.await.expect("ends")), "ok");
+    assert_eq!(code(&second.await.expect("ends")), "stopped");
+    assert_eq!(world.restarts(), 1);
+    assert!(world.gate.resume(&person("dave"), &stop.id).await.expect("resumed"));
+    let third = world.call("restart_thing", json!({ "mood": "fine" })).await;
+    assert_eq!((code(&third), world.restarts()), ("ok", 2), "the second kept nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_step_of_a_break_glass_counts_that_the_log_does_not_take_but_its_end() {
+    let world = World::open();
+    let opening = |reason: &str| {
+        let (scope, reason, longest) = (ActionScope::default(), reason.to_owned(), Duration::from_secs(600));
+        Opening { scope, reason, longest }
+    };
+    let glass = world.gate.open_glass(&person("carol"), opening("INC-7")).await.expect("it opens");
+    let restart = json!({ "mood": "fine", "environment": "production" });
+    let asked = world.call("restart_thing", restart).await;
+    let Some(Refusal::NeedsApproval { waiting: Some(waiting), .. }) = asked.refusal else {
+        panic!("{:?}", asked.refusal)
+    };
+    world.gate.log().close("test").await.expect("closes");
+    let unrecorded = |it: &AgreeRefused| matches!(it, AgreeRefused::Unrecorded(_));
+    let used = world.gate.say(&person("carol"), &waiting.id, Say::BreakGlass, "").await.expect_err("refused");
+    assert!(unrecorded(&used), "{used}");
+    let voided = world.gate.requests(&[State::Void], 9).await.expect("the store answers");
+    assert_eq!(voided.iter().map(|it| &it.id).collect::<Vec<_>>(), [&waiting.id]);
+    let opened = world.gate.open_glass(&person("dave"), opening("INC-8")).await.expect_err("refused");
+    assert!(unrecorded(&opened), "{opened}");
+    let closed = world.gate.close_glass(&person("dave"), &glass.id, "").await.expect_err("says so");
+    assert!(unrecorded(&closed), "{closed}");
+    let reviewed = world.gate.review_glass(&person("dave"), &glass.id, "x").await.expect_err("refused");
+    assert!(unrecorded(&reviewed), "{reviewed}");
+    let kept = world.gate.glasses(true).await.expect("the store answers");
+    assert_eq!(kept.len(), 1, "what was not recorded was not opened: {kept:?}");
+    assert_eq!((&kept[0]["break_glass"], &kept[0]["state"]), (&json!(glass.id), &json!("unreviewed")));
+}
+
+fn person(name: &str) -> Person {
+    let name = name.to_owned();
+    let (issuer, subject) = ("company".to_owned(), name.clone());
+    let voter = Voter { name, issuer, subject, assurance: Assurance::Token, channel: Channel::Http };
+    Person { voter, teams: Vec::new(), client: None, authenticated_seconds: None }
 }

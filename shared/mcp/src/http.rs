@@ -7,6 +7,7 @@ mod answer;
 mod challenge;
 mod desk;
 mod door;
+mod glass;
 mod health;
 mod lines;
 mod listen;

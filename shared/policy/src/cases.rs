@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    Approver, Caller, Circumstances, Denial, Policy, Question, RuleEffect, RuleLine, Target, Verdict,
+    Approver, Breaking, Caller, Circumstances, Denial, Policy, Question, RuleEffect, RuleLine, Target,
+    Verdict,
 };
 
 /// A question with the answer that somebody expects.
@@ -35,6 +36,17 @@ pub enum CaseQuestion {
     Call(CaseCall),
     /// May this person approve that call of the caller's?
     Approve(Approver, CaseCall),
+    /// May this person break the glass for so many minutes: to approve that call alone, or open it for these at all?
+    BreakGlass {
+        /// Who.
+        person: Approver,
+        /// For how long.
+        minutes: u64,
+        /// What is approved by it; none while it is opened.
+        call: Option<CaseCall>,
+        /// What it is opened for.
+        targets: Vec<Target>,
+    },
     /// May the caller see this class of data unmasked?
     Reveal(String),
 }
@@ -152,6 +164,14 @@ impl Policy {
             CaseQuestion::Call(call) => self.answer_call(&case.question(call)),
             CaseQuestion::Approve(approver, call) => {
                 Answered::plain(self.may_approve(approver, &case.question(call)))
+            }
+            CaseQuestion::BreakGlass { person, minutes, call, targets } => {
+                let question = call.as_ref().map(|it| case.question(it));
+                let breaking = match &question {
+                    Some(question) => Breaking::Use(question),
+                    None => Breaking::Open { targets, circumstances: &case.circumstances },
+                };
+                Answered::plain(self.may_break_glass(person, *minutes, &breaking))
             }
             CaseQuestion::Reveal(class) => {
                 Answered::plain(self.may_reveal(&case.caller, &case.circumstances, class))

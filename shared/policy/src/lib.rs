@@ -49,6 +49,7 @@ mod walk;
 
 pub use answer::{Denial, NeedsApproval, Permit, Refusal};
 pub use cases::{Case, CaseCall, CaseQuestion, Expected, Failure, Tested};
+pub use people::Breaking;
 pub use policy::Policy;
 pub use problem::{LoadErrors, Problem};
 pub use question::{

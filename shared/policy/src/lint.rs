@@ -143,10 +143,11 @@ impl Lint<'_> {
         }))
     }
 
-    /// Only a person approves: no rule may let an agent.
+    /// Only a person approves and breaks the glass: no rule may let an agent, and none the latter that does not name it.
     fn approve(&self, reached: &BTreeSet<String>) -> Option<Problem> {
         let policy = &self.draft.policy;
-        if policy.effect() != Effect::Permit || !reached.contains("approve") {
+        let persons = ["approve", "break_glass"].iter().any(|it| reached.contains(*it));
+        if policy.effect() != Effect::Permit || !persons {
             return None;
         }
         let is_user = |kind: &str| kind == "User";
@@ -155,14 +156,20 @@ impl Lint<'_> {
             PrincipalConstraint::Eq(uid) => is_user(&uid.type_name().to_string()),
             PrincipalConstraint::Any | PrincipalConstraint::In(_) => false,
         };
+        let any = matches!(policy.action_constraint(), ActionConstraint::Any);
+        if only_people && any {
+            let found = self.draft.problem(&["action"], 0, "this permits breaking the glass too");
+            return Some(found.hint("name what is meant, e.g. action == Action::\"approve\""));
+        }
         if only_people {
             return None;
         }
-        if matches!(policy.action_constraint(), ActionConstraint::Any) {
+        if any {
             let found = self.draft.problem(&["action"], 0, "this permits approving and revealing too");
             return Some(found.hint("for every tool, write action in Action::\"call\""));
         }
-        let found = self.draft.problem(&["principal"], 0, "an agent could approve by this rule");
+        let what = if reached.contains("approve") { "approve" } else { "break the glass" };
+        let found = self.draft.problem(&["principal"], 0, format!("an agent could {what} by this rule"));
         Some(
             found.hint(
                 "write principal is User, principal == User::\"…\" or principal is User in Team::\"…\"",

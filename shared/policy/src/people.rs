@@ -13,6 +13,23 @@ use crate::{
     vocabulary::REVEALABLE,
 };
 
+/// What somebody breaks the glass for.
+#[derive(Clone, Copy, Debug)]
+pub enum Breaking<'a> {
+    /// They open it, for all that these stand for.
+    Open {
+        /// What it would be about.
+        targets: &'a [Target],
+        /// When, and by which way.
+        circumstances: &'a Circumstances,
+    },
+    /// They approve this call by it.
+    Use(&'a Question<'a>),
+}
+
+/// Attributes of a context.
+type Pairs = Vec<(String, RestrictedExpression)>;
+
 impl Policy {
     /// Whether a caller may see a class of data unmasked. What no rule can reveal, e.g. `secret`, is never shown.
     pub fn reveals(&self, caller: &Caller, circumstances: &Circumstances, class: &str) -> bool {
@@ -46,17 +63,50 @@ impl Policy {
     /// The rules by which a person may approve a call, on every one of its targets, or why not. That nobody approves what
     /// is done on their own behalf is a rule too, and only those that are written hold here.
     pub fn may_approve(&self, approver: &Approver, question: &Question<'_>) -> Result<Vec<String>, Denial> {
-        let tool = self.tool(question.tool).ok_or_else(|| unasked("no such tool"))?;
-        let effect = tool.groups.iter().find_map(|it| it.strip_prefix("effect:")).unwrap_or_default();
-        let owner = self.owner(&question.caller.agent);
-        let entities = approving(approver, question.caller, owner).map_err(unasked)?;
+        let effect = self.effect(question.tool)?;
+        let mut pairs = self.person_pairs("approve", approver, &question.circumstances);
+        pairs.extend(call_pairs(question, effect).map_err(unasked)?);
+        self.lets("approve", approver, Some(question.caller), question.targets, &pairs)
+    }
+
+    /// The rules by which a person may break the glass: approve alone, for so many minutes, what would take others. Asked when
+    /// they open it, and again of each call that they approve by it.
+    pub fn may_break_glass(
+        &self,
+        opener: &Approver,
+        minutes: u64,
+        breaking: &Breaking<'_>,
+    ) -> Result<Vec<String>, Denial> {
+        let (circumstances, targets, call) = match breaking {
+            Breaking::Open { targets, circumstances } => (*circumstances, *targets, None),
+            Breaking::Use(question) => (&question.circumstances, question.targets, Some(*question)),
+        };
+        let mut pairs = self.person_pairs("break_glass", opener, circumstances);
+        pairs.push(("minutes".to_owned(), RestrictedExpression::new_long(asked::long(minutes))));
+        if let Some(question) = call {
+            pairs.extend(call_pairs(question, self.effect(question.tool)?).map_err(unasked)?);
+        }
+        self.lets("break_glass", opener, call.map(|it| it.caller), targets, &pairs)
+    }
+
+    /// The rules by which a person may do this about a call, or about no call yet, on every one of its targets.
+    fn lets(
+        &self,
+        action: &str,
+        approver: &Approver,
+        caller: Option<&Caller>,
+        targets: &[Target],
+        pairs: &Pairs,
+    ) -> Result<Vec<String>, Denial> {
+        let owner = caller.and_then(|it| self.owner(&it.agent));
+        let entities = approving(action, approver, caller, owner).map_err(unasked)?;
         let person = Entity::new("User", &approver.person);
         let teams: Vec<Entity> = approver.teams.iter().map(|it| Entity::new("Team", it)).collect();
         let mut permitting = BTreeSet::new();
-        for target in question.targets {
+        for target in targets {
             let asked = || -> Result<(Request, Entities), String> {
-                let uids = [person.clone(), Entity::new("Action", "approve"), asked::resource(target)];
-                let context = self.approve_context(approver, question, effect)?;
+                let uids = [person.clone(), Entity::new("Action", action), asked::resource(target)];
+                let context = Context::from_pairs(pairs.clone()).map_err(|it| it.to_string())?;
                 Ok((request(&uids, context)?, asked::with_target(&entities, target)?))
             };
             let (request, entities) = asked().map_err(unasked)?;
@@ -65,37 +115,29 @@ impl Policy {
                 let rule = &self.rules[*it];
                 rule.principal.covers(&person, &teams) && rule.resource.covers(&resource, &within)
             };
-            let covering: Vec<usize> = self.index.about("approve").into_iter().filter(covers).collect();
+            let covering: Vec<usize> = self.index.about(action).into_iter().filter(covers).collect();
             permitting.extend(self.judged(&covering, &request, &entities)?);
         }
-        match question.targets {
+        match targets {
             [] => Err(unasked("a call has at least one target")),
             _ => Ok(permitting.into_iter().collect()),
         }
     }
 
-    fn approve_context(
-        &self,
-        approver: &Approver,
-        question: &Question<'_>,
-        effect: &str,
-    ) -> Result<Context, String> {
-        let moment = self.moment("approve", &question.circumstances, approver.assurance);
-        let mut pairs = asked::circumstance_pairs(&moment);
-        let text = |it: &str| RestrictedExpression::new_string(it.to_owned());
-        let entity = |it: &Entity| asked::uid(it).map(RestrictedExpression::new_entity_uid);
-        pairs.push(("tool".to_owned(), text(question.tool)));
-        pairs.push(("effect".to_owned(), text(effect)));
-        pairs.push(("agent".to_owned(), entity(&asked::principal(question.caller))?));
-        if let Some(person) = &question.caller.on_behalf_of {
-            pairs.push(("on_behalf_of".to_owned(), entity(&Entity::new("User", person))?));
-        }
+    /// What is known of a person at a moment.
+    fn person_pairs(&self, action: &str, approver: &Approver, circumstances: &Circumstances) -> Pairs {
+        let mut pairs = asked::circumstance_pairs(&self.moment(action, circumstances, approver.assurance));
         // Absent where the provider does not say: a rule must ask for it first, and whatever needs it is refused.
         if let Some(seconds) = approver.authenticated_seconds {
             let seconds = RestrictedExpression::new_long(asked::long(seconds));
             pairs.push(("authenticated_seconds".to_owned(), seconds));
         }
-        Context::from_pairs(pairs).map_err(|it| it.to_string())
+        pairs
+    }
+
+    fn effect(&self, tool: &str) -> Result<&str, Denial> {
+        let tool = self.tool(tool).ok_or_else(|| unasked("no such tool"))?;
+        Ok(tool.groups.iter().find_map(|it| it.strip_prefix("effect:")).unwrap_or_default())
     }
 
     fn moment(&self, action: &str, circumstances: &Circumstances, assurance: Assurance) -> Moment {
@@ -136,10 +178,17 @@ impl Policy {
         }
     }
 
-    /// Whom rules on `approve` name for a target; their further conditions are checked when somebody approves.
+    /// Whom rules name for a target: who may approve, and who could alone, once they break the glass.
     pub(crate) fn approvers(&self, target: &Target) -> Vec<String> {
+        let breakers = self.named("break_glass", target);
+        let alone = breakers.into_iter().map(|it| format!("{it}, by break-glass"));
+        self.named("approve", target).into_iter().chain(alone).collect()
+    }
+
+    /// Whom rules on an action name for a target; their further conditions are checked when somebody does it.
+    fn named(&self, action: &str, target: &Target) -> Vec<String> {
         let (resource, within) = (asked::resource(target), asked::resource_parents(target));
-        let about = self.index.about("approve").into_iter().map(|it| &self.rules[it]);
+        let about = self.index.about(action).into_iter().map(|it| &self.rules[it]);
         let covering: Vec<&Rule> = about.filter(|it| it.resource.covers(&resource, &within)).collect();
         let closed = |it: &&Rule| {
             let Reach { kind, entity } = &it.principal;
@@ -167,9 +216,29 @@ fn name(rule: &Rule, target: &Target) -> String {
     }
 }
 
-/// Everybody whom an approval is about: the person who approves, the agent that asked, the person it acts for and the one who
-/// answers for it.
-fn approving(approver: &Approver, caller: &Caller, owner: Option<&str>) -> Result<Entities, String> {
+/// What is known of a call that a person agrees to.
+fn call_pairs(question: &Question<'_>, effect: &str) -> Result<Pairs, String> {
+    let text = |it: &str| RestrictedExpression::new_string(it.to_owned());
+    let entity = |it: &Entity| asked::uid(it).map(RestrictedExpression::new_entity_uid);
+    let mut pairs = vec![
+        ("tool".to_owned(), text(question.tool)),
+        ("effect".to_owned(), text(effect)),
+        ("agent".to_owned(), entity(&asked::principal(question.caller))?),
+    ];
+    if let Some(person) = &question.caller.on_behalf_of {
+        pairs.push(("on_behalf_of".to_owned(), entity(&Entity::new("User", person))?));
+    }
+    Ok(pairs)
+}
+
+/// Everybody whom an approval is about: the person who approves, and where there is a call, the agent that asked, the person it
+/// acts for and the one who answers for it.
+fn approving(
+    action: &str,
+    approver: &Approver,
+    caller: Option<&Caller>,
+    owner: Option<&str>,
+) -> Result<Entities, String> {
     let uids = |of: &[Entity]| of.iter().map(asked::uid).collect::<Result<_, _>>();
     let teams = |of: &[String]| -> Vec<Entity> { of.iter().map(|it| Entity::new("Team", it)).collect() };
     let bare = |of: Entity, parents: &[Entity]| {
@@ -178,12 +247,14 @@ fn approving(approver: &Approver, caller: &Caller, owner: Option<&str>) -> Resul
     let owner: Vec<Entity> = owner.map(|it| Entity::new("User", it)).into_iter().collect();
     let mut all = vec![
         bare(Entity::new("User", &approver.person), &teams(&approver.teams))?,
-        bare(asked::principal(caller), &[asked::principal_parents(caller), owner.clone()].concat())?,
-        bare(Entity::new("Action", "approve"), &[])?,
+        bare(Entity::new("Action", action), &[])?,
     ];
-    // Who approves what is done on their own behalf is one person, in the teams of whoever approves.
-    if let Some(person) = caller.on_behalf_of.as_ref().filter(|it| **it != approver.person) {
-        all.push(bare(Entity::new("User", person), &teams(&caller.teams))?);
+    if let Some(caller) = caller {
+        all.push(bare(asked::principal(caller), &[asked::principal_parents(caller), owner].concat())?);
+        // Who approves what is done on their own behalf is one person, in the teams of whoever approves.
+        if let Some(person) = caller.on_behalf_of.as_ref().filter(|it| **it != approver.person) {
+            all.push(bare(Entity::new("User", person), &teams(&caller.teams))?);
+        }
     }
     Entities::from_entities(all, None).map_err(|it| it.to_string())
 }

@@ -48,7 +48,7 @@ pub enum SchemaError {
 pub(crate) const SEPARATOR: &str = " | ";
 
 /// Actions that are not calls, and the group of all that are.
-const TAKEN: [&str; 3] = ["call", "approve", "reveal"];
+const TAKEN: [&str; 4] = ["call", "approve", "break_glass", "reveal"];
 
 const HEAD: &str = r#"// The words that policies may use. Generated from the tools' definitions, and a test holds it equal to them: change
 // the tools, not this file.
@@ -106,6 +106,16 @@ action "approve" appliesTo {
   context: {
 "#;
 
+const BREAK_GLASS: &str = r#"
+// Approving alone, for some minutes, what would take other people. Not a call: no rule about calls reaches it. Asked when it is opened,
+// where there is no tool yet, and of each call that is approved by it. Only a person can, and only where a permit names the action.
+action "break_glass" appliesTo {
+  principal: [User],
+  resource: [Target],
+  context: {
+    minutes: Long,
+"#;
+
 const REVEAL: &str = r#"
 // Seeing a class of data unmasked. Not a call: no rule about calls reaches it.
 action "reveal" appliesTo {
@@ -138,6 +148,14 @@ pub fn emit_schema(tools: &[ToolShape]) -> Result<String, SchemaError> {
     values(&mut out, 4, &Effect::ALL.map(Effect::word));
     out.push_str("    effect: String,\n    agent: Agent,\n    on_behalf_of?: User,\n");
     // How long ago the person proved to be there; absent where the provider does not say.
+    out.push_str("    authenticated_seconds?: Long,\n");
+    circumstances(&mut out);
+    out.push_str("  },\n};\n");
+    out.push_str(BREAK_GLASS);
+    values(&mut out, 4, &names);
+    out.push_str("    tool?: String,\n");
+    values(&mut out, 4, &Effect::ALL.map(Effect::word));
+    out.push_str("    effect?: String,\n    agent?: Agent,\n    on_behalf_of?: User,\n");
     out.push_str("    authenticated_seconds?: Long,\n");
     circumstances(&mut out);
     out.push_str("  },\n};\n");

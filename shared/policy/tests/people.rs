@@ -3,7 +3,7 @@
 mod common;
 
 use common::{ask, caller, cedar, circumstances, input, listed, say, target};
-use policy::{Approver, Assurance, Caller, Policy, Question, Target};
+use policy::{Approver, Assurance, Breaking, Caller, Policy, Question, Target};
 
 #[test]
 fn approvers_are_whom_the_rules_on_approve_name() {
@@ -155,4 +155,59 @@ fn only_what_a_rule_reveals_is_shown() {
     assert!(!closed.reveals(&caller(), &circumstances(), "pii"));
     let denial = closed.may_reveal(&caller(), &circumstances(), "pii").unwrap_err();
     assert_eq!(denial.policy.as_deref(), Some("never"));
+}
+
+const GLASS: &str = "
+    @id(\"silence\") permit (principal, action == Action::\"silence_alert\", resource);
+    @id(\"four-eyes\") forbid (principal, action == Action::\"silence_alert\", resource)
+    unless { context.approvals >= 1 };
+    @id(\"on-call\") permit (principal is User in Team::\"platform\", action == Action::\"break_glass\", resource)
+    when { context.assurance == \"token\" && context.minutes <= 30 };
+    @id(\"no-changes\") forbid (principal, action == Action::\"break_glass\", resource)
+    when { context has tool && context.tool == \"open_change\" };
+    @id(\"not-for-robots\") forbid (principal, action == Action::\"break_glass\", resource)
+    when { context has agent && context.agent == Agent::\"robot\" };";
+
+#[test]
+fn nobody_breaks_the_glass_unless_a_rule_names_them_and_it_is_asked_again_of_each_use() {
+    let policy = cedar(GLASS);
+    let (targets, around) = ([target("production")], circumstances());
+    let opens = |policy: &Policy, who: &Approver, minutes| {
+        let breaking = Breaking::Open { targets: &targets, circumstances: &around };
+        say_who(policy.may_break_glass(who, minutes, &breaking))
+    };
+    let dana = approver("dana", "platform", Assurance::Token);
+    assert_eq!(opens(&policy, &dana, 30), "yes by on-call");
+    assert_eq!(opens(&policy, &dana, 31), "no by no rule permits it");
+    assert_eq!(
+        opens(&policy, &approver("kim", "checkout", Assurance::Token), 30),
+        "no by no rule permits it"
+    );
+    assert_eq!(
+        opens(&policy, &approver("dana", "platform", Assurance::OsUser), 30),
+        "no by no rule permits it"
+    );
+    assert_eq!(opens(&cedar(OWN_TEAM), &dana, 30), "no by no rule permits it", "who approves does not");
+    let uses = |tool: &str, caller: &Caller, targets: &[Target]| {
+        let input = input(tool);
+        let circumstances = circumstances();
+        let question = Question { caller, tool, input: &input, targets, digest: [7; 32], circumstances };
+        say_who(policy.may_break_glass(&dana, 30, &Breaking::Use(&question)))
+    };
+    assert_eq!(uses("silence_alert", &caller(), &targets), "yes by on-call");
+    assert_eq!(uses("open_change", &caller(), &targets), "no by no-changes");
+    let robot = Caller { agent: "robot".to_owned(), ..caller() };
+    assert_eq!(uses("silence_alert", &robot, &targets), "no by not-for-robots");
+    assert_eq!(uses("silence_alert", &caller(), &[]), "no by a call has at least one target");
+    assert_eq!(
+        ask(&policy, "silence_alert", "production"),
+        "needs 1 approvals by four-eyes from [team platform, by break-glass]"
+    );
+}
+
+fn say_who(said: Result<Vec<String>, policy::Denial>) -> String {
+    match said {
+        Ok(rules) => format!("yes by {}", rules.join(", ")),
+        Err(denial) => format!("no by {}", denial.policy.unwrap_or(denial.reason)),
+    }
 }

@@ -117,8 +117,8 @@ async fn orders_to_stop_at_once_both_hold_and_void_each_request_once(kept: Kept)
         one.ask(wanted(&format!("c{at}"), 1, false), now()).await.unwrap();
     }
     let (first, second) = tokio::join!(
-        one.stop(StopScope::default(), "one", "bob", now()),
-        two.stop(StopScope::default(), "two", "carol", now()),
+        one.stop(ActionScope::default(), "one", "bob", now()),
+        two.stop(ActionScope::default(), "two", "carol", now()),
     );
     assert_eq!(first.unwrap().1.len() + second.unwrap().1.len(), 20);
     assert_eq!(one.stops().await.unwrap().len(), 2);

@@ -130,10 +130,10 @@ async fn whoever_approves_too_much_lets_another_person_look(kept: Kept) {
 async fn a_stop_covers_its_scope_voids_what_waits_there_and_takes_another_person_to_lift(kept: Kept) {
     let store = kept.store().await;
     let (request, _) = store.ask(wanted("c", 1, false), now()).await.unwrap();
-    let elsewhere = StopScope { environment: Some("staging".to_owned()), ..StopScope::default() };
+    let elsewhere = ActionScope { environment: Some("staging".to_owned()), ..ActionScope::default() };
     let (stop, voided) = store.stop(elsewhere, "rehearsal", "bob", now()).await.unwrap();
     assert!(voided.is_empty() && !stop.scope.covers("claude-code", "silence_alert", &sealed().targets));
-    let (stop, voided) = store.stop(StopScope::default(), "bad deploy", "Bob", after(1)).await.unwrap();
+    let (stop, voided) = store.stop(ActionScope::default(), "bad deploy", "Bob", after(1)).await.unwrap();
     assert_eq!(voided, std::slice::from_ref(&request.id));
     assert_eq!(store.request(&request.id, after(1)).await.unwrap().unwrap().state, State::Void);
     assert_eq!(store.stops().await.unwrap().len(), 2);
@@ -141,7 +141,7 @@ async fn a_stop_covers_its_scope_voids_what_waits_there_and_takes_another_person
     assert!(store.resume(&stop.id, "carol", after(2)).await.unwrap());
     assert!(!store.resume(&stop.id, "carol", after(2)).await.unwrap());
     let unknown = Target { environment: policy::UNKNOWN.to_owned(), ..sealed().targets[0].clone() };
-    let staging = StopScope { environment: Some("staging".to_owned()), ..StopScope::default() };
+    let staging = ActionScope { environment: Some("staging".to_owned()), ..ActionScope::default() };
     assert!(staging.covers("a", "t", &[unknown]), "what is mapped to nothing may be in any environment");
 }
 

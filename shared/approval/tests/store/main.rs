@@ -47,6 +47,7 @@ macro_rules! laws {
 }
 
 mod at_once;
+mod glass;
 mod life;
 mod outbox;
 mod places;

@@ -106,7 +106,7 @@ async fn what_asking_again_ends_is_told_too(kept: Kept) {
 async fn orders_to_stop_are_told_to_everybody_whom_they_may_concern(kept: Kept) {
     let store = open(&kept).await;
     let (request, _) = store.ask(wanted("c", "p"), after(0)).await.unwrap();
-    let (stop, _) = store.stop(StopScope::default(), "bad deploy", "bob", after(1)).await.unwrap();
+    let (stop, _) = store.stop(ActionScope::default(), "bad deploy", "bob", after(1)).await.unwrap();
     assert!(!store.resume(&stop.id, "bob", after(2)).await.unwrap());
     assert!(store.resume(&stop.id, "carol", after(3)).await.unwrap());
     let all = heard(&store, "all", after(4)).await;

@@ -22,6 +22,10 @@ pub(crate) struct ApprovalsTable {
     /// Most approvals of one person within an hour: 1 to 1000, 30 unless told. Whoever agrees to everything looks at nothing.
     #[schemars(range(min = 1, max = 1000))]
     pub approvals_per_hour: Option<u64>,
+    /// Longest that one person may approve alone, once they break the glass: 1 minute to 4 hours, `1h` unless told.
+    pub break_glass_max: Option<String>,
+    /// How long after its end another person has to review it: 1 minute to 30 days, `72h` unless told.
+    pub review_within: Option<String>,
     /// Who hears of what waits, by webhooks.
     pub notify: Vec<NotifyTable>,
 }
@@ -41,8 +45,9 @@ pub(crate) struct NotifyTable {
     pub secret: Option<SecretTable>,
     /// Certificates (PEM) to trust beside the system's.
     pub ca_file: Option<PathBuf>,
-    /// Of what: `asked`, `approved`, `confirmed`, `denied`, `revoked`, `expired`, `void`, `consumed`, `unknown`, `stopped`, `resumed`;
-    /// `["asked", "stopped", "resumed", "denied", "expired", "unknown"]` unless told.
+    /// Of what: `asked`, `approved`, `confirmed`, `denied`, `revoked`, `expired`, `void`, `consumed`, `unknown`, `stopped`, `resumed`, and of a
+    /// break-glass `opened`, `used`, `closed`, `unreviewed`, `reviewed`; all but `approved`, `confirmed`, `revoked`, `void` and `consumed`
+    /// unless told.
     pub events: Option<Vec<String>>,
     /// Only what touches these teams, e.g. `["checkout"]`; what is mapped to none is told to everybody.
     #[serde(default)]

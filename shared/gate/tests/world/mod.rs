@@ -8,10 +8,12 @@ use std::{
     time::Duration,
 };
 
+use approval::{Event, Subscriber};
 use audit::Log;
-use gate::{Gate, InForce, Reply, Request};
+use gate::{Approvals, Gate, InForce, Reply, Request, Terms};
 use policy::{
-    Assurance, Caller, Channel, Effect, ListEntry, Lists, Policy, Setup, Target, ToolShape, Vocabulary,
+    Assurance, Caller, Channel, Effect, ListEntry, Lists, Policy, Scope, Setup, Source, Target, ToolShape,
+    Vocabulary,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -255,7 +257,15 @@ impl World {
             })
             .collect();
         let in_force = InForce::from(Arc::new(rules(&shapes, &["show_thing", "restart_thing"])));
+        let place = approval::Place::File(state.path().join("a.sqlite"));
+        let approvals = Approvals::new(place, Terms::default()).telling(vec![Subscriber {
+            name: "all".to_owned(),
+            events: Event::ALL.into(),
+            teams: [].into(),
+            environments: [].into(),
+        }]);
         let gate = Gate::new(tools, in_force.clone(), log).with_deadline(deadline);
+        let gate = gate.with_approvals(Arc::new(approvals));
         World { gate: Arc::new(gate), first: opened.size, in_force, shapes, things, state }
     }
 
@@ -326,6 +336,10 @@ impl World {
     }
 }
 
+/// Any person approves, and breaks the glass.
+const PEOPLE: &str = "
+    @id(\"people\") permit (principal is User, action in [Action::\"approve\", Action::\"break_glass\"], resource);";
+
 fn rules(shapes: &[ToolShape], allowed: &[&str]) -> Policy {
     let family = policy::emit_schema(shapes).expect("a schema");
     let list = |entries: &[&str]| entries.iter().map(|it| ListEntry::new(*it)).collect();
@@ -341,7 +355,7 @@ fn rules(shapes: &[ToolShape], allowed: &[&str]) -> Policy {
     let vocabulary = Vocabulary { environments, ..Vocabulary::default() };
     let setup = Setup {
         family: &family,
-        sources: &[],
+        sources: &[Source { name: "people.cedar".to_owned(), text: PEOPLE.to_owned(), scope: Scope::Full }],
         lists: &lists,
         vocabulary: &vocabulary,
         zone: jiff::tz::TimeZone::UTC,

@@ -1,11 +1,11 @@
-//! How do people decide over HTTP? `/approvals` and `/stops`, for whoever brings a person's token that may approve.
+//! How do people decide over HTTP? `/approvals`, `/stops` and `/break-glass`, for whoever brings a person's token that may approve.
 //!
 //! Not MCP: no agent's client offers these to a model. What a person may say is decided by policy, and the request's own
 //! rules come first: nobody approves what is done on their own behalf, and no agent's token approves what that agent asked for.
 
 use std::{sync::Arc, time::Duration};
 
-use approval::{Request as Waiting, State as Stage, StopScope, VoteRefused, Voter};
+use approval::{ActionScope, Request as Waiting, State as Stage, VoteRefused, Voter};
 use axum::{
     Router,
     body::Body,
@@ -25,7 +25,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     answer,
     challenge::{self, Resource},
-    door,
+    door, glass,
     refusals::Refusals,
 };
 
@@ -33,19 +33,19 @@ use super::{
 pub(crate) struct Desk {
     verifier: Arc<Verifier>,
     resource: Resource,
-    gate: Arc<Gate>,
-    refusals: Refusals,
+    pub(super) gate: Arc<Gate>,
+    pub(super) refusals: Refusals,
     /// Names by which this server is reached.
     hosts: Vec<String>,
-    in_flight: TaskTracker,
+    pub(super) in_flight: TaskTracker,
     stop: CancellationToken,
 }
 
 /// What a person adds to a word.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Remark {
-    comment: String,
+pub(super) struct Remark {
+    pub(super) comment: String,
 }
 
 /// An order to stop.
@@ -54,21 +54,21 @@ struct Remark {
 struct Order {
     reason: String,
     #[serde(default)]
-    scope: StopScope,
+    scope: ActionScope,
 }
 
 /// Which requests are listed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Which {
+pub(super) struct Which {
     #[serde(default)]
-    all: bool,
+    pub(super) all: bool,
 }
 
 /// Somebody who was let in.
-struct Visitor {
-    caller: Caller,
-    person: Person,
+pub(super) struct Visitor {
+    pub(super) caller: Caller,
+    pub(super) person: Person,
 }
 
 /// Path of requests, and what tokens for people are for.
@@ -106,6 +106,7 @@ pub(crate) fn open(
         .route(&format!("{PATH}/{{id}}/{{word}}"), routing::post(tell))
         .route("/stops", routing::get(stops).post(order))
         .route("/stops/{id}/resume", routing::post(resume))
+        .merge(glass::routes())
         .with_state(desk);
     router
         .merge(own)
@@ -156,7 +157,11 @@ async fn tell(
         "approve" => Say::Approve,
         "deny" => Say::Deny,
         "revoke" => Say::Revoke,
-        _ => return problem(StatusCode::NOT_FOUND, "not_found", "expected approve, deny or revoke"),
+        "break-glass" => Say::BreakGlass,
+        _ => {
+            let expected = "expected approve, deny, revoke or break-glass";
+            return problem(StatusCode::NOT_FOUND, "not_found", expected);
+        }
     };
     let (visitor, Remark { comment }) = match desk.hear(&headers, request, true).await {
         Ok(heard) => heard,
@@ -234,7 +239,7 @@ async fn resume(
 
 impl Desk {
     /// Who it is: a person, by a token of this very desk that may approve.
-    async fn let_in(&self, headers: &HeaderMap) -> Result<Visitor, Response> {
+    pub(super) async fn let_in(&self, headers: &HeaderMap) -> Result<Visitor, Response> {
         if self.stop.is_cancelled() {
             return Err(problem(StatusCode::SERVICE_UNAVAILABLE, "stopping", "this server is stopping"));
         }
@@ -280,7 +285,7 @@ impl Desk {
     }
 
     /// Who it is and what they send. A body that is empty says nothing, where that is possible.
-    async fn hear<T: DeserializeOwned>(
+    pub(super) async fn hear<T: DeserializeOwned>(
         &self,
         headers: &HeaderMap,
         request: Request,
@@ -306,7 +311,7 @@ impl Desk {
     }
 }
 
-fn not_agreed(refused: &AgreeRefused) -> Response {
+pub(super) fn not_agreed(refused: &AgreeRefused) -> Response {
     let (status, code) = match refused {
         AgreeRefused::Vote(VoteRefused::Missing(_)) => (StatusCode::NOT_FOUND, "not_found"),
         AgreeRefused::Vote(VoteRefused::Closed { .. } | VoteRefused::Unwanted { .. }) => {
@@ -316,6 +321,7 @@ fn not_agreed(refused: &AgreeRefused) -> Response {
         AgreeRefused::Vote(VoteRefused::Store(_)) | AgreeRefused::NoStore | AgreeRefused::Unrecorded(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
         }
+        AgreeRefused::Glass(refused) => glass::status(refused),
         AgreeRefused::Vote(_) | AgreeRefused::Policy(_) | AgreeRefused::NotTheirs(_) => {
             (StatusCode::FORBIDDEN, "refused")
         }
@@ -323,11 +329,11 @@ fn not_agreed(refused: &AgreeRefused) -> Response {
     problem(status, code, &refused.to_string())
 }
 
-fn told(status: StatusCode, facts: &Value) -> Response {
+pub(super) fn told(status: StatusCode, facts: &Value) -> Response {
     answer::text(status, "application/json", Body::from(facts.to_string()))
 }
 
-fn problem(status: StatusCode, code: &str, message: &str) -> Response {
+pub(super) fn problem(status: StatusCode, code: &str, message: &str) -> Response {
     told(status, &json!({ "error": code, "message": message }))
 }
 

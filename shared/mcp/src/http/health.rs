@@ -13,6 +13,7 @@ use axum::{
     response::Response,
 };
 use gate::Gate;
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +43,8 @@ pub(crate) struct Health {
 
 /// Whoever may ask must not make us ask everybody each time.
 const KEPT: Duration = Duration::from_secs(10);
+/// Longest that a page waits for a count.
+const COUNTED: Duration = Duration::from_secs(1);
 
 impl Health {
     pub(crate) fn new(
@@ -69,6 +72,13 @@ impl Health {
     /// Whether a policy that was to replace the one in force was refused.
     fn keeps_policy(&self) -> bool {
         self.gates.iter().any(|(_, gate)| gate.in_force().is_kept())
+    }
+
+    /// How many break-glasses have ended and wait for another person's look; none where nobody knows right now.
+    async fn unreviewed(&self) -> Option<u64> {
+        let store = self.gates.iter().find_map(|(_, gate)| gate.approvals()?.opened())?;
+        let counted = tokio::time::timeout(COUNTED, store.unreviewed_glasses(Timestamp::now())).await;
+        counted.ok()?.ok()
     }
 
     /// A line for each thing that must hold, and whether all do.
@@ -126,6 +136,13 @@ pub(crate) async fn metrics(State(health): State<Arc<Health>>, headers: HeaderMa
     );
     page.push_str("# TYPE bailiwick_policy_change_refused gauge\n");
     page.push_str(&format!("bailiwick_policy_change_refused {}\n", u8::from(health.keeps_policy())));
+    if let Some(unreviewed) = health.unreviewed().await {
+        page.push_str(
+            "# HELP bailiwick_break_glass_unreviewed Break-glasses that wait for another person's review.\n",
+        );
+        page.push_str("# TYPE bailiwick_break_glass_unreviewed gauge\n");
+        page.push_str(&format!("bailiwick_break_glass_unreviewed {unreviewed}\n"));
+    }
     answer::text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page)
 }
 

@@ -61,6 +61,34 @@ fn an_agent_of_a_person_that_could_approve() {
 }
 
 #[test]
+fn an_agent_that_could_break_the_glass() {
+    refused(
+        "@id(\"a\") permit (principal in Team::\"checkout\", action == Action::\"break_glass\", resource);",
+        expect![[r#"
+            error: an agent could break the glass by this rule
+             --> on-call.cedar:1:18
+              |
+            1 | @id("a") permit (principal in Team::"checkout", action == Action::"break_glass", resource);
+              |                  ^^^^^^^^^
+              = write principal is User, principal == User::"…" or principal is User in Team::"…""#]],
+    );
+}
+
+#[test]
+fn a_person_who_could_break_the_glass_by_a_rule_that_does_not_name_it() {
+    refused(
+        "@id(\"a\") permit (principal is User, action, resource);",
+        expect![[r#"
+            error: this permits breaking the glass too
+             --> on-call.cedar:1:37
+              |
+            1 | @id("a") permit (principal is User, action, resource);
+              |                                     ^^^^^^
+              = name what is meant, e.g. action == Action::"approve""#]],
+    );
+}
+
+#[test]
 fn approvals_negated() {
     refused(
         "@id(\"a\") forbid (principal, action in Action::\"call\", resource)\nwhen { !(context.approvals >= 1) };",

@@ -32,7 +32,7 @@ fn an_unknown_tool_among_known_ones() {
               |
             1 | @id("a") forbid (principal, action in [Action::"query_metrics", Action::"deploy"], resource);
               |                                                                 ^^^^^^^^^^^^^^^^
-              = there are: approve, call, delete_branch, effect:destroy, effect:mitigate, effect:propose, effect:read, list_alerts, open_change, query_metrics, reveal, server:code, server:observability, silence_alert"#]],
+              = there are: approve, break_glass, call, delete_branch, effect:destroy, effect:mitigate, effect:propose, effect:read, list_alerts, open_change, query_metrics, reveal, server:code, server:observability, silence_alert"#]],
     );
 }
 
