@@ -20,7 +20,7 @@ use tool::{Bound, Call, Context, Profile, RawAnswer};
 use tracing::Instrument;
 
 use crate::{
-    Approvals,
+    Approvals, Decided,
     ending::Refusal,
     force::InForce,
     reply::Reply,
@@ -125,6 +125,7 @@ impl Gate {
         let tool = self.find(&request.tool).map_or("(unknown)", |(_, it)| it.definition.name);
         let span = tracing::info_span!("call", tool, ended = tracing::field::Empty);
         let line = self.clone().line(request, intent, stop.clone(), deadline).instrument(span);
+        let line = telemetry::carried(line);
         let mut line = self.tasks.spawn(line);
         tokio::select! {
             reply = &mut line => return reply.unwrap_or_else(|_| Reply::crashed(begun.borrow().clone())),
@@ -355,7 +356,7 @@ impl Gate {
 
     /// The outcome, durable before the caller hears of it.
     async fn record(&self, (shaped, refusal): (Shaped, Option<Refusal>), trail: Trail) -> Reply {
-        let effect = trail.intent.is_some();
+        let (effect, decided) = (trail.intent.is_some(), Decided::of(&trail, refusal.as_ref()));
         let entry = catch_unwind(AssertUnwindSafe(|| trail.outcome(&shaped, refusal.as_ref())));
         let (entry, shaped, refusal) = match entry {
             Ok(entry) => (entry, shaped, refusal),
@@ -368,7 +369,7 @@ impl Gate {
         match self.log.record(entry).await {
             Ok(receipt) => {
                 let warning = self.warning();
-                Reply { shaped, refusal, receipt: Some(receipt), effect, warning }
+                Reply { shaped, refusal, receipt: Some(receipt), effect, warning, decided }
             }
             Err(error) => {
                 tracing::error!(%error, "the outcome of a call could not be recorded");

@@ -3,6 +3,7 @@
 use audit::Receipt;
 
 use crate::{
+    Decided,
     ending::Refusal,
     shape::{Frame, Shaped, refuse},
 };
@@ -20,12 +21,15 @@ pub struct Reply {
     pub effect: bool,
     /// What a person should look at soon: the log takes no effects any more.
     pub warning: Option<String>,
+    /// How it was decided.
+    pub decided: Decided,
 }
 
 impl Reply {
     pub(crate) fn of(refusal: Refusal, receipt: Option<Receipt>, effect: bool) -> Reply {
+        let decided = Decided::by(&refusal);
         let (shaped, refusal) = Reply::told(refusal);
-        Reply { shaped, refusal, receipt, effect, warning: None }
+        Reply { shaped, refusal, receipt, effect, warning: None, decided }
     }
 
     /// A refusal without regard to who asks: nothing is shown that policy could hide.
