@@ -41,7 +41,7 @@ pub(crate) fn caller() -> Caller {
 }
 
 /// Rules over a family of which this process serves one tool, as real ones do.
-fn policy(definition: &tool::Definition) -> anyhow::Result<Policy> {
+pub(crate) fn policy(definition: &tool::Definition) -> anyhow::Result<Policy> {
     let others = ["query_metrics", "list_alerts", "list_commits", "read_file", "silence_alert"];
     let names: Vec<&str> = others.into_iter().chain([EchoText::NAME]).collect();
     let shape = |name: &&str| ToolShape {

@@ -210,6 +210,24 @@ fn over_http_sessions_and_calls_are_measured_as_the_page_for_prometheus_counts_t
     assert_eq!(tap.points("mcp.server.session.duration").iter().map(|it| it.count).sum::<u64>(), 1);
 }
 
+/// Writes what nobody else is to read wherever a client can write something.
+fn plant(code: &mut Client, observability: &mut Client) {
+    let meta = traced(Version::V2026_07_28);
+    code.call("read_file", json!({ "path": "hunter2/secret.rs" }), Some(&meta));
+    code.call("list_commits", json!({ "window": WINDOW, "path": "hunter2" }), Some(&meta));
+    // Of what lies there, and what is told of it, nothing leaves either.
+    let answer = code.call("list_commits", json!({ "window": WINDOW }), Some(&meta));
+    assert!(answer.text().contains("Retry"), "{}", answer.text());
+    code.call("list_commits", json!({ "hunter2": "hunter2" }), Some(&meta));
+    code.call("hunter2", json!({}), Some(&meta));
+    code.request("tools/call", json!({ "name": 5, "hunter2": 1, "_meta": meta }));
+    let silence = json!({
+        "matchers": ["alertname=\"hunter2\""], "duration_minutes": 5, "reason": "rolling back, as hunter2 said"
+    });
+    observability.call("silence_alert", silence, Some(&meta));
+    observability.call("query_metrics", json!({ "query": "hunter2" }), Some(&meta));
+}
+
 #[test]
 fn no_argument_no_answer_no_reason_no_person_and_no_token_leaves() {
     let tap = OtlpTap::start();
@@ -222,37 +240,21 @@ fn no_argument_no_answer_no_reason_no_person_and_no_token_leaves() {
     let stage = stage.variable("OTLP_KEY", "key-hunter2");
     for over_http in [false, true] {
         let served = over_http.then(|| stage.served());
-        let mut code = match &served {
+        let client = |server: &str| match &served {
             None => stage.lines(Version::V2026_07_28),
-            Some(served) => Client::Http(served.client("code", Version::V2026_07_28)),
-        };
-        let meta = traced(Version::V2026_07_28);
-        code.call("read_file", json!({ "path": "hunter2/secret.rs" }), Some(&meta));
-        code.call("list_commits", json!({ "window": WINDOW, "path": "hunter2" }), Some(&meta));
-        // Of what lies there, and what is told of it, nothing leaves either.
-        let answer = code.call("list_commits", json!({ "window": WINDOW }), Some(&meta));
-        assert!(answer.text().contains("Retry"), "{}", answer.text());
-        code.call("list_commits", json!({ "hunter2": "hunter2" }), Some(&meta));
-        code.call("hunter2", json!({}), Some(&meta));
-        code.request("tools/call", json!({ "name": 5, "hunter2": 1, "_meta": meta }));
-        let mut observability = match &served {
-            None => code,
             Some(served) => {
-                code.leave();
-                Client::Http(served.client("observability", Version::V2026_07_28))
+                Client::Http(served.client(server, Version::V2026_07_28).bearing("token-hunter2"))
             }
         };
-        let silence = json!({
-            "matchers": ["alertname=\"hunter2\""], "duration_minutes": 5, "reason": "rolling back, as hunter2 said"
-        });
-        observability.call("silence_alert", silence, Some(&meta));
-        observability.call("query_metrics", json!({ "query": "hunter2" }), Some(&meta));
-        let calls = tap.spans().len();
-        observability.leave();
+        let before = tap.spans().len();
+        let (mut code, mut observability) = (client("code"), client("observability"));
+        plant(&mut code, &mut observability);
+        [code, observability].into_iter().for_each(Client::leave);
         if let Some(served) = served {
             assert!(served.stop().success());
         }
-        assert!(tap.spans().len() > calls, "the last leave with the server");
+        // Eight calls, one of them with a request to a system behind.
+        assert!(tap.spans().len() >= before + 9, "the last leave with the server: {:?}", tap.spans());
     }
     let received = between.requests();
     assert!(

@@ -73,6 +73,8 @@ pub(crate) struct Work {
 struct Sender {
     post: Post,
     stop: CancellationToken,
+    /// How long it waits before it tries again for the first time.
+    wait: Duration,
     /// Spans that were given up since it was said last.
     lost: u64,
     said: Option<Instant>,
@@ -84,9 +86,9 @@ const SPANS_MAX: usize = 2048;
 const BATCH_MAX: usize = 512;
 /// How long spans wait for others.
 const GATHER: Duration = Duration::from_secs(1);
-/// Waits between attempts grow up to this.
-const WAIT_MAX: Duration = Duration::from_secs(16);
-/// Attempts to send the same spans.
+/// Waits between attempts grow from this.
+const WAIT: Duration = Duration::from_secs(2);
+/// Attempts to send the same spans; in all they take half a minute.
 const ATTEMPTS: u32 = 5;
 /// How often it is said that something is lost.
 const SAY: Duration = Duration::from_secs(60);
@@ -151,7 +153,7 @@ impl PushMetricExporter for Queue {
 
 /// Sends what is put down until `stop` fires, and then what is left, once.
 pub(crate) async fn export(mut work: Work, post: Post, stop: CancellationToken) {
-    let mut sender = Sender { post, stop: stop.clone(), lost: 0, said: None };
+    let mut sender = Sender { post, stop: stop.clone(), wait: WAIT, lost: 0, said: None };
     let mut batch = Vec::new();
     while !stop.is_cancelled() {
         tokio::select! {
@@ -218,9 +220,8 @@ impl Sender {
                 tracing::debug!(%unsent, "spans were not exported");
                 break;
             }
-            let wait = Duration::from_secs(1 << attempt).min(WAIT_MAX);
             tokio::select! {
-                () = sleep(wait) => {}
+                () = sleep(self.wait * (1 << (attempt - 1))) => {}
                 () = self.stop.cancelled() => {}
             }
         }
@@ -238,5 +239,90 @@ impl Sender {
             );
             (self.lost, self.said) = (0, Some(Instant::now()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use opentelemetry::trace::{Tracer, TracerProvider};
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+
+    use super::*;
+
+    /// A queue with spans in it, and its other end.
+    fn filled(spans: usize) -> (Queue, Work) {
+        let (queue, work) = Queue::new(&Resource::builder_empty().build());
+        let tracer = SdkTracerProvider::builder().with_span_processor(queue.clone()).build().tracer("test");
+        (0..spans).for_each(|_| drop(tracer.start("a span")));
+        (queue, work)
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_counted_and_nobody_waits() {
+        let (queue, mut work) = filled(SPANS_MAX + 7);
+        assert_eq!(queue.dropped.load(Ordering::Relaxed), 7);
+        let mut batch = Vec::new();
+        assert!(gather(&mut work.spans, &mut batch).await);
+        assert_eq!(batch.len(), BATCH_MAX);
+    }
+
+    #[tokio::test]
+    async fn the_rest_leaves_at_the_end_in_messages_of_bounded_size() {
+        let (_queue, work) = filled(BATCH_MAX + 1);
+        let sizes: Arc<Mutex<Vec<usize>>> = Arc::default();
+        let seen = sizes.clone();
+        let post: Post = Arc::new(move |signal, message| {
+            let request = ExportTraceServiceRequest::decode(message.as_slice()).expect("our own message");
+            let spans = request.resource_spans.iter().flat_map(|it| &it.scope_spans).map(|it| it.spans.len());
+            assert_eq!(signal, Signal::Traces);
+            seen.lock().expect("nobody panics while holding it").push(spans.sum());
+            Box::pin(async { Ok(()) })
+        });
+        let stop = CancellationToken::new();
+        stop.cancel();
+        export(work, post, stop).await;
+        assert_eq!(*sizes.lock().expect("nobody panics while holding it"), [BATCH_MAX, 1]);
+    }
+
+    #[tokio::test]
+    async fn spans_are_sent_again_for_a_while_and_then_given_up() {
+        let (_queue, mut work) = filled(3);
+        let tries = Arc::new(AtomicU64::new(0));
+        let counted = tries.clone();
+        let post: Post = Arc::new(move |_, _| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async { Err(Unsent { problem: "it answered HTTP 503".to_owned(), again: true }) })
+        });
+        let mut sender =
+            Sender { post, stop: CancellationToken::new(), wait: Duration::ZERO, lost: 0, said: None };
+        let mut batch = Vec::new();
+        gather(&mut work.spans, &mut batch).await;
+        sender.spans(batch, &work.resource).await;
+        assert_eq!((tries.load(Ordering::Relaxed), sender.lost), (u64::from(ATTEMPTS), 3));
+        sender.say(4, false);
+        assert_eq!(sender.lost, 0, "it was said");
+        sender.say(2, false);
+        assert_eq!(sender.lost, 2, "and not again a moment later");
+        sender.say(0, true);
+        assert_eq!(sender.lost, 0, "but at the end");
+    }
+
+    #[tokio::test]
+    async fn what_would_be_refused_again_is_sent_once() {
+        let (_queue, mut work) = filled(1);
+        let tries = Arc::new(AtomicU64::new(0));
+        let counted = tries.clone();
+        let post: Post = Arc::new(move |_, _| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async { Err(Unsent { problem: "it refused what was sent".to_owned(), again: false }) })
+        });
+        let mut sender =
+            Sender { post, stop: CancellationToken::new(), wait: Duration::ZERO, lost: 0, said: None };
+        let mut batch = Vec::new();
+        gather(&mut work.spans, &mut batch).await;
+        sender.spans(batch, &work.resource).await;
+        assert_eq!((tries.load(Ordering::Relaxed), sender.lost), (1, 1));
     }
 }
