@@ -355,8 +355,8 @@ impl Gate {
     }
 
     /// The outcome, durable before the caller hears of it.
-    async fn record(&self, (shaped, refusal): (Shaped, Option<Refusal>), trail: Trail) -> Reply {
-        let (effect, decided) = (trail.intent.is_some(), Decided::of(&trail, refusal.as_ref()));
+    async fn record(&self, (shaped, refusal): (Shaped, Option<Refusal>), mut trail: Trail) -> Reply {
+        let effect = trail.intent.is_some();
         let entry = catch_unwind(AssertUnwindSafe(|| trail.outcome(&shaped, refusal.as_ref())));
         let (entry, shaped, refusal) = match entry {
             Ok(entry) => (entry, shaped, refusal),
@@ -366,6 +366,7 @@ impl Gate {
                 (trail.bare(refusal.as_ref()), shaped, refusal)
             }
         };
+        let decided = Decided::of(&mut trail, refusal.as_ref());
         match self.log.record(entry).await {
             Ok(receipt) => {
                 let warning = self.warning();

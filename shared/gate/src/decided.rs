@@ -16,14 +16,14 @@ pub struct Decided {
 }
 
 impl Decided {
-    /// As the line knows it.
-    pub(crate) fn of(trail: &Trail, refusal: Option<&Refusal>) -> Decided {
-        let named = trail.tool_name();
+    /// As the line knows it, once its record is made: names are taken, not copied.
+    pub(crate) fn of(trail: &mut Trail, refusal: Option<&Refusal>) -> Decided {
+        let (named, permitted_by) = (trail.tool_name(), std::mem::take(&mut trail.permitted_by));
         Decided {
-            server: trail.server.clone(),
             effect: (!named.is_empty()).then(|| trail.effect().word()),
-            decision: word(refusal, !trail.permitted_by.is_empty()),
-            policies: policies(refusal).unwrap_or_else(|| trail.permitted_by.clone()),
+            decision: word(refusal, !permitted_by.is_empty()),
+            policies: policies(refusal).unwrap_or(permitted_by),
+            server: std::mem::take(&mut trail.server),
         }
     }
 
