@@ -5,6 +5,7 @@ mod issuers;
 mod notify;
 mod people;
 mod policy;
+mod telemetry;
 
 use std::{
     fs,
@@ -44,7 +45,7 @@ pub(crate) struct Doctor {
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
 struct Check {
-    /// `configuration`, `caller`, `login`, `connection`, `issuer`, `policy`, `log`, `collector` or `notify`.
+    /// `configuration`, `caller`, `login`, `connection`, `issuer`, `policy`, `log`, `collector`, `notify` or `telemetry`.
     kind: &'static str,
     /// Connection name; else the kind again.
     name: String,
@@ -78,6 +79,7 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
             checks.extend([policy::check(&found), log(&found.state)]);
             checks.extend(collector(&found));
             checks.extend(runtime.block_on(notify::check(&found)));
+            checks.extend(runtime.block_on(telemetry::check(&found)));
             let ways = runtime.block_on(around::ways(Some(&found)));
             (checks, found.notes, ways)
         }
@@ -88,7 +90,8 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
         _ => {}
     }
     let broken = |it: &Check| it.broken;
-    let minor = |it: &Check| matches!(it.kind, "connection" | "issuer" | "collector" | "notify");
+    let minor =
+        |it: &Check| matches!(it.kind, "connection" | "issuer" | "collector" | "notify" | "telemetry");
     Ok(match checks.iter().filter(|it| broken(it)).any(|it| !minor(it)) {
         true => ExitCode::from(UNUSABLE),
         false => ExitCode::from(u8::from(checks.iter().any(broken))),

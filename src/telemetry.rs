@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use config::Config;
+use config::{Config, Telemetry as Settings};
 use outbound::{Endpoint, Undelivered};
 use telemetry::{Exporting, Origin, Post, Signal, Telemetry, Unsent};
 
@@ -27,6 +27,13 @@ pub(crate) fn start(config: &Config) -> anyhow::Result<(Telemetry, Option<Export
     });
     let (telemetry, exporting) = Telemetry::start(origin, post);
     Ok((telemetry, Some(exporting)))
+}
+
+/// Tells a receiver nothing, to see whether it takes that: an empty message is one.
+pub(crate) async fn knock(settings: &Settings) -> Result<(), String> {
+    let receiver = Endpoint::new(NAME, &settings.http).map_err(|it| it.to_string())?;
+    let told = receiver.tell(path(Signal::Metrics), PROTOBUF, Vec::new()).await;
+    told.map_err(|it| it.to_string())
 }
 
 fn path(signal: Signal) -> &'static [&'static str] {

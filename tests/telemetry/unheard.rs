@@ -104,6 +104,24 @@ fn the_environment_changes_nothing_of_what_is_told() {
     assert_eq!(elsewhere.requests().len(), 0);
 }
 
+#[test]
+fn doctor_says_whether_the_receiver_takes_what_it_is_told() {
+    let tap = OtlpTap::start();
+    let told = |url: &str, code| {
+        let said = Stage::new(&to(url)).home.run(["doctor", "--json"]).expect(code).json();
+        let checks = said["checks"].as_array().expect("a list").clone();
+        checks.into_iter().find(|it| it["kind"] == "telemetry").expect("it was looked at")
+    };
+    // The stage's Prometheus is broken too.
+    assert_eq!(told(&tap.url(), 1)["broken"], false);
+    let refuses = Recorder::alone();
+    refuses.on("*", "/", Behaviour::json(401, "{}"));
+    let refused = told(&refuses.url(), 1);
+    assert_eq!(refused["broken"], true);
+    assert!(refused["found"].as_str().is_some_and(|it| it.contains("HTTP 401")), "{refused}");
+    assert!(tap.spans().is_empty(), "nothing is told by asking");
+}
+
 /// Threads of a process that exist for telemetry.
 fn exporting_threads(process: u32) -> Vec<String> {
     let threads = fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
