@@ -7,6 +7,7 @@ mod issuers;
 mod notify;
 mod people;
 mod policy;
+mod telemetry;
 
 use std::{
     fs,
@@ -46,8 +47,8 @@ pub(crate) struct Doctor {
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
 struct Check {
-    /// `configuration`, `caller`, `login`, `connection`, `issuer`, `change`, `policy`, `log`, `collector`, `approvals` or
-    /// `notify`.
+    /// `configuration`, `caller`, `login`, `connection`, `issuer`, `change`, `policy`, `log`, `collector`, `approvals`, `notify` or
+    /// `telemetry`.
     kind: &'static str,
     /// Connection name; else the kind again.
     name: String,
@@ -83,6 +84,7 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
             checks.extend(collector(&found));
             checks.push(runtime.block_on(approvals::check(&found)));
             checks.extend(runtime.block_on(notify::check(&found)));
+            checks.extend(runtime.block_on(telemetry::check(&found)));
             let ways = runtime.block_on(around::ways(Some(&found)));
             (checks, found.notes, ways)
         }
@@ -94,7 +96,8 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
     }
     let broken = |it: &Check| it.broken;
     let minor = |it: &Check| {
-        matches!(it.kind, "connection" | "issuer" | "change" | "collector" | "approvals" | "notify")
+        let minor = ["connection", "issuer", "change", "collector", "approvals", "notify", "telemetry"];
+        minor.contains(&it.kind)
     };
     Ok(match checks.iter().filter(|it| broken(it)).any(|it| !minor(it)) {
         true => ExitCode::from(UNUSABLE),

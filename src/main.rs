@@ -22,6 +22,7 @@ mod open;
 mod policy_command;
 mod say;
 mod serve;
+mod telemetry;
 mod tools;
 mod trust;
 mod witness;
@@ -89,7 +90,7 @@ const USAGE: u8 = 2;
 const UNUSABLE: u8 = 5;
 
 /// Crates that mask what they tell.
-const OURS: [&str; 12] = [
+const OURS: [&str; 13] = [
     "approval",
     "audit",
     "bailiwick",
@@ -101,6 +102,7 @@ const OURS: [&str; 12] = [
     "observability",
     "outbound",
     "policy",
+    "telemetry",
     "tool",
 ];
 

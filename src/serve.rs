@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use ::telemetry::Exporting;
 use clap::{
     Args, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
@@ -34,7 +35,7 @@ use crate::{
     family::{self, Server},
     login,
     notify::Sender,
-    open,
+    open, telemetry,
 };
 
 /// Serve one or more servers to MCP clients, on standard input and output, over HTTP or on a socket
@@ -149,21 +150,21 @@ async fn serve(wanted: Wanted, config: Option<PathBuf>) -> anyhow::Result<bool> 
         let opening = AssertUnwindSafe(|| open(&wanted, config).map_err(|error| format!("{error:#}")));
         let opened = catch_unwind(opening)
             .unwrap_or_else(|_| Err("opening broke; this is a fault in bailiwick".to_owned()));
-        let (opened, sender) = match opened {
-            Ok((opened, reload)) => {
+        let (opened, ending) = match opened {
+            Ok((opened, reload, exporting)) => {
                 let sender = Sender::start(&reload.config, &opened.gate);
                 // Whoever would read again is there for as long as the process.
                 let _leaving = reloadable.send(reload);
-                (Ok(opened), sender)
+                (Ok(opened), (sender, exporting))
             }
             Err(error) => {
                 tracing::error!("{error}");
-                (Err(error), None)
+                (Err(error), (None, None))
             }
         };
         let is_open = opened.is_ok();
         slot.set(opened.map_err(|error| head(&error))).ok();
-        (is_open, sender)
+        (is_open, ending)
     };
     let name = servers.iter().map(|it| it.word()).collect::<Vec<_>>().join("_");
     let words = instructions(&servers);
@@ -173,9 +174,12 @@ async fn serve(wanted: Wanted, config: Option<PathBuf>) -> anyhow::Result<bool> 
     // for the handshake. The first call waits for them.
     let loading = async { tokio::task::spawn_blocking(load).await };
     let (served, loaded) = tokio::join!(mcp::serve_stdio(server, stop), loading);
-    let (is_open, sender) = loaded?;
+    let (is_open, (sender, exporting)) = loaded?;
     if let Some(sender) = sender {
         sender.end().await;
+    }
+    if let Some(exporting) = exporting {
+        exporting.end().await;
     }
     served?;
     Ok(is_open)
@@ -199,7 +203,7 @@ fn head(problem: &str) -> String {
     }
 }
 
-fn open(wanted: &Wanted, named: Option<PathBuf>) -> anyhow::Result<(Opened, Reload)> {
+fn open(wanted: &Wanted, named: Option<PathBuf>) -> anyhow::Result<(Opened, Reload, Option<Exporting>)> {
     let config = Arc::new(open::configuration(named.as_deref())?);
     let in_force = open::in_force(&config)?;
     let caller = Handle::current().block_on(login::watched(config.clone()))?;
@@ -207,7 +211,8 @@ fn open(wanted: &Wanted, named: Option<PathBuf>) -> anyhow::Result<(Opened, Relo
     let (gates, channel, allow_rollback) = (vec![gate.clone()], Channel::Stdio, wanted.allow_rollback);
     let reload = Reload { named, config, in_force, gates, channel, allow_rollback };
     Handle::current().block_on(reload.start())?;
-    Ok((Opened { gate, caller }, reload))
+    let (telemetry, exporting) = telemetry::start(&reload.config)?;
+    Ok((Opened { gate, caller, telemetry }, reload, exporting))
 }
 
 /// Some clients show only the first 250 characters: they say what the server is for.

@@ -9,7 +9,7 @@ use std::{
 use toml::{Table, Value};
 
 /// Which crate of ours uses which, exactly: a new arrow is a decision, so it is a change here too.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("approval", &["policy"]),
     ("audit", &[]),
     (
@@ -26,20 +26,22 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "outbound",
             "policy",
             "sandbox",
+            "telemetry",
             "tool",
         ],
     ),
     ("code", &["config", "policy", "redact", "tool"]),
     ("config", &["policy"]),
-    ("gate", &["approval", "audit", "plot", "policy", "redact", "tool"]),
+    ("gate", &["approval", "audit", "plot", "policy", "redact", "telemetry", "tool"]),
     ("identity", &["config", "outbound", "policy"]),
-    ("mcp", &["approval", "audit", "gate", "identity", "policy", "tool"]),
+    ("mcp", &["approval", "audit", "gate", "identity", "policy", "telemetry", "tool"]),
     ("observability", &["config", "outbound", "policy", "redact", "tool"]),
-    ("outbound", &["config", "redact", "tool"]),
+    ("outbound", &["config", "redact", "telemetry", "tool"]),
     ("plot", &[]),
     ("policy", &[]),
     ("redact", &[]),
     ("sandbox", &[]),
+    ("telemetry", &[]),
     ("testkit", &["audit", "gate", "plot", "policy", "tool"]),
     ("tool", &["audit", "policy"]),
 ];

@@ -14,7 +14,8 @@ use serde_json::Value;
 
 use crate::echo::EchoText;
 
-struct Bare {
+#[derive(Clone)]
+pub(crate) struct Bare {
     tools: Vec<Tool>,
 }
 
@@ -22,16 +23,22 @@ struct Bare {
 pub(crate) fn serve() -> anyhow::Result<()> {
     // As many workers as the real program has.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let definition = tool::define::<EchoText>().definition;
-    let described = Tool::new(definition.name, definition.description, Arc::new(definition.input))
-        .with_raw_output_schema(Arc::new(definition.output));
     let served = runtime.block_on(async {
-        let running = Bare { tools: vec![described] }.serve(rmcp::transport::io::stdio_pipes()).await?;
+        let running = Bare::new().serve(rmcp::transport::io::stdio_pipes()).await?;
         running.waiting().await?;
         Ok(())
     });
     runtime.shutdown_background();
     served
+}
+
+impl Bare {
+    pub(crate) fn new() -> Bare {
+        let definition = tool::define::<EchoText>().definition;
+        let described = Tool::new(definition.name, definition.description, Arc::new(definition.input))
+            .with_raw_output_schema(Arc::new(definition.output));
+        Bare { tools: vec![described] }
+    }
 }
 
 impl ServerHandler for Bare {

@@ -113,11 +113,7 @@ impl Peer {
 
     /// A line of `/proc/<pid>/status`, in MB.
     pub(crate) fn memory_mb(&self, name: &str) -> anyhow::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|it| it.strip_prefix(name)?.strip_prefix(':'));
-        let amount =
-            line.and_then(|it| it.split_whitespace().next()).with_context(|| format!("no {name}"))?;
-        Ok(amount.parse::<f64>()? / 1024.0)
+        memory_mb(self.child.id(), name)
     }
 
     /// Leaves as a client does, and waits until the server has ended.
@@ -167,6 +163,14 @@ impl Peer {
         }
         Ok(())
     }
+}
+
+/// A line of `/proc/<pid>/status`, in MB.
+pub(crate) fn memory_mb(process: u32, name: &str) -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|it| it.strip_prefix(name)?.strip_prefix(':'));
+    let amount = line.and_then(|it| it.split_whitespace().next()).with_context(|| format!("no {name}"))?;
+    Ok(amount.parse::<f64>()? / 1024.0)
 }
 
 impl Drop for Peer {

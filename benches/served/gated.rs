@@ -22,7 +22,8 @@ pub(crate) fn serve(state: &Path) -> anyhow::Result<()> {
     let gate = Arc::new(Gate::new(tools, policy, log));
     let opening = Opening::default();
     // Nobody else has it yet, so it is not set.
-    let _ = opening.set(Ok(Opened { gate, caller: Starter::unproven(caller()).fixed() }));
+    let caller = Starter::unproven(caller()).fixed();
+    let _ = opening.set(Ok(Opened { gate, caller, telemetry: Default::default() }));
     let described = vec![mcp::describe(&definition)];
     let server = mcp::Server::new("echo".to_owned(), String::new(), || described, opening);
     let served = runtime.block_on(mcp::serve_stdio(server, CancellationToken::new()));
@@ -40,7 +41,7 @@ pub(crate) fn caller() -> Caller {
 }
 
 /// Rules over a family of which this process serves one tool, as real ones do.
-fn policy(definition: &tool::Definition) -> anyhow::Result<Policy> {
+pub(crate) fn policy(definition: &tool::Definition) -> anyhow::Result<Policy> {
     let others = ["query_metrics", "list_alerts", "list_commits", "read_file", "silence_alert"];
     let names: Vec<&str> = others.into_iter().chain([EchoText::NAME]).collect();
     let shape = |name: &&str| ToolShape {

@@ -42,7 +42,7 @@ pub(crate) fn throughput(table: &mut Table) -> anyhow::Result<()> {
     for round in 0..=ROUNDS {
         let measured = [
             on_disk.flood(&request, IN_FLIGHT, LASTING)?,
-            append(&runtime, &log)?,
+            append(&runtime, &log, IN_FLIGHT, LASTING)?,
             in_memory.flood(&request, IN_FLIGHT, LASTING)?,
             bare.flood(&request, IN_FLIGHT, LASTING)?,
         ];
@@ -96,16 +96,21 @@ fn one_by_one(peer: &mut Peer) -> anyhow::Result<f64> {
     Ok(median(&times))
 }
 
-/// Durable records per second by 32 writers.
-fn append(runtime: &Runtime, log: &Log) -> anyhow::Result<f64> {
+/// Durable records per second by so many writers.
+pub(crate) fn append(
+    runtime: &Runtime,
+    log: &Log,
+    writers_at_once: u64,
+    lasting: Duration,
+) -> anyhow::Result<f64> {
     runtime.block_on(async {
         let started = Instant::now();
         let mut writers = tokio::task::JoinSet::new();
-        for _ in 0..IN_FLIGHT {
+        for _ in 0..writers_at_once {
             let log = log.clone();
             writers.spawn(async move {
                 let mut written: u64 = 0;
-                while started.elapsed() < LASTING {
+                while started.elapsed() < lasting {
                     log.record(entry()).await?;
                     written += 1;
                 }
@@ -164,12 +169,12 @@ fn greeted(mut peer: Peer) -> anyhow::Result<Peer> {
 }
 
 /// A folder where a sync takes its time: temporary folders may be in memory.
-fn disk() -> anyhow::Result<TempDir> {
+pub(crate) fn disk() -> anyhow::Result<TempDir> {
     Ok(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?)
 }
 
 /// A folder in memory, or on the disk where there is no such thing.
-fn memory_disk() -> anyhow::Result<TempDir> {
+pub(crate) fn memory_disk() -> anyhow::Result<TempDir> {
     let there = PathBuf::from(MEMORY_DISK);
     match there.is_dir() {
         true => Ok(tempfile::tempdir_in(there)?),

@@ -5,7 +5,7 @@
 //! * **Invariant:** a call that fails ends the run with an error; a slow one never does.
 //!
 //! The servers that only measure (the bare one, and a gate around a tool that does no work) are this program, started
-//! again with another argument.
+//! again with another argument. `cargo bench --bench served -- http` measures the same over HTTP.
 
 #![expect(clippy::print_stdout, reason = "the table is what stdout is for")]
 
@@ -14,6 +14,7 @@ mod budget;
 mod client;
 mod echo;
 mod gated;
+mod http;
 mod load;
 mod rules;
 mod start;
@@ -39,6 +40,11 @@ fn main() -> anyhow::Result<()> {
             let state = arguments.next().ok_or_else(|| anyhow::anyhow!("{GATED} needs a state folder"))?;
             return gated::serve(&PathBuf::from(state));
         }
+        Some(word) if word == http::BARE => return http::bare::serve(),
+        Some(word) if word == http::GATED => return http::gated::serve(arguments),
+        Some(word) if word == http::WORD => {
+            return http::measure(arguments.next().is_some_and(|it| it == http::QUICK));
+        }
         // `cargo bench` passes arguments that mean something to the standard harness only.
         _ => {}
     }
@@ -46,7 +52,12 @@ fn main() -> anyhow::Result<()> {
     start::measure(&mut table)?;
     load::throughput(&mut table)?;
     load::added(&mut table)?;
-    println!("{table}");
-    println!("{}", budget::measure()?);
+    told(&table);
+    told(&budget::measure()?);
     Ok(())
+}
+
+/// Figures, or where a server that only measures listens.
+fn told(what: &impl std::fmt::Display) {
+    println!("{what}");
 }

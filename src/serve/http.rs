@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use ::telemetry::Telemetry;
 use anyhow::Context as _;
 use config::{Config, Identity, Serving};
 use gate::InForce;
@@ -21,7 +22,7 @@ use crate::{
     doctor,
     family::{self, Server},
     notify::Sender,
-    open, say,
+    open, say, telemetry,
 };
 
 /// Longest wait for one connection, so that whoever asks `/readyz` hears within the second or two they give it.
@@ -66,7 +67,9 @@ pub(super) async fn serve(
     let in_force = open::in_force(&config)?;
     let (servers, profile) = (wanted.servers.clone(), wanted.profile);
     let (known, policy) = (config.clone(), in_force.clone());
-    let sites = tokio::task::spawn_blocking(move || sites(&known, &policy, &servers, profile)).await??;
+    let (telemetry, exporting) = telemetry::start(&config)?;
+    let opening = move || sites(&known, &policy, &servers, profile, &telemetry);
+    let sites = tokio::task::spawn_blocking(opening).await??;
     let reload = Reload {
         named: named.map(Path::to_owned),
         config: config.clone(),
@@ -91,6 +94,9 @@ pub(super) async fn serve(
     let served = mcp::serve_http(listener, http, stop).await;
     if let Some(sender) = sender {
         sender.end().await;
+    }
+    if let Some(exporting) = exporting {
+        exporting.end().await;
     }
     Ok(served?)
 }
@@ -152,6 +158,7 @@ fn sites(
     policy: &InForce,
     servers: &[Server],
     profile: Profile,
+    telemetry: &Telemetry,
 ) -> anyhow::Result<Vec<Site>> {
     let site = |server: &Server| {
         let only = [*server];
@@ -161,6 +168,7 @@ fn sites(
             instructions: instructions(&only),
             tools: family::definitions(&only, profile).iter().map(mcp::describe).collect(),
             gate: open::gate(config, policy, &only, profile, Channel::Http)?,
+            telemetry: telemetry.clone(),
         })
     };
     servers.iter().map(site).collect()

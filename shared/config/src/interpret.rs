@@ -53,6 +53,7 @@ impl Reading<'_, '_> {
         let serving = self.serving(&table.http)?;
         let issuers = self.issuers(table.issuers)?;
         let change = table.change.map(|it| self.change(it)).transpose()?;
+        let telemetry = table.telemetry.map(|it| self.telemetry(it)).transpose()?;
         let mut words = table.vocabulary;
         words.teams.extend(issuer::teams(&issuers));
         let mut vocabulary = self.vocabulary(words, &connections, &identity)?;
@@ -84,6 +85,7 @@ impl Reading<'_, '_> {
             serving,
             issuers,
             change,
+            telemetry,
             connections,
             notes,
         })

@@ -34,6 +34,7 @@ mod serving;
 mod sources;
 mod surroundings;
 mod table;
+mod telemetry;
 mod trust;
 mod words;
 
@@ -50,5 +51,6 @@ pub use schema::json_schema;
 pub use secret::Secret;
 pub use serving::{ServerCertificate, Serving};
 pub use surroundings::{Surroundings, user_name, variable};
+pub use telemetry::Telemetry;
 pub use trust::Pin;
 pub use words::{clean, hides};

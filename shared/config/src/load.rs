@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use policy::{ListEntry, Lists, Scope, Source, Vocabulary};
 
 use crate::{
-    Approving, ConfigError, Connection, Issuer, Recording, Sender, Serving, Surroundings, Tickets, discovery,
-    document::Document, file, interpret::Reading, narrow::Narrowing, sources::Sources, table::FileTable,
-    words,
+    Approving, ConfigError, Connection, Issuer, Recording, Sender, Serving, Surroundings, Telemetry, Tickets,
+    discovery, document::Document, file, interpret::Reading, narrow::Narrowing, sources::Sources,
+    table::FileTable, words,
 };
 
 /// Everything that was decided before the first call.
@@ -39,6 +39,8 @@ pub struct Config {
     pub issuers: Vec<Issuer>,
     /// Where change tickets are looked up; nowhere unless told.
     pub change: Option<Tickets>,
+    /// Where traces and metrics go; nowhere unless told.
+    pub telemetry: Option<Telemetry>,
     /// Systems of record, by name.
     pub connections: Vec<Connection>,
     /// What was ignored and why, and what is dangerous; for a person to read.

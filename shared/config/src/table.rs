@@ -2,6 +2,7 @@
 
 mod approvals;
 mod callers;
+mod telemetry;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -11,6 +12,7 @@ use serde::Deserialize;
 pub(crate) use self::{
     approvals::{ApprovalsTable, NotifyTable},
     callers::{IssuerTable, LoginTable, ServingTable},
+    telemetry::TelemetryTable,
 };
 
 /// Bailiwick: who the agent is, which systems of record it reaches, and what it may do there.
@@ -38,6 +40,8 @@ pub(crate) struct FileTable {
     pub agents: BTreeMap<String, AgentTable>,
     /// Where change tickets are looked up, for policies that ask for an approved one.
     pub change: Option<ChangeTable>,
+    /// Where traces and metrics of what is served go; nowhere unless told.
+    pub telemetry: Option<TelemetryTable>,
     /// Systems of record by name: lower-case letters, digits and `-`.
     pub connections: BTreeMap<String, ConnectionTable>,
 }

@@ -20,11 +20,11 @@ use tool::{Bound, Call, Context, Profile, RawAnswer};
 use tracing::Instrument;
 
 use crate::{
-    Approvals,
+    Approvals, Decided,
     ending::Refusal,
     force::InForce,
-    reply::Reply,
-    shape::{Frame, Shaped, refuse, shape},
+    reply::{Reply, Told},
+    shape::{Frame, refuse, shape},
     ticket::Tickets,
     trail::{Trail, listable},
 };
@@ -125,6 +125,7 @@ impl Gate {
         let tool = self.find(&request.tool).map_or("(unknown)", |(_, it)| it.definition.name);
         let span = tracing::info_span!("call", tool, ended = tracing::field::Empty);
         let line = self.clone().line(request, intent, stop.clone(), deadline).instrument(span);
+        let line = telemetry::carried(line);
         let mut line = self.tasks.spawn(line);
         tokio::select! {
             reply = &mut line => return reply.unwrap_or_else(|_| Reply::crashed(begun.borrow().clone())),
@@ -328,13 +329,13 @@ impl Gate {
     }
 
     /// What of it may be told. An answer that breaks this is not told at all.
-    fn shape(&self, ended: Result<RawAnswer, Refusal>, trail: &Trail) -> (Shaped, Option<Refusal>) {
+    fn shape(&self, ended: Result<RawAnswer, Refusal>, trail: &Trail) -> Told {
         let shaping = AssertUnwindSafe(|| self.shaped(ended, trail));
         catch_unwind(shaping).unwrap_or_else(|_| Reply::told(trail.crashed()))
     }
 
     /// Rows that policy hides dropped, secrets masked, text cleaned, the rest bounded and counted. Nothing is cut silently.
-    fn shaped(&self, ended: Result<RawAnswer, Refusal>, trail: &Trail) -> (Shaped, Option<Refusal>) {
+    fn shaped(&self, ended: Result<RawAnswer, Refusal>, trail: &Trail) -> Told {
         let question = trail.asked.then(|| trail.question());
         // Most answers have no row with a target of its own: the first that has one pays.
         let viewer = OnceCell::new();
@@ -357,7 +358,7 @@ impl Gate {
     }
 
     /// The outcome, durable before the caller hears of it.
-    async fn record(&self, (shaped, refusal): (Shaped, Option<Refusal>), trail: Box<Trail>) -> Reply {
+    async fn record(&self, (shaped, refusal): (Shaped, Option<Refusal>), mut trail: Box<Trail>) -> Reply {
         let effect = trail.intent.is_some();
         let entry = catch_unwind(AssertUnwindSafe(|| trail.outcome(&shaped, refusal.as_ref())));
         let (entry, shaped, refusal) = match entry {
@@ -368,10 +369,11 @@ impl Gate {
                 (trail.bare(refusal.as_ref()), shaped, refusal)
             }
         };
+        let decided = Decided::of(&mut trail, refusal.as_ref());
         match self.log.record(entry).await {
             Ok(receipt) => {
                 let warning = self.warning();
-                Reply { shaped, refusal, receipt: Some(receipt), effect, warning }
+                Reply { shaped, refusal, receipt: Some(receipt), effect, warning, decided }
             }
             Err(error) => {
                 tracing::error!(%error, "the outcome of a call could not be recorded");

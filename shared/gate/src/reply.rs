@@ -3,6 +3,7 @@
 use audit::Receipt;
 
 use crate::{
+    Decided,
     ending::Refusal,
     shape::{Frame, Shaped, refuse},
 };
@@ -20,16 +21,22 @@ pub struct Reply {
     pub effect: bool,
     /// What a person should look at soon: the log takes no effects any more.
     pub warning: Option<String>,
+    /// How it was decided.
+    pub decided: Decided,
 }
+
+/// What may leave, and why there is no result; none when there is one.
+pub(crate) type Told = (Shaped, Option<Refusal>);
 
 impl Reply {
     pub(crate) fn of(refusal: Refusal, receipt: Option<Receipt>, effect: bool) -> Reply {
+        let decided = Decided::by(&refusal);
         let (shaped, refusal) = Reply::told(refusal);
-        Reply { shaped, refusal, receipt, effect, warning: None }
+        Reply { shaped, refusal, receipt, effect, warning: None, decided }
     }
 
     /// A refusal without regard to who asks: nothing is shown that policy could hide.
-    pub(crate) fn told(refusal: Refusal) -> (Shaped, Option<Refusal>) {
+    pub(crate) fn told(refusal: Refusal) -> Told {
         let frame = Frame { tool: "", max_tokens: 2000, shows: &|_| false, reveal_pii: false };
         (refuse(refusal.text(), &frame), Some(refusal))
     }

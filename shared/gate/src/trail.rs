@@ -32,11 +32,11 @@ pub(crate) struct Trail {
     pub(crate) begun: bool,
     /// What it holds while it acts.
     pub(crate) hold: Option<Box<Hold>>,
-    server: String,
+    pub(crate) server: String,
     tool: Option<(&'static str, Effect)>,
     dry_run: bool,
     pub(crate) untrusted_facts: &'static [&'static str],
-    permitted_by: Vec<String>,
+    pub(crate) permitted_by: Vec<String>,
     /// What the call is held to: once it is decided, a later one does not reach it.
     pub(crate) policy: Arc<Policy>,
     /// How long ago a witness has cosigned the log last, in seconds; none where none has.

@@ -21,6 +21,7 @@ use rmcp::{
     service::{PeerRequestOptions, RequestContext},
 };
 use serde_json::{Map, Value, json};
+use telemetry::Operation;
 use tokio::time::Instant;
 use tool::Tool as _;
 
@@ -39,6 +40,8 @@ pub(crate) struct Incoming<'a> {
     pub(crate) context: &'a RequestContext<RoleServer>,
     /// Under which name it is counted.
     pub(crate) tool: &'a str,
+    /// What telemetry is told of it.
+    pub(crate) operation: &'a Operation,
 }
 
 /// How a client is asked.
@@ -176,7 +179,7 @@ impl Incoming<'_> {
             // A gate that has answered has no more use for it; whoever asks here still has.
             cancelled: self.context.ct.child_token(),
         };
-        self.server.carry_out(self.gate, request, self.tool).await
+        self.server.carry_out(self.gate, request, self.tool, self.operation).await
     }
 
     async fn seal(&self, approval: &str, of: &Binding) -> Result<String, Unfit> {

@@ -26,6 +26,7 @@ use rmcp::{
     model::Tool,
     transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService},
 };
+use telemetry::{Telemetry, Transport};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Metrics, Server};
@@ -51,6 +52,8 @@ pub struct Site {
     pub tools: Vec<Tool>,
     /// What runs its calls.
     pub gate: Arc<Gate>,
+    /// Who hears of what is served.
+    pub telemetry: Telemetry,
 }
 
 /// How the callers of a listener are known.
@@ -62,6 +65,16 @@ pub enum Callers {
     Proven(Arc<Verifier>),
     /// By the user id of the process at the other end of a socket.
     Users(fn(u32) -> Caller),
+}
+
+impl Callers {
+    /// How their requests come in.
+    fn transport(&self) -> Transport {
+        match self {
+            Callers::Users(_) => Transport::Socket,
+            Callers::Unproven(_) | Callers::Proven(_) => Transport::Http,
+        }
+    }
 }
 
 /// Everything about a listener but its address.
@@ -106,15 +119,18 @@ pub async fn serve_http(listener: Listener, http: Http, stop: CancellationToken)
         whole: true,
     };
     for site in &http.sites {
-        let server = Server::over_http(site, metrics.clone());
-        router = entrance.open(router, &site.word, &site.name, &site.tools, &site.gate, server);
+        let server = Server::over_http(site, metrics.clone(), http.callers.transport());
+        router = entrance.open(router, site, server);
     }
     #[cfg(feature = "conformance")]
     if let Some(first) = http.sites.first() {
         let streaming = Entrance { whole: false, ..entrance };
         for (word, entrance) in [(crate::CONFORMANCE, &entrance), (crate::STREAMED, &streaming)] {
-            let fixtures = crate::conformance::Conformance::new();
-            router = entrance.open(router, word, word, &[], &first.gate, fixtures);
+            let (word, name) = (word.to_owned(), word.to_owned());
+            let (gate, telemetry) = (first.gate.clone(), first.telemetry.clone());
+            let (instructions, tools) = (String::new(), Vec::new());
+            let site = Site { word, name, instructions, tools, gate, telemetry };
+            router = entrance.open(router, &site, crate::conformance::Conformance::new());
         }
     }
     if let (Some(first), Callers::Proven(verifier)) = (http.sites.first(), &http.callers) {
@@ -159,30 +175,22 @@ struct Entrance<'a> {
 
 impl Entrance<'_> {
     /// Adds a site, and where tokens for it come from.
-    fn open<S: ServerHandler + Clone + Sync>(
-        &self,
-        mut router: Router,
-        word: &str,
-        name: &str,
-        tools: &[Tool],
-        gate: &Arc<Gate>,
-        server: S,
-    ) -> Router {
-        let path = format!("/{word}/mcp");
-        let sessions = Arc::new(Sessions::default());
-        let resource = Resource::at(&self.http.base, &path, name);
+    fn open<S: ServerHandler + Clone + Sync>(&self, mut router: Router, site: &Site, server: S) -> Router {
+        let path = format!("/{}/mcp", site.word);
+        let sessions = Arc::new(Sessions::told_to(&site.telemetry, self.http.callers.transport()));
+        let resource = Resource::at(&self.http.base, &path, &site.name);
         if let Callers::Proven(verifier) = &self.http.callers {
             let about = Arc::new((resource.clone(), verifier.clone()));
             let about = routing::get(challenge::metadata).with_state(about);
             router = router.route(&challenge::metadata_path(&path), about);
         }
         let door = Door {
-            word: word.to_owned(),
+            word: site.word.clone(),
             callers: self.http.callers.clone(),
             resource,
-            effects: effects(tools),
-            gate: gate.clone(),
-            refusals: Refusals::new(gate.clone()),
+            effects: effects(&site.tools),
+            gate: site.gate.clone(),
+            refusals: Refusals::new(site.gate.clone()),
             service: self.service(server, sessions.clone()),
             sessions,
             in_flight: self.in_flight.clone(),

@@ -18,6 +18,7 @@ mod conformance;
 mod describe;
 mod http;
 mod metrics;
+mod observed;
 mod request_state;
 mod server;
 mod starter;

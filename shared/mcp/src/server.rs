@@ -7,18 +7,19 @@ use std::{
 
 use gate::{Gate, Refusal, Reply, Request};
 use identity::Scopes;
-use policy::Channel;
+use policy::{Caller, Channel};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler, ServiceExt,
     model::{
         CacheScope, CallToolRequestMethod, CallToolRequestParams, CallToolResponse, CompleteRequestMethod,
         CompleteRequestParams, CompleteResult, ConstString, CustomRequest, CustomResult, ErrorCode,
         Implementation, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
-        ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult,
-        PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+        ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsRequestMethod,
+        ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
 };
+use telemetry::{Failure, Operation, Telemetry, Transport};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{SetOnce, watch},
@@ -30,6 +31,7 @@ use crate::{
     ask::Incoming,
     describe::reads,
     http::{Who, nobody},
+    observed,
     wire::Wire,
 };
 
@@ -43,6 +45,8 @@ pub struct Opened {
     pub gate: Arc<Gate>,
     /// Whoever started the process, as a token, or the configuration and the operating system say now.
     pub caller: watch::Receiver<Starter>,
+    /// Who hears of what is served.
+    pub telemetry: Telemetry,
 }
 
 /// Serves one gate over MCP.
@@ -52,6 +56,7 @@ pub struct Server {
     opening: Opening,
     /// Where calls come in over HTTP; none on standard input.
     over_http: Option<OverHttp>,
+    transport: Transport,
 }
 
 /// What clients are told.
@@ -98,13 +103,19 @@ where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
 {
-    let wire = Wire::new(input, output, server.opening.clone(), stop);
-    match server.serve(wire).await {
+    let (opening, transport, begun) = (server.opening.clone(), server.transport, Instant::now());
+    let wire = Wire::new(input, output, opening.clone(), stop);
+    let served = server.serve(wire).await;
+    let served = match served {
         Ok(running) => running.waiting().await.map(drop).map_err(Into::into),
         // The client left before it said anything: nothing was asked, nothing is lost.
-        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => Ok(()),
+        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
         Err(error) => Err(error.into()),
+    };
+    if let Some(Ok(opened)) = opening.get() {
+        opened.telemetry.session_ended(transport, begun.elapsed());
     }
+    served
 }
 
 impl Server {
@@ -116,21 +127,26 @@ impl Server {
         opening: Opening,
     ) -> Server {
         let about = About { name, instructions, tools: LazyLock::new(Box::new(tools)) };
-        Server { about: Arc::new(about), opening, over_http: None }
+        Server { about: Arc::new(about), opening, over_http: None, transport: Transport::Pipe }
     }
 
     /// A server of many callers, each established before their request arrives here.
-    pub(crate) fn over_http(site: &Site, metrics: Arc<Metrics>) -> Server {
+    pub(crate) fn over_http(site: &Site, metrics: Arc<Metrics>, transport: Transport) -> Server {
         let over_http = Some(OverHttp { word: site.word.as_str().into(), metrics });
-        Server { over_http, ..Server::of(site) }
+        Server { over_http, transport, ..Server::of(site) }
     }
 
-    /// A server of nobody yet.
+    /// A server of nobody yet, on a socket.
     pub(crate) fn of(site: &Site) -> Server {
-        let opened = Opened { gate: site.gate.clone(), caller: Starter::unproven(nobody()).fixed() };
+        let opened = Opened {
+            gate: site.gate.clone(),
+            caller: Starter::unproven(nobody()).fixed(),
+            telemetry: site.telemetry.clone(),
+        };
         let opening = Arc::new(SetOnce::new_with(Some(Ok(opened))));
         let tools = site.tools.clone();
-        Server::new(site.name.clone(), site.instructions.clone(), || tools, opening)
+        let server = Server::new(site.name.clone(), site.instructions.clone(), || tools, opening);
+        Server { transport: Transport::Socket, ..server }
     }
 
     /// The same server for one caller, on lines of their own.
@@ -153,13 +169,32 @@ impl Server {
     }
 
     /// Runs a call, and counts how it ended under a tool's name.
-    pub(crate) async fn carry_out(&self, gate: &Arc<Gate>, request: Request, tool: &str) -> Reply {
+    pub(crate) async fn carry_out(
+        &self,
+        gate: &Arc<Gate>,
+        request: Request,
+        tool: &str,
+        operation: &Operation,
+    ) -> Reply {
         let begun = Instant::now();
         let reply = gate.call(request).await;
+        operation.called(|| observed::called(&reply));
         if let Some(OverHttp { word, metrics }) = &self.over_http {
             metrics.called(word, tool, reply.refusal.as_ref().map_or("ok", Refusal::code), begun.elapsed());
         }
         reply
+    }
+
+    /// Begins what telemetry is told of a request.
+    fn asked(
+        &self,
+        opened: &Opened,
+        method: &'static str,
+        tool: Option<&str>,
+        caller: &Caller,
+        context: &RequestContext<RoleServer>,
+    ) -> Operation {
+        opened.telemetry.asked(|| observed::asked(method, tool, caller, self.transport, context))
     }
 
     fn channel(&self) -> Channel {
@@ -194,11 +229,13 @@ impl ServerHandler for Server {
             return Ok(ListToolsResult::with_all_items(self.about.tools.clone()));
         };
         let caller = self.who(opened, &context)?.caller;
+        let operation = self.asked(opened, ListToolsRequestMethod::VALUE, None, &caller, &context);
         let shown = self.about.tools.iter().filter(|it| opened.gate.offers(&caller, &it.name)).cloned();
         let mut listed = ListToolsResult::with_all_items(shown.collect());
         // Another caller may see another list.
         listed.cache_scope = Some(CacheScope::Private);
         listed.ttl_ms = Some(LIST_KEPT_MS);
+        operation.end(None);
         Ok(listed)
     }
 
@@ -215,22 +252,29 @@ impl ServerHandler for Server {
         let who = self.who(opened, &context)?;
         let shown = |it: &&Tool| it.name == request.name && !opened.gate.hides(&who.caller, &it.name);
         let found = self.about.tools.iter().find(shown);
-        if found.is_some_and(|it| !reads(it)) && !who.scopes.act {
-            let problem = format!("the token lacks a scope; needed: {} {}", Scopes::READ, Scopes::ACT);
-            opened.gate.reject(&who.caller, self.channel(), &problem).await;
-            return Err(ErrorData::invalid_request(problem, None));
-        }
         let tool = found.map_or("(unknown)", |it| &it.name);
-        Incoming {
-            server: self,
-            gate: &opened.gate,
-            caller: who.caller,
-            channel: self.channel(),
-            context: &context,
-            tool,
-        }
-        .answer(request)
-        .await
+        let operation = self.asked(opened, CallToolRequestMethod::VALUE, Some(tool), &who.caller, &context);
+        let answer = operation.around(async {
+            if found.is_some_and(|it| !reads(it)) && !who.scopes.act {
+                let problem = format!("the token lacks a scope; needed: {} {}", Scopes::READ, Scopes::ACT);
+                opened.gate.reject(&who.caller, self.channel(), &problem).await;
+                return Err(ErrorData::invalid_request(problem, None));
+            }
+            Incoming {
+                server: self,
+                gate: &opened.gate,
+                caller: who.caller,
+                channel: self.channel(),
+                context: &context,
+                tool,
+                operation: &operation,
+            }
+            .answer(request)
+            .await
+        });
+        let answer = answer.await;
+        operation.end(observed::failure(&answer));
+        answer
     }
 
     /// The protocol completes arguments of prompts and of resource templates: a reference to a tool does not exist, and
@@ -280,7 +324,9 @@ impl ServerHandler for Server {
         let problem = "tools/call: expected params {\"name\": text, \"arguments\": object}";
         let opened = self.opened().await?;
         let caller = self.who(opened, &context)?.caller;
+        let operation = self.asked(opened, CallToolRequestMethod::VALUE, None, &caller, &context);
         opened.gate.reject(&caller, self.channel(), problem).await;
+        operation.end(Some(Failure::Protocol(ErrorCode::INVALID_PARAMS.0)));
         Err(ErrorData::invalid_params(problem, None))
     }
 }

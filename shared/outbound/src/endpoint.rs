@@ -12,6 +12,7 @@ use serde::{
     Serialize,
     de::{DeserializeOwned, IgnoredAny},
 };
+use telemetry::{Leaving, leaving};
 use tokio::{
     sync::{OnceCell, Semaphore},
     time::{Instant, timeout_at},
@@ -39,21 +40,21 @@ pub struct Endpoint {
     name: String,
     base: Url,
     headers: HeaderMap,
-    settings: Http,
+    pub(crate) settings: Http,
     client: OnceCell<reqwest::Client>,
     slots: Semaphore,
 }
 
 /// One request, in full.
-struct Outgoing<'a> {
-    intent: Intent,
-    method: Method,
-    path: &'a [&'a str],
-    query: &'a [(&'a str, &'a str)],
-    body: Option<(&'static str, Vec<u8>)>,
-    deadline: Deadline,
+pub(crate) struct Outgoing<'a> {
+    pub(crate) intent: Intent,
+    pub(crate) method: Method,
+    pub(crate) path: &'a [&'a str],
+    pub(crate) query: &'a [(&'a str, &'a str)],
+    pub(crate) body: Option<(&'static str, Vec<u8>)>,
+    pub(crate) deadline: Deadline,
     /// Whether what comes with HTTP 400 or 401 is an answer like any other.
-    refusals: bool,
+    pub(crate) refusals: bool,
 }
 
 impl Endpoint {
@@ -190,12 +191,18 @@ impl Endpoint {
         let intent = outgoing.intent;
         let (may_be_empty, refusals) = (outgoing.method == Method::DELETE, outgoing.refusals);
         let address = self.address(outgoing.path, outgoing.query);
+        let mut leaving = self.leaving(&outgoing.method);
         let (request, shown) = self.request(&address, outgoing).await.map_err(|it| self.unready(&it))?;
+        let request = match leaving.traceparent() {
+            Some(it) => request.header("traceparent", it),
+            None => request,
+        };
         sent.store(true, Ordering::Relaxed);
         let mut response =
             request.send().await.map_err(|it| failure::from_transport(&self.name, intent, &it))?;
 
         let status = response.status();
+        leaving.answered(status.as_u16());
         tracing::debug!(connection = %self.name, path = address.path(), status = status.as_u16(), "answered");
         if status.is_redirection() {
             return Err(failure::redirect(&self.name, intent, &address, response.headers()));
@@ -223,7 +230,12 @@ impl Endpoint {
         parsed.await.map_err(|it: BadBody| failure::lost(&self.name, intent, it.to_string()))
     }
 
-    async fn request(
+    /// What telemetry is told of a request: nothing that arguments are in.
+    fn leaving(&self, method: &Method) -> Leaving {
+        leaving(&self.name, method.as_str(), self.base.host_str(), self.base.port_or_known_default())
+    }
+
+    pub(crate) async fn request(
         &self,
         address: &Url,
         outgoing: Outgoing<'_>,
@@ -247,7 +259,7 @@ impl Endpoint {
 
     /// The configured address with segments appended. `.` and `..` would climb out of the configured path: dropped, also
     /// when they become such only because an address leaves out tabs and line ends.
-    fn address(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
+    pub(crate) fn address(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
         let mut address = self.base.clone();
         let climbs = |it: &str| matches!(it.replace(['\t', '\n', '\r'], "").as_str(), "." | "..");
         if let Ok(mut segments) = address.path_segments_mut() {

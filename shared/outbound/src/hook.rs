@@ -86,7 +86,7 @@ impl Hook {
 }
 
 /// Only the kind of failure: the library's own text names addresses.
-fn why(error: &reqwest::Error) -> &'static str {
+pub(crate) fn why(error: &reqwest::Error) -> &'static str {
     match () {
         () if error.is_timeout() => "no answer in time",
         () if error.is_connect() => "it cannot be reached",
@@ -95,7 +95,7 @@ fn why(error: &reqwest::Error) -> &'static str {
 }
 
 /// What a status means: taken, later, or never.
-fn judged(status: StatusCode, after: Option<&HeaderValue>) -> Result<(), Undelivered> {
+pub(crate) fn judged(status: StatusCode, after: Option<&HeaderValue>) -> Result<(), Undelivered> {
     let code = status.as_u16();
     let never = |problem: String| Err(Undelivered::Never { problem });
     match code {

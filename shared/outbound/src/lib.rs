@@ -2,7 +2,7 @@
 //!
 //! An [`Endpoint`] is one configured connection. It offers reads to everybody and writes to whoever holds a
 //! [`tool::Leave`]. Everything that can go wrong comes back as a [`tool::ToolError`] that a model can act on. A [`Hook`] is an
-//! address that is told something, and gives nothing back but whether it took it.
+//! address that is told something, and gives nothing back but whether it took it; so is a connection by [`Endpoint::tell`].
 //!
 //! * **Invariant:** scheme, host and port of every request are the configured ones; arguments only ever become path
 //!   segments (percent-encoded), query or body.
@@ -21,6 +21,7 @@ mod endpoint;
 mod failure;
 mod hook;
 mod shown;
+mod tell;
 #[cfg(test)]
 mod tests;
 

@@ -16,6 +16,7 @@ use axum::{
 };
 use hyper_util::rt::TokioIo;
 use policy::Caller;
+use telemetry::Telemetry;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Site, answer, listen::Peer};
@@ -33,6 +34,7 @@ const BRIDGES_MAX: usize = 1024;
 struct Lines {
     server: Server,
     site: Arc<gate::Gate>,
+    telemetry: Telemetry,
     callers: fn(u32) -> Caller,
     bridges: Bridges,
     in_flight: TaskTracker,
@@ -62,6 +64,7 @@ pub(crate) fn open(
         let lines = Arc::new(Lines {
             server: Server::of(site),
             site: site.gate.clone(),
+            telemetry: site.telemetry.clone(),
             callers,
             bridges: bridges.clone(),
             in_flight: in_flight.clone(),
@@ -113,7 +116,8 @@ impl Lines {
         };
         let upgraded = hyper::upgrade::on(&mut request);
         let caller = Starter::unproven((self.callers)(user)).fixed();
-        let server = self.server.with(Opened { gate: self.site.clone(), caller });
+        let (gate, telemetry) = (self.site.clone(), self.telemetry.clone());
+        let server = self.server.with(Opened { gate, caller, telemetry });
         let stop = self.stop.clone();
         self.in_flight.spawn(async move {
             let (_bridge, _token) = (bridge, token);

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use policy::Caller;
@@ -13,12 +14,17 @@ use rmcp::{
         streamable_http_server::{SessionManager, session::local::LocalSessionManager},
     },
 };
+use telemetry::{Telemetry, Transport};
 
 /// The SDK's sessions in memory, and who began each.
 #[derive(Default)]
 pub(crate) struct Sessions {
     sessions: LocalSessionManager,
     owners: Mutex<HashMap<SessionId, Owner>>,
+    /// Who hears how long each lasted, and since when it lasts; none where nobody does.
+    told: Telemetry,
+    transport: Transport,
+    begun: Mutex<HashMap<SessionId, Instant>>,
 }
 
 /// The caller of a session: the agent and its person. Teams may change while a session lasts.
@@ -40,6 +46,11 @@ impl Owner {
 }
 
 impl Sessions {
+    /// No session yet. Of each that ends, telemetry is told.
+    pub(crate) fn told_to(telemetry: &Telemetry, transport: Transport) -> Sessions {
+        Sessions { told: telemetry.clone(), transport, ..Sessions::default() }
+    }
+
     /// Notes who began a session. Its id is random and not told to anybody before this.
     pub(crate) fn own(&self, id: &str, owner: Owner) {
         self.owners().insert(id.into(), owner);
@@ -59,6 +70,10 @@ impl Sessions {
     fn owners(&self) -> MutexGuard<'_, HashMap<SessionId, Owner>> {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn begun(&self) -> MutexGuard<'_, HashMap<SessionId, Instant>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 type Failed = <LocalSessionManager as SessionManager>::Error;
@@ -68,7 +83,11 @@ impl SessionManager for Sessions {
     type Transport = <LocalSessionManager as SessionManager>::Transport;
 
     async fn create_session(&self) -> Result<(SessionId, Self::Transport), Failed> {
-        self.sessions.create_session().await
+        let (id, transport) = self.sessions.create_session().await?;
+        if self.told.is_on() {
+            self.begun().insert(id.clone(), Instant::now());
+        }
+        Ok((id, transport))
     }
 
     async fn initialize_session(
@@ -85,6 +104,10 @@ impl SessionManager for Sessions {
 
     async fn close_session(&self, id: &SessionId) -> Result<(), Failed> {
         self.owners().remove(id);
+        // It is closed by its client, and again by the SDK.
+        if let Some(begun) = self.begun().remove(id) {
+            self.told.session_ended(self.transport, begun.elapsed());
+        }
         self.sessions.close_session(id).await
     }
 

@@ -26,8 +26,10 @@ pub struct Recorded {
     pub path: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// The body, as far as it is text.
     pub body: String,
+    /// The body as it came.
+    pub bytes: Vec<u8>,
     /// When it had arrived whole.
     pub at: Instant,
     /// Whether it was passed on to the backend.
@@ -227,16 +229,17 @@ impl Shared {
     fn pass_on(&self, request: &Recorded, place: usize) -> io::Result<Vec<u8>> {
         let Some(backend) = self.backend else { return Ok(Vec::new()) };
         let mut stream = TcpStream::connect(backend)?;
-        let Recorded { method, path, headers, body, .. } = request;
+        let Recorded { method, path, headers, bytes, .. } = request;
         let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {backend}\r\nConnection: close\r\n");
         for (name, value) in headers {
             if !matches!(name.as_str(), "host" | "connection" | "content-length" | "transfer-encoding") {
                 text.push_str(&format!("{name}: {value}\r\n"));
             }
         }
-        text.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
+        text.push_str(&format!("content-length: {}\r\n\r\n", bytes.len()));
         self.log.lock().expect("nobody panics while holding it")[place].passed_on = true;
         stream.write_all(text.as_bytes())?;
+        stream.write_all(bytes)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         Ok(answer)
@@ -262,10 +265,10 @@ fn read_request(client: &mut TcpStream) -> io::Result<Recorded> {
     }
     let length = headers.iter().find(|(name, _)| name == "content-length");
     let length = length.map_or(Ok(0), |(_, it)| it.parse::<usize>()).map_err(|_| wrong("content-length"))?;
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    let body = String::from_utf8_lossy(&body).into_owned();
-    Ok(Recorded { method, path, headers, body, at: Instant::now(), passed_on: false })
+    let mut bytes = vec![0; length];
+    reader.read_exact(&mut bytes)?;
+    let body = String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Recorded { method, path, headers, body, bytes, at: Instant::now(), passed_on: false })
 }
 
 #[cfg(test)]
