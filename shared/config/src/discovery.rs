@@ -58,6 +58,7 @@ pub(crate) fn discover(surroundings: &Surroundings, notes: &mut Vec<String>) -> 
         serving: Serving::default(),
         issuers: Vec::new(),
         change: None,
+        cache: surroundings.cache_folder(),
         connections,
         notes: Vec::new(),
     })

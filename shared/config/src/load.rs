@@ -39,6 +39,8 @@ pub struct Config {
     pub issuers: Vec<Issuer>,
     /// Where change tickets are looked up; nowhere unless told.
     pub change: Option<Tickets>,
+    /// Folder of filters that quicken searches, and of what else can be made again; none where they are off.
+    pub cache: Option<PathBuf>,
     /// Systems of record, by name.
     pub connections: Vec<Connection>,
     /// What was ignored and why, and what is dangerous; for a person to read.

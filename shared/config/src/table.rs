@@ -36,6 +36,8 @@ pub(crate) struct FileTable {
     pub issuers: BTreeMap<String, IssuerTable>,
     /// Where change tickets are looked up, for policies that ask for an approved one.
     pub change: Option<ChangeTable>,
+    /// How git repositories are searched.
+    pub search: SearchTable,
     /// Systems of record by name: lower-case letters, digits and `-`.
     pub connections: BTreeMap<String, ConnectionTable>,
 }
@@ -100,6 +102,16 @@ pub(crate) struct SeveralTable {
     /// 1 to 3.
     #[schemars(range(min = 1, max = 3))]
     pub approvals: u8,
+}
+
+/// How git repositories are searched.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[schemars(rename = "Search")]
+pub(crate) struct SearchTable {
+    /// Whether a serving process keeps, in `~/.cache/bailiwick/search`, which three bytes stand side by side in each file of a large
+    /// repository, so that the next search unpacks only files that may match; true unless told.
+    pub filters: Option<bool>,
 }
 
 /// Where calls are recorded.
