@@ -83,11 +83,8 @@ fn make_filters(asked: &Asked, cache: &Path) -> anyhow::Result<()> {
     };
     asked.call("search_code", &json!({ "pattern": NEEDLE }))?;
     let started = Instant::now();
-    while kept().is_none() {
-        ensure!(started.elapsed() < FILTERS_WITHIN, "filters are made");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let bytes = kept().and_then(|it| it.metadata().ok()).context("they were there")?.len();
+    let path = testkit::wait_until("filters", FILTERS_WITHIN, kept);
+    let bytes = path.metadata()?.len();
     println!(
         "| search_code in 1 GB: its filters, made once by one thread | {:.1} s, {} MB | | | none set |",
         started.elapsed().as_secs_f64(),

@@ -13,7 +13,6 @@ mod make;
 mod wanted;
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -32,6 +31,7 @@ use gix::{
 
 use self::kept::Known;
 pub(crate) use self::wanted::Wanted;
+use crate::backends::TreeFile;
 
 /// What a filter says of a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +41,11 @@ pub(crate) enum Says {
     Without,
     /// It may match.
     Perhaps,
+    /// There is none.
+    Nothing,
 }
 
-/// What filters say of the blobs of a repository.
+/// What filters say of the blobs that a search is asked for.
 pub(crate) type Said = HashMap<ObjectId, Says>;
 
 /// From where on filters are worth it.
@@ -94,8 +96,8 @@ impl Filters {
         busy: Arc<AtomicBool>,
         least: Least,
     ) -> Filters {
-        let path = fs::canonicalize(&repository).unwrap_or_else(|_| repository.clone());
-        let name = compute_hash(gix::hash::Kind::Sha1, Kind::Blob, path.as_os_str().as_encoded_bytes());
+        let path = repository.as_os_str().as_encoded_bytes();
+        let name = compute_hash(gix::hash::Kind::Sha1, Kind::Blob, path);
         let name = name.map_or_else(|_| connection.name.clone(), |it| it.to_string());
         let file = cache.join(FOLDER).join(name).with_extension(kept::EXTENSION);
         Filters {
@@ -110,18 +112,19 @@ impl Filters {
     }
 
     /// What they say, where so many files are asked for that it is worth reading them.
-    pub(crate) fn say(&self, wanted: &Wanted, files: usize) -> Option<Said> {
-        if files < self.least.files || *wanted == Wanted::Anything {
+    pub(crate) fn say(&self, wanted: &Wanted, files: &[TreeFile]) -> Option<Said> {
+        if files.len() < self.least.files || *wanted == Wanted::Anything {
             return None;
         }
-        let mut said = Said::default();
+        let mut said: Said = files.iter().map(|it| (it.id, Says::Nothing)).collect();
         let read = kept::each(&self.file, |id, known| {
-            let says = match known {
+            // Blobs of other revisions are kept beside these.
+            let Some(says) = said.get_mut(&id) else { return };
+            *says = match known {
                 Known::Binary => Says::Binary,
                 Known::Text(bits) if wanted.may_be_in(bits) => Says::Perhaps,
                 Known::Text(_) => Says::Without,
             };
-            said.insert(id, says);
         });
         match read {
             Ok(()) => Some(said),
@@ -130,7 +133,8 @@ impl Filters {
                     let file = self.file.display();
                     tracing::warn!(%error, %file, "filters of searches are not used, and made again");
                 }
-                Some(Said::default())
+                said.values_mut().for_each(|it| *it = Says::Nothing);
+                Some(said)
             }
         }
     }

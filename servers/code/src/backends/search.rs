@@ -144,7 +144,7 @@ impl Shared<'_> {
             Ok(size) => match git.find_blob(file.id) {
                 Err(_) => searched.unreadable += 1,
                 Ok(blob) => {
-                    if self.said.is_some() && says.is_none() && !closed::is_of_registry(&path) {
+                    if says == Some(&Says::Nothing) && !closed::is_of_registry(&path) {
                         searched.unfiltered.0.push(file.id);
                         searched.unfiltered.1 += size;
                     }

@@ -40,25 +40,34 @@ impl Asked {
     /// Puts filters of these blobs, and those that were there before, where searches look for them.
     pub(super) fn make(&self) -> Result<(), String> {
         let repository = Repository::new(self.connection.clone(), self.repository.clone());
-        let opened = repository.open().map_err(|error| error.to_string())?;
-        self.write(&opened).map_err(|error| error.to_string())
+        let mut opened = repository.open().map_err(|error| error.to_string())?;
+        // Each is read once.
+        opened.git.object_cache_size(None);
+        match self.write(&opened) {
+            // Another process is at it.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            written => written.map_err(|error| error.to_string()),
+        }
     }
 
     fn write(&self, opened: &Opened<'_>) -> io::Result<()> {
-        let mut before = HashSet::default();
-        // Said by the search that could not use it; this takes its place.
-        let is_whole = kept::each(&self.file, |id, _| drop(before.insert(id))).is_ok();
         let mut writing = Writing::start(self.file.clone())?;
+        let mut asked: HashSet = self.blobs.iter().copied().collect();
+        // Another process may have made some of them. What is wrong with a file was said by the search that could not use
+        // it; this takes its place.
+        let mut before = HashSet::default();
+        let visit = |id, _: Known<'_>| before.extend(asked.contains(&id).then_some(id));
+        let is_whole = kept::each(&self.file, visit).is_ok();
+        if is_whole {
+            asked.retain(|it| !before.contains(it));
+        }
         let mut written = HashSet::default();
         let mut maker = Maker::new();
-        for id in &self.blobs {
+        for id in self.blobs.iter().filter(|it| asked.contains(*it)) {
             if self.given_up.load(Ordering::Acquire) {
                 return Ok(());
             }
-            if is_whole && before.contains(id) || !written.insert(*id) {
-                continue;
-            }
-            if !add(opened, *id, &mut maker, &mut writing)? {
+            if written.insert(*id) && !add(opened, *id, &mut maker, &mut writing)? {
                 break;
             }
         }

@@ -113,7 +113,7 @@ impl SearchCode {
         listed.files.sort_by_cached_key(|it| tier(Purpose::of(&it.path.to_string())));
         let filters = opened.repository.filters();
         let wanted = Wanted::of(&self.pattern, self.ignore_case);
-        let said = filters.and_then(|it| it.say(&wanted, listed.files.len()));
+        let said = filters.and_then(|it| it.say(&wanted, &listed.files));
         let mut searched = opened.search(&listed.files, &pattern, said.as_ref(), stop);
         if let Some(filters) = filters {
             let (blobs, bytes) = std::mem::take(&mut searched.unfiltered);
