@@ -54,11 +54,17 @@ impl Server {
     }
 
     /// The same tools with the configured systems behind them.
-    fn bind(self, config: &Config) -> anyhow::Result<Vec<Bound>> {
+    fn bind(self, config: &Config, channel: Channel) -> anyhow::Result<Vec<Bound>> {
         let connections = &config.connections;
         Ok(match self {
             Server::Code => {
-                let backends = Arc::new(code::Backends::new(connections)?);
+                let backends = code::Backends::new(connections)?;
+                // One call alone would end before filters are made.
+                let cache = config.cache.as_ref().filter(|_| channel != Channel::Cli);
+                let backends = Arc::new(match cache {
+                    Some(cache) => backends.filtering(cache),
+                    None => backends,
+                });
                 code::all().into_iter().map(|it| it.bind(backends.clone())).collect()
             }
             Server::Observability => {
@@ -124,7 +130,7 @@ pub(crate) fn offer(
     let mut tools = Vec::new();
     let mut places = Vec::new();
     for server in servers {
-        tools.extend(server.bind(config)?.into_iter().map(|it| (server.word().to_owned(), it)));
+        tools.extend(server.bind(config, channel)?.into_iter().map(|it| (server.word().to_owned(), it)));
         let reached = config.connections.iter().filter_map(|it| server.reaches(it));
         places.extend(reached.map(|whole| Place { server: server.word().to_owned(), whole }));
     }

@@ -16,7 +16,7 @@ mod source;
 
 use std::{path::Path, sync::Arc, time::Instant};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use code::Backends;
 use config::{Connection, Git, System};
 use serde_json::{Map, Value};
@@ -40,6 +40,13 @@ impl Asked {
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         Ok(Asked { runtime, backends: Arc::new(Backends::new(&[connection])?) })
+    }
+
+    /// The same, as a process serves it that keeps filters of searches below this folder.
+    pub(crate) fn filtering(path: &Path, cache: &Path) -> anyhow::Result<Asked> {
+        let Asked { runtime, backends } = Asked::of(path)?;
+        let backends = Arc::into_inner(backends).context("nobody else has it yet")?.filtering(cache);
+        Ok(Asked { runtime, backends: Arc::new(backends) })
     }
 
     /// One call: its answer, and how long it took in milliseconds.

@@ -17,7 +17,10 @@ mod stop;
 mod touched;
 mod walk;
 
-use std::sync::Arc;
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use config::{Connection, System};
 use policy::Target;
@@ -29,6 +32,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tool::{Context, ToolError, args::Slug};
 
+use crate::filters::Least;
+
 pub(crate) use authors::{Author, Places};
 pub(crate) use blame::{Asked, Origin};
 pub(crate) use change::{Budget, is_binary};
@@ -38,7 +43,7 @@ pub(crate) use file::{Entry, Found, KIND};
 pub(crate) use files::{Files, TreeFile};
 pub(crate) use repository::{Opened, Repository};
 pub(crate) use resolve::Resolved;
-pub(crate) use search::{Matched, Searched};
+pub(crate) use search::{FILE_BYTES_MAX, Matched, Searched};
 pub(crate) use stop::Stop;
 pub(crate) use touched::{Side, Touched};
 pub(crate) use walk::{Filter, Listed, Walk, Walked};
@@ -79,6 +84,15 @@ impl Backends {
             repositories.push(Arc::new(Repository::new(connection.clone(), git.path.clone())));
         }
         Ok(Backends { repositories, reads: Arc::new(Semaphore::new(READS_MAX)) })
+    }
+
+    /// Searches with filters below a cache folder, and makes them beside the searches that would have been quicker with them.
+    /// The thread that makes them ends when the last that holds this lets go of it.
+    pub fn filtering(mut self, cache: &Path) -> Backends {
+        let busy = Arc::new(AtomicBool::new(false));
+        let filtering = |it: &Arc<Repository>| Arc::new(it.filtering(cache, &busy, Least::USUAL));
+        self.repositories = self.repositories.iter().map(filtering).collect();
+        self
     }
 
     /// Opens a repository as a call would, and reads nothing of it. Blocks; for a person who asks what is broken.

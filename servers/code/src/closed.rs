@@ -168,6 +168,18 @@ pub(crate) fn by_content(path: &str, content: &[u8]) -> Option<Rule> {
     None
 }
 
+/// Whether a file that holds nothing suspect may still be closed by what is in it.
+pub(crate) fn is_of_registry(path: &str) -> bool {
+    let path = path.to_lowercase();
+    let names = without_copies(path.rsplit('/').next().unwrap_or_default());
+    names.iter().any(|it| REGISTRY_NAMES.contains(it))
+}
+
+/// Whether a content closes files of some names.
+pub(crate) fn is_suspect(content: &[u8]) -> bool {
+    SUSPECT.is_match(content)
+}
+
 impl Rule {
     /// What the caller is told.
     pub(crate) fn refuse(self, path: &str) -> ToolError {

@@ -13,6 +13,7 @@ mod arguments;
 mod backends;
 mod closed;
 mod excerpt;
+mod filters;
 mod frames;
 mod owners;
 mod pattern;

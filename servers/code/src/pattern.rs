@@ -42,7 +42,7 @@ const NESTED_MAX: u32 = 50;
 /// What is searched before the clock is looked at again.
 const PART_BYTES: usize = 64 * 1024;
 /// Longer lines are not searched: minified code and data.
-const LINE_BYTES_MAX: usize = 256 * 1024;
+pub(crate) const LINE_BYTES_MAX: usize = 256 * 1024;
 /// Of a line, what is looked at to tell a definition.
 const TEXT_BYTES_MAX: usize = 160;
 /// Matches of one file that are looked at for a definition.

@@ -1,6 +1,7 @@
 //! Real repositories, made on the spot by the real git, for the tests of the tools.
 
 mod compare_revisions;
+mod filters;
 mod find_owners;
 mod history;
 mod hostile;

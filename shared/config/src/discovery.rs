@@ -59,6 +59,7 @@ pub(crate) fn discover(surroundings: &Surroundings, notes: &mut Vec<String>) -> 
         issuers: Vec::new(),
         change: None,
         telemetry: None,
+        cache: surroundings.cache_folder(),
         connections,
         notes: Vec::new(),
     })

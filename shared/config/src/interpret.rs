@@ -50,6 +50,7 @@ impl Reading<'_, '_> {
             Some(state) => self.path(&["audit", "state"], state)?,
             None => surroundings.state_folder().ok_or(ConfigError::NoState)?,
         };
+        let cache = surroundings.cache_folder().filter(|_| table.search.filters != Some(false));
         let serving = self.serving(&table.http)?;
         let issuers = self.issuers(table.issuers)?;
         let change = table.change.map(|it| self.change(it)).transpose()?;
@@ -86,6 +87,7 @@ impl Reading<'_, '_> {
             issuers,
             change,
             telemetry,
+            cache,
             connections,
             notes,
         })

@@ -41,6 +41,8 @@ pub struct Config {
     pub change: Option<Tickets>,
     /// Where traces and metrics go; nowhere unless told.
     pub telemetry: Option<Telemetry>,
+    /// Folder of filters that quicken searches, and of what else can be made again; none where they are off.
+    pub cache: Option<PathBuf>,
     /// Systems of record, by name.
     pub connections: Vec<Connection>,
     /// What was ignored and why, and what is dangerous; for a person to read.

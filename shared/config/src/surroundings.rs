@@ -24,8 +24,9 @@ pub struct Surroundings {
 
 impl Surroundings {
     /// Environment variables that matter.
-    pub const VARIABLES: [&str; 7] = [
+    pub const VARIABLES: [&str; 8] = [
         "HOME",
+        "XDG_CACHE_HOME",
         "XDG_CONFIG_HOME",
         "XDG_STATE_HOME",
         "PROMETHEUS_URL",
@@ -52,6 +53,11 @@ impl Surroundings {
     /// Folder of the user's own configuration.
     pub fn user_folder(&self) -> Option<PathBuf> {
         self.folder("XDG_CONFIG_HOME", ".config")
+    }
+
+    /// Folder for what can be made again.
+    pub fn cache_folder(&self) -> Option<PathBuf> {
+        self.folder("XDG_CACHE_HOME", ".cache")
     }
 
     /// Folder for state, unless the configuration names one.

@@ -42,6 +42,8 @@ pub(crate) struct FileTable {
     pub change: Option<ChangeTable>,
     /// Where traces and metrics of what is served go; nowhere unless told.
     pub telemetry: Option<TelemetryTable>,
+    /// How git repositories are searched.
+    pub search: SearchTable,
     /// Systems of record by name: lower-case letters, digits and `-`.
     pub connections: BTreeMap<String, ConnectionTable>,
 }
@@ -118,6 +120,16 @@ pub(crate) struct SeveralTable {
     /// 1 to 3.
     #[schemars(range(min = 1, max = 3))]
     pub approvals: u8,
+}
+
+/// How git repositories are searched.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[schemars(rename = "Search")]
+pub(crate) struct SearchTable {
+    /// Whether a serving process keeps, in `~/.cache/bailiwick/search`, which three bytes stand side by side in each file of a large
+    /// repository, so that the next search unpacks only files that may match; true unless told.
+    pub filters: Option<bool>,
 }
 
 /// Where calls are recorded.

@@ -42,6 +42,20 @@ fn the_sample_loads_with_everything_it_says() {
     let Auth::Basic { password: Secret::File(path), .. } = &http.auth else { panic!("no password") };
     assert_eq!(*path, folder.join("secrets/am"));
     assert_eq!(config.connections[2].environment, "unknown");
+    assert_eq!(config.cache, None);
+}
+
+#[test]
+fn filters_of_searches_are_kept_below_the_cache_folder_unless_turned_off() {
+    let mut it = estate();
+    let cache = |text: &str, it: &estate::Estate| it.load_text(text).map(|it| it.cache);
+    it.set("XDG_CACHE_HOME", "/caches");
+    assert_eq!(cache("", &it), Ok(Some("/caches/bailiwick".into())));
+    assert_eq!(cache("[search]\nfilters = true\n", &it), Ok(Some("/caches/bailiwick".into())));
+    assert_eq!(cache("[search]\nfilters = false\n", &it), Ok(None));
+    it.set("XDG_CACHE_HOME", "relative");
+    it.set("HOME", "/home/ann");
+    assert_eq!(cache("", &it), Ok(Some("/home/ann/.cache/bailiwick".into())));
 }
 
 #[test]

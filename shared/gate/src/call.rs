@@ -125,8 +125,7 @@ impl Gate {
         let tool = self.find(&request.tool).map_or("(unknown)", |(_, it)| it.definition.name);
         let span = tracing::info_span!("call", tool, ended = tracing::field::Empty);
         let line = self.clone().line(request, intent, stop.clone(), deadline).instrument(span);
-        let line = telemetry::carried(line);
-        let mut line = self.tasks.spawn(line);
+        let mut line = self.tasks.spawn(telemetry::carried(line));
         tokio::select! {
             reply = &mut line => return reply.unwrap_or_else(|_| Reply::crashed(begun.borrow().clone())),
             () = give_up.cancelled() => {}
@@ -247,8 +246,7 @@ impl Gate {
 
     /// Which tool, and which arguments: typed, defaults applied, nothing unknown. Pure.
     fn parse(&self, trail: &mut Trail) -> Result<Box<dyn Call>, Refusal> {
-        let name = &trail.request.tool;
-        let caller = &trail.request.caller;
+        let (name, caller) = (&trail.request.tool, &trail.request.caller);
         let (server, tool) = self.find(name).ok_or_else(|| self.unknown_tool(caller, name))?;
         let hidden = self.hidden(caller, name);
         trail.found(server, &tool.definition);
@@ -358,7 +356,7 @@ impl Gate {
     }
 
     /// The outcome, durable before the caller hears of it.
-    async fn record(&self, (shaped, refusal): (Shaped, Option<Refusal>), mut trail: Box<Trail>) -> Reply {
+    async fn record(&self, (shaped, refusal): Told, mut trail: Box<Trail>) -> Reply {
         let effect = trail.intent.is_some();
         let entry = catch_unwind(AssertUnwindSafe(|| trail.outcome(&shaped, refusal.as_ref())));
         let (entry, shaped, refusal) = match entry {

@@ -1,8 +1,8 @@
 //! Opening a git repository that may mean harm.
 
 use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
 use config::Connection;
@@ -11,7 +11,10 @@ use policy::Target;
 use tool::{Suggestion, ToolError};
 
 use super::{file::Found, odd::Plain};
-use crate::owners::{self, Owners};
+use crate::{
+    filters::{Filters, Least},
+    owners::{self, Owners},
+};
 
 /// A configured repository, not yet open.
 pub(crate) struct Repository {
@@ -20,6 +23,8 @@ pub(crate) struct Repository {
     /// The last `CODEOWNERS` read, by its content's id.
     owners: Mutex<Option<(ObjectId, Arc<Owners>)>>,
     plain: Plain,
+    /// Where filters of searches are used.
+    filters: Option<Filters>,
 }
 
 /// An open repository, for one call on one thread. Opening costs about a millisecond and sees the repository as it is
@@ -36,7 +41,18 @@ const CACHE_BYTES: usize = 4 * 1024 * 1024;
 const DELTA_CACHE_BYTES: usize = 16 * 1024 * 1024;
 impl Repository {
     pub(crate) fn new(connection: Connection, path: PathBuf) -> Repository {
-        Repository { connection, path, owners: Mutex::new(None), plain: Plain::default() }
+        Repository { connection, path, owners: Mutex::new(None), plain: Plain::default(), filters: None }
+    }
+
+    /// The same with filters of searches below a cache folder.
+    pub(crate) fn filtering(&self, cache: &Path, busy: &Arc<AtomicBool>, least: Least) -> Repository {
+        let (connection, path) = (self.connection.clone(), self.path.clone());
+        let filters = Filters::new(connection.clone(), path.clone(), cache, busy.clone(), least);
+        Repository { filters: Some(filters), ..Repository::new(connection, path) }
+    }
+
+    pub(crate) fn filters(&self) -> Option<&Filters> {
+        self.filters.as_ref()
     }
 
     pub(crate) fn name(&self) -> &str {

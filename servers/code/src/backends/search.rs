@@ -6,11 +6,12 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use gix::{bstr::ByteSlice, odb::pack::cache::lru::MemoryCappedHashmap};
+use gix::{ObjectId, bstr::ByteSlice, odb::pack::cache::lru::MemoryCappedHashmap};
 
 use super::{Opened, Stop, TreeFile, is_binary};
 use crate::{
     closed,
+    filters::{Said, Says},
     pattern::{Line, Pattern, Scanned},
     purpose::Purpose,
 };
@@ -42,10 +43,12 @@ pub(crate) struct Searched {
     pub(crate) key_lines: u64,
     /// Files of which only a part was searched before it was time to stop.
     pub(crate) cut: u64,
+    /// Blobs of which filters were asked and said nothing, and how many bytes they are.
+    pub(crate) unfiltered: (Vec<ObjectId>, u64),
 }
 
 /// Larger files are not searched.
-const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+pub(crate) const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Files that a thread takes at once.
 const TAKEN: usize = 16;
 const THREADS_MAX: usize = 8;
@@ -60,14 +63,22 @@ const KEPT_NONE: (u64, usize) = (200_000, 0);
 struct Shared<'a> {
     files: &'a [TreeFile],
     pattern: &'a Pattern,
+    said: Option<&'a Said>,
     next: AtomicUsize,
     kept: AtomicU64,
 }
 
 impl Opened<'_> {
-    /// Searches files in their order, as many as there is time for.
-    pub(crate) fn search(&self, files: &[TreeFile], pattern: &Pattern, stop: &Stop) -> Searched {
-        let shared = Shared { files, pattern, next: AtomicUsize::new(0), kept: AtomicU64::new(0) };
+    /// Searches files in their order, as many as there is time for. What filters say that cannot match is not unpacked.
+    pub(crate) fn search(
+        &self,
+        files: &[TreeFile],
+        pattern: &Pattern,
+        said: Option<&Said>,
+        stop: &Stop,
+    ) -> Searched {
+        let (next, kept) = (AtomicUsize::new(0), AtomicU64::new(0));
+        let shared = Shared { files, pattern, said, next, kept };
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = processors.min(THREADS_MAX).min(files.len().div_ceil(TAKEN)).max(1);
         let git = self.git.clone().into_sync();
@@ -117,12 +128,28 @@ impl Shared<'_> {
             searched.closed += 1;
             return;
         }
+        let says = self.said.and_then(|it| it.get(&file.id));
+        match says {
+            Some(Says::Binary) => {
+                searched.binary += 1;
+                return;
+            }
+            // Whether such a file is closed depends on what else it holds, and is counted.
+            Some(Says::Without) if !closed::is_of_registry(&path) => return,
+            _ => {}
+        }
         match git.find_header(file.id).map(|it| it.size()) {
             Err(_) => searched.unreadable += 1,
             Ok(size) if size > FILE_BYTES_MAX => searched.large += 1,
-            Ok(_) => match git.find_blob(file.id) {
+            Ok(size) => match git.find_blob(file.id) {
                 Err(_) => searched.unreadable += 1,
-                Ok(blob) => self.content(&path, &blob.data, searched, stop),
+                Ok(blob) => {
+                    if says == Some(&Says::Nothing) && !closed::is_of_registry(&path) {
+                        searched.unfiltered.0.push(file.id);
+                        searched.unfiltered.1 += size;
+                    }
+                    self.content(&path, &blob.data, searched, stop);
+                }
             },
         }
     }
@@ -169,5 +196,7 @@ impl Searched {
         self.long_lines += other.long_lines;
         self.key_lines += other.key_lines;
         self.cut += other.cut;
+        self.unfiltered.0.extend(other.unfiltered.0);
+        self.unfiltered.1 += other.unfiltered.1;
     }
 }

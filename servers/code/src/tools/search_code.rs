@@ -13,6 +13,7 @@ use crate::{
     Backends,
     arguments::{GLOBS_MAX, Glob, Globs, Revision},
     backends::{Files, Matched, Opened, Resolved, Searched, Stop},
+    filters::Wanted,
     pattern::Pattern,
     purpose::Purpose,
 };
@@ -110,7 +111,14 @@ impl SearchCode {
         }
         // What is searched last is what is left when time runs out.
         listed.files.sort_by_cached_key(|it| tier(Purpose::of(&it.path.to_string())));
-        let mut searched = opened.search(&listed.files, &pattern, stop);
+        let filters = opened.repository.filters();
+        let wanted = Wanted::of(&self.pattern, self.ignore_case);
+        let said = filters.and_then(|it| it.say(&wanted, &listed.files));
+        let mut searched = opened.search(&listed.files, &pattern, said.as_ref(), stop);
+        if let Some(filters) = filters {
+            let (blobs, bytes) = std::mem::take(&mut searched.unfiltered);
+            filters.make(blobs, bytes);
+        }
         searched.matched.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.path.cmp(&b.path)));
         let facts = SearchFacts {
             revision: at.commit.to_string(),
