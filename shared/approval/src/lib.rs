@@ -33,7 +33,7 @@ pub use outbox::{Due, Outbox};
 pub use person::is_same_person;
 pub use request::{Request, State};
 pub use run::{Ending, NotRunnable};
-pub use sealed::Sealed;
+pub use sealed::{Sealed, shown};
 pub use stop::{Stop, StopScope};
 pub use store::{Place, Store};
 pub use vote::{Agreed, Vote, VoteKind, VoteRefused, Voter};

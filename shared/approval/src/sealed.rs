@@ -66,12 +66,12 @@ impl Sealed {
     }
 
     /// The agent that asked.
-    pub(crate) fn agent(&self) -> String {
+    pub fn agent(&self) -> String {
         shown(&self.caller.agent)
     }
 
     /// The person it acts for.
-    pub(crate) fn person(&self) -> Option<String> {
+    pub fn person(&self) -> Option<String> {
         self.caller.on_behalf_of.as_deref().map(shown)
     }
 
@@ -84,8 +84,14 @@ impl Sealed {
         out
     }
 
+    /// The same in full, by name: for where there is room, since whoever agrees agrees to all of it.
+    pub fn written(&self) -> Vec<(String, String)> {
+        let others = self.arguments.iter().filter(|(name, _)| *name != "reason");
+        others.map(|(name, value)| (shown(name), shown(&text(value)))).collect()
+    }
+
     /// Why, in the agent's words, on one line.
-    pub(crate) fn reason(&self) -> Option<String> {
+    pub fn reason(&self) -> Option<String> {
         self.arguments.get("reason").and_then(Value::as_str).map(shown)
     }
 
@@ -109,12 +115,16 @@ impl Sealed {
     }
 }
 
-/// A value as it is, or how much of it there is.
-fn argument(value: &Value) -> String {
-    let text = match value {
+fn text(value: &Value) -> String {
+    match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
-    };
+    }
+}
+
+/// A value as it is, or how much of it there is.
+fn argument(value: &Value) -> String {
+    let text = text(value);
     let length = text.chars().count();
     match length > VALUE_CHARACTERS_MAX {
         false => shown(&text),
@@ -130,7 +140,7 @@ fn argument(value: &Value) -> String {
 }
 
 /// On one line, with nothing that moves the cursor or turns the reading direction.
-fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     let plain = |it: char| match it {
         '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => {
             '\u{fffd}'

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use policy::Vocabulary;
 
-use crate::{ConfigError, Notify, Secret, document::Excerpt, interpret::Reading, table::ApprovalsTable};
+use crate::{
+    ConfigError, Issuer, Notify, Page, Secret, document::Excerpt, interpret::Reading, table::ApprovalsTable,
+};
 
 /// How agreement is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Approving {
     /// Address of the PostgreSQL database that all replicas share; a file in the state folder unless told.
     pub store: Option<Secret>,
@@ -19,6 +21,8 @@ pub struct Approving {
     pub approvals_per_hour: u64,
     /// Who hears of it.
     pub notify: Vec<Notify>,
+    /// Where they look at it and decide in a browser; nowhere unless told.
+    pub page: Option<Page>,
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -35,6 +39,7 @@ impl Default for Approving {
             execute_within: 15 * MINUTE,
             approvals_per_hour: 30,
             notify: Vec::new(),
+            page: None,
         }
     }
 }
@@ -44,6 +49,7 @@ impl Reading<'_, '_> {
         &mut self,
         table: &ApprovalsTable,
         vocabulary: &Vocabulary,
+        issuers: &[Issuer],
     ) -> Result<Approving, ConfigError> {
         let usual = Approving::default();
         let store = table.store.clone().map(|it| self.secret(&["approvals", "store"], it)).transpose()?;
@@ -67,6 +73,7 @@ impl Reading<'_, '_> {
             return Err(self.document.wrong(&path, "expected 1 to 1000", Excerpt::ShowsValue));
         }
         let notify = self.notify(&table.notify, vocabulary)?;
-        Ok(Approving { store, approve_within, execute_within, approvals_per_hour, notify })
+        let page = table.page.as_ref().map(|it| self.page(it, issuers)).transpose()?;
+        Ok(Approving { store, approve_within, execute_within, approvals_per_hour, notify, page })
     }
 }

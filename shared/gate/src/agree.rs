@@ -5,7 +5,7 @@ use approval::{
 };
 use audit::{AuditError, Transition};
 use jiff::Timestamp;
-use policy::{Approver, Assurance, Caller, Circumstances, Denial, Question};
+use policy::{Approver, Assurance, Caller, Channel, Circumstances, Denial, NeedsApproval, Question};
 use serde_json::json;
 
 use crate::{Approvals, Gate, trail::bounded};
@@ -84,11 +84,7 @@ impl Gate {
         }
         let after = match say {
             Say::Approve => {
-                let asker = &waiting.sealed.caller.agent;
-                if let Some(client) = person.client.as_ref().filter(|it| is_same_person(it, asker)) {
-                    return Err(VoteRefused::Own(client.clone()).into());
-                }
-                self.may_approve(person, &waiting, now).map_err(AgreeRefused::Policy)?;
+                self.permits(person, &waiting, now)?;
                 let most = approvals.terms().approvals_per_hour;
                 store.agree(id, voter, VoteKind::Approve, &comment, most, now).await?.request
             }
@@ -125,30 +121,54 @@ impl Gate {
         }
     }
 
+    /// Whether a person's approval would count, as everything stands now. Only what they then say decides.
+    pub fn would_count(&self, person: &Person, waiting: &Waiting) -> Result<(), AgreeRefused> {
+        self.permits(person, waiting, Timestamp::now())?;
+        Ok(waiting.takes(&person.voter, VoteKind::Approve)?)
+    }
+
+    /// Whether a person may end a request: it is theirs, or policy lets them approve it.
+    pub fn may_end(&self, person: &Person, waiting: &Waiting) -> bool {
+        is_asked_by(waiting, &person.voter) || self.may_approve(person, waiting, Timestamp::now()).is_ok()
+    }
+
+    /// Which rules want people to agree, as the policy in force says; nothing where it is another than the one that asked them, or
+    /// where that takes more than the request to say.
+    pub fn asks(&self, waiting: &Waiting) -> Option<NeedsApproval> {
+        let policy = self.policy();
+        if waiting.policy != hex::encode(policy.digest()) {
+            return None;
+        }
+        // By which way the call came is not kept: a rule that looks at it may then be missing here.
+        let circumstances = Circumstances::of(Channel::Http, Timestamp::now());
+        match policy.decide(&question(waiting, circumstances)) {
+            Err(policy::Refusal::NeedsApproval(needed)) => Some(needed),
+            Ok(_) | Err(policy::Refusal::Denied(_)) => None,
+        }
+    }
+
+    /// Whether a person may approve an action as far as policy goes, and the program that speaks for them.
+    fn permits(&self, person: &Person, waiting: &Waiting, now: Timestamp) -> Result<(), AgreeRefused> {
+        let asker = &waiting.sealed.caller.agent;
+        if let Some(client) = person.client.as_ref().filter(|it| is_same_person(it, asker)) {
+            return Err(VoteRefused::Own(client.clone()).into());
+        }
+        self.may_approve(person, waiting, now).map_err(AgreeRefused::Policy)
+    }
+
     /// Whether policy lets a person approve an action, as it stands now.
     fn may_approve(&self, person: &Person, waiting: &Waiting, now: Timestamp) -> Result<(), Denial> {
-        let sealed = &waiting.sealed;
         let approver = Approver {
             person: person.voter.name.clone(),
             teams: person.teams.clone(),
             assurance: person.voter.assurance,
             authenticated_seconds: person.authenticated_seconds,
         };
-        let mut digest = [0; 32];
-        // Only names the question: nothing is carried out by it.
-        let _no_digest = hex::decode_to_slice(&waiting.call, &mut digest);
-        let question = Question {
-            caller: &sealed.caller,
-            tool: &sealed.tool,
-            input: &sealed.arguments,
-            targets: &sealed.targets,
-            digest,
-            circumstances: Circumstances {
-                witnessed_seconds: self.log().witnessed_seconds(),
-                ..Circumstances::of(person.voter.channel, now)
-            },
+        let circumstances = Circumstances {
+            witnessed_seconds: self.log().witnessed_seconds(),
+            ..Circumstances::of(person.voter.channel, now)
         };
-        self.policy().may_approve(&approver, &question).map(drop)
+        self.policy().may_approve(&approver, &question(waiting, circumstances)).map(drop)
     }
 
     /// Refuses every effect in a scope from now on, and voids what waits in it. It holds even where the log does not take it:
@@ -269,6 +289,21 @@ pub(crate) fn step_of(waiting: &Waiting, step: &'static str) -> Transition {
         policy: digest(&waiting.policy),
         call: digest(&waiting.call),
         payload: json!({ "by": agent, "what": waiting.sealed.described() }),
+    }
+}
+
+/// What a request asks of policy. Its digest only names the question: nothing is carried out by it.
+fn question(waiting: &Waiting, circumstances: Circumstances) -> Question<'_> {
+    let sealed = &waiting.sealed;
+    let mut digest = [0; 32];
+    let _no_digest = hex::decode_to_slice(&waiting.call, &mut digest);
+    Question {
+        caller: &sealed.caller,
+        tool: &sealed.tool,
+        input: &sealed.arguments,
+        targets: &sealed.targets,
+        digest,
+        circumstances,
     }
 }
 
