@@ -144,7 +144,7 @@ fn nobody_approves_their_own_nor_what_policy_does_not_let_them() {
     // Whoever approves everything is stopped here too.
     let mut carol = stage.visit_of("carol", &id);
     for (count, right) in [303, 303, 303, 429].into_iter().enumerate() {
-        let id = asked(&mut agent, &format!("reason {count}"));
+        let id = asked(&mut agent, &format!("reason number {count}"));
         assert_eq!(carol.says(&id, "approve").status, right, "{count}");
     }
 }

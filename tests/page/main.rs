@@ -30,9 +30,9 @@ fn whoever_follows_the_link_logs_in_sees_the_facts_and_approves_and_it_runs_once
     for fact in [
         "Waits for one person",
         "changes running production",
-        "exact: another call puts back what was there",
+        "another action can make up for it, not put back what was there",
         "nothing that it would overwrite",
-        "duration_minutes\n60",
+        "duration_minutes\n60\n",
         "alertname=\"Noise\"",
         "claude-code for alice of platform (proven by: token)",
         "own words; nobody checked them\nthe test needs quiet",
@@ -66,8 +66,8 @@ fn whoever_denies_ends_it_and_whoever_approved_by_mistake_takes_it_back() {
     let stage = Stage::start();
     let mut agent = stage.agent();
     let (denied, mistaken) = (asked(&mut agent, REASON), {
-        let other = agent.call("silence_alert", json!({ "matchers": ["a=\"b\""], "duration_minutes": 5, "reason": REASON }));
-        other.structured()["approval"].as_str().expect("an id").to_owned()
+        let other = agent.call("silence_alert", json!({ "matchers": ["alertname=\"Other\""], "duration_minutes": 5, "reason": REASON }));
+        other.structured()["approval"].as_str().unwrap_or_else(|| panic!("{}", other.0)).to_owned()
     });
     let carol = stage.logged_in("carol", &denied);
     carol.write("textarea", "not during the sale");

@@ -84,10 +84,15 @@ impl Sealed {
         out
     }
 
-    /// The same in full, by name: for where there is room, since whoever agrees agrees to all of it.
-    pub fn written(&self) -> Vec<(String, String)> {
+    /// The same in full, by name, and of lists one a line: for where there is room, since whoever agrees agrees to all of it.
+    pub fn written(&self) -> Vec<(String, Vec<String>)> {
+        let line = |it: &Value| shown(&text(it));
+        let lines = |it: &Value| match it {
+            Value::Array(items) if !items.is_empty() => items.iter().map(line).collect(),
+            one => vec![line(one)],
+        };
         let others = self.arguments.iter().filter(|(name, _)| *name != "reason");
-        others.map(|(name, value)| (shown(name), shown(&text(value)))).collect()
+        others.map(|(name, value)| (shown(name), lines(value))).collect()
     }
 
     /// Why, in the agent's words, on one line.
@@ -198,6 +203,16 @@ pub(crate) mod tests {
         assert_eq!(lines[0], "silence_alert on alerts (production, team shop)");
         assert_eq!(lines[2], "asked by: claude-code for alice@example.com (token)");
         assert_eq!(lines.last(), Some(&"the agent says why: \"noise team: other\""), "{text}");
+    }
+
+    #[test]
+    fn where_there_is_room_nothing_is_cut_and_nothing_begins_a_line_of_its_own() {
+        let mut sealed = sealed();
+        let long = "x".repeat(2 * VALUE_CHARACTERS_MAX);
+        sealed.arguments["matchers"] = json!([long, "a\nb\u{202e}c", 5]);
+        let written = sealed.written();
+        assert_eq!(written[0], ("matchers".to_owned(), vec![long, "a b\u{fffd}c".to_owned(), "5".to_owned()]));
+        assert_eq!(written.len(), 2, "the reason stands elsewhere, as the agent's: {written:?}");
     }
 
     #[test]

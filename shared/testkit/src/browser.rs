@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    io::Write as _,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     path::Path,
     process::Command,
@@ -16,10 +16,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{
-    http,
-    process::{DEADLINE, Running, start_server, wait_until},
-};
+use crate::process::{DEADLINE, Running, start_server, wait_until};
 
 /// A Chromium with a profile of its own; ended when dropped.
 pub struct Chromium {
@@ -157,18 +154,25 @@ impl Drop for Chromium {
     }
 }
 
-/// The value of an answer; null where there is none. The driver takes HTTP/1.1 only.
+/// The value of an answer; null where there is none. The driver takes HTTP/1.1 only, and closes no connection.
 fn send(driver: SocketAddr, method: &str, path: &str, body: Option<&Value>) -> Value {
-    let exchange = || -> std::io::Result<http::Response> {
+    let exchange = || -> std::io::Result<Vec<u8>> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut stream = TcpStream::connect_timeout(&driver, Duration::from_secs(5))?;
         stream.set_read_timeout(Some(Duration::from_secs(90)))?;
         let length = body.len();
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: {driver}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
-        stream.write_all(head.as_bytes())?;
-        stream.write_all(body.as_bytes())?;
-        http::read(stream)
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {driver}\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(format!("{head}{body}").as_bytes())?;
+        let (mut stream, mut line, mut length) = (BufReader::new(stream), String::new(), 0);
+        while stream.read_line(&mut line)? > 2 {
+            let told = line.trim().split_once(':').filter(|it| it.0.eq_ignore_ascii_case("content-length"));
+            length = told.and_then(|it| it.1.trim().parse().ok()).unwrap_or(length);
+            line.clear();
+        }
+        let mut answer = vec![0; length];
+        stream.read_exact(&mut answer)?;
+        Ok(answer)
     };
-    let answer: Option<Value> = exchange().ok().and_then(|it| serde_json::from_str(&it.body).ok());
+    let answer: Option<Value> = exchange().ok().and_then(|it| serde_json::from_slice(&it).ok());
     answer.map(|it| it["value"].clone()).unwrap_or_default()
 }

@@ -77,7 +77,7 @@ pub(super) fn request(
     let body = html! {
         (state(waiting))
         h1 { code { (shown(&sealed.tool)) } }
-        p.places { (sealed.places()) }
+        @for target in &sealed.targets { (touched(target)) }
         (change(sealed))
         (who(waiting))
         (rules(waiting, asks))
@@ -134,12 +134,11 @@ fn change(sealed: &Sealed) -> Markup {
                 dt { "Undo" } dd { (undo(&sealed.undo)) }
                 dt { "There now" } dd { (sealed.before.as_deref().map_or("nothing that it would overwrite".to_owned(), shown)) }
             }
-            @for target in &sealed.targets { (touched(target)) }
         }
         section {
             h2 { "With these arguments" }
             dl.arguments {
-                @for (name, value) in sealed.written() { dt { code { (name) } } dd { pre { (value) } } }
+                @for (name, value) in sealed.written() { dt { code { (name) } } dd { @for line in value { pre { (line) } } } }
             }
         }
     }
