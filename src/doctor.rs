@@ -3,6 +3,7 @@
 mod around;
 mod issuers;
 mod notify;
+mod page;
 mod people;
 mod policy;
 
@@ -78,6 +79,7 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
             checks.extend([policy::check(&found), log(&found.state)]);
             checks.extend(collector(&found));
             checks.extend(runtime.block_on(notify::check(&found)));
+            checks.extend(runtime.block_on(page::check(&found)));
             let ways = runtime.block_on(around::ways(Some(&found)));
             (checks, found.notes, ways)
         }

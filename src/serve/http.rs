@@ -88,6 +88,9 @@ pub(super) async fn serve(
     // All of them have one store.
     let sender = sites.first().and_then(|it| Sender::start(&config, &it.gate));
     let sign_in = sign_in(&config, &callers, &base)?;
+    if sign_in.is_some() {
+        say::note(&format!("bailiwick: people decide at {base}/decide/ID"));
+    }
     let http = Http { sites, base, callers, reachable, reach: reach(config), sign_in };
     let served = mcp::serve_http(listener, http, stop).await;
     if let Some(sender) = sender {

@@ -11,11 +11,23 @@ fn the_link_alone_shows_and_authorises_nothing() {
     let mut visit = stage.visit();
     let page = visit.get(&format!("/decide/{id}"), &[]);
     let other = visit.get(&format!("/decide/{nobody}"), &[]);
-    assert_eq!((page.status, page.body.replace(&id, nobody)), (200, other.body.clone()), "whether it exists is not told");
-    assert!(!page.body.contains("silence") && !page.body.contains("alice") && page.header("set-cookie").is_none());
-    let (there, gone) = (visit.get(&format!("/decide/{id}"), &NAVIGATES), stage.visit().get(&format!("/decide/{nobody}"), &NAVIGATES));
+    assert_eq!(
+        (page.status, page.body.replace(&id, nobody)),
+        (200, other.body.clone()),
+        "whether it exists is not told"
+    );
+    assert!(
+        !page.body.contains("silence") && !page.body.contains("alice") && page.header("set-cookie").is_none()
+    );
+    let (there, gone) = (
+        visit.get(&format!("/decide/{id}"), &NAVIGATES),
+        stage.visit().get(&format!("/decide/{nobody}"), &NAVIGATES),
+    );
     assert_eq!((there.status, gone.status), (303, 303));
-    assert!(there.header("location").is_some_and(|it| it.starts_with(&stage.provider.url()) && !it.contains(&id)), "{there:?}");
+    assert!(
+        there.header("location").is_some_and(|it| it.starts_with(&stage.provider.url()) && !it.contains(&id)),
+        "{there:?}"
+    );
     for odd in ["APR-x", "a%2F..%2Fb", "a%22b", &"a".repeat(65), "a%0Ab"] {
         assert_eq!(stage.visit().get(&format!("/decide/{odd}"), &NAVIGATES).status, 404, "{odd}");
     }
@@ -46,13 +58,16 @@ fn every_answer_says_what_browsers_may_do_with_it() {
         carol.get(&format!("/decide/{id}"), &[]),
         carol.get("/decide/UPPER", &[]),
         carol.get("/decide/callback", &[]),
-        carol.get(&format!("/decide/{id}/login"), &[]),
+        carol.get(&format!("/decide/{id}/login?anew=true"), &[]),
         carol.posts(&id, &[("token", "x"), ("word", "approve")], &[]),
         stage.visit().get(&format!("/decide/{id}"), &NAVIGATES),
         carol.get(&format!("/decide/{id}"), &[("Host", "evil.example")]),
     ];
     let statuses: Vec<u16> = answers.iter().map(|it| it.status).collect();
     assert_eq!(statuses, [200, 404, 403, 303, 403, 303, 403]);
+    let asks =
+        |it: &testkit::http::Response| it.header("location").is_some_and(|it| it.contains("prompt=login"));
+    assert!(asks(&answers[3]) && !asks(&answers[5]), "who is somebody else proves it anew");
     for answer in answers {
         let says = |name: &str, value: &str| answer.header(name).is_some_and(|it| it.contains(value));
         for (name, value) in [
@@ -68,8 +83,12 @@ fn every_answer_says_what_browsers_may_do_with_it() {
             assert!(says(name, value), "{name}: {value} in {answer:?}");
         }
         assert!(!answer.body.contains("<script"), "{answer:?}");
-        let kept: Vec<&str> = answer.headers.iter().filter(|it| it.0 == "set-cookie").map(|it| it.1.as_str()).collect();
-        assert!(kept.iter().all(|it| it.contains("; Path=/; ") && it.contains("; HttpOnly; SameSite=Lax")), "{kept:?}");
+        let kept: Vec<&str> =
+            answer.headers.iter().filter(|it| it.0 == "set-cookie").map(|it| it.1.as_str()).collect();
+        assert!(
+            kept.iter().all(|it| it.contains("; Path=/; ") && it.contains("; HttpOnly; SameSite=Lax")),
+            "{kept:?}"
+        );
     }
 }
 
@@ -80,10 +99,12 @@ fn a_form_counts_from_this_page_for_one_login_request_and_action() {
     let (id, other) = (asked(&mut agent, REASON), asked(&mut agent, "another reason"));
     let (mut carol, mut dave) = (stage.visit_of("carol", &id), stage.visit_of("dave", &id));
     let (token, others, daves) = (carol.token(&id), carol.token(&other), dave.token(&id));
-    let approves = |token: &str| [("token".to_owned(), token.to_owned()), ("word".to_owned(), "approve".to_owned())];
+    let approves =
+        |token: &str| [("token".to_owned(), token.to_owned()), ("word".to_owned(), "approve".to_owned())];
     let mut sends = |token: &str, replaced: &[(&str, &str)]| {
         let form = approves(token);
-        let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let form: Vec<(&str, &str)> =
+            form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         carol.posts(&id, &form, replaced).status
     };
     for (token, replaced) in [
@@ -117,7 +138,9 @@ fn a_form_counts_from_this_page_for_one_login_request_and_action() {
     let late = carol.posts(&id, &form, &[]);
     assert_eq!((late.status, stage.stands(&id)), (409, ("approved".to_owned(), 2)), "{late:?}");
     let recorded = stage.refusals();
-    for why in ["another site sent it", "its origin is another", "made for another login", "has agreed already"] {
+    for why in
+        ["another site sent it", "its origin is another", "made for another login", "has agreed already"]
+    {
         assert!(recorded.contains(why) && recorded.contains("carol"), "{why}: {recorded}");
     }
 }
@@ -129,7 +152,11 @@ fn nobody_approves_their_own_nor_what_policy_does_not_let_them() {
     let id = asked(&mut agent, REASON);
     let mut alice = stage.visit_of("alice", &id);
     let page = alice.get(&format!("/decide/{id}"), &[]);
-    assert!(page.body.contains("You cannot approve this") && !page.body.contains("value=\"approve\""), "{}", page.body);
+    assert!(
+        page.body.contains("You cannot approve this") && !page.body.contains("value=\"approve\""),
+        "{}",
+        page.body
+    );
     let refused = alice.says(&id, "approve");
     assert!(refused.status == 403 && refused.body.contains("in their name"), "{refused:?}");
     // Bob is of no team that may, so he is shown why, and no form at all.

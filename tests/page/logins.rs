@@ -14,10 +14,14 @@ fn a_login_counts_once_and_in_the_browser_in_which_it_began() {
     assert_eq!(thief.get(&callback, &NAVIGATES).status, 403);
     thief.get(&format!("/decide/{id}"), &NAVIGATES);
     let refused = thief.get(&callback, &NAVIGATES);
-    assert!(refused.status == 403 && refused.body.contains("no login that began in this browser"), "{refused:?}");
+    assert!(
+        refused.status == 403 && refused.body.contains("no login that began in this browser"),
+        "{refused:?}"
+    );
     assert!(thief.cookies.is_empty(), "{:?}", thief.cookies);
     // Whoever sends a victim to a login of their own does not get them logged in as somebody else.
-    let (state, other) = (callback.replace("state=", "state=x"), format!("{callback}&iss=https%3A%2F%2Fevil.example"));
+    let (state, other) =
+        (callback.replace("state=", "state=x"), format!("{callback}&iss=https%3A%2F%2Fevil.example"));
     let begun = carol.cookies.clone();
     for wrong in [state.as_str(), &other, "/decide/callback?error=access_denied", "/decide/callback"] {
         carol.cookies = begun.clone();
@@ -51,7 +55,10 @@ fn whoever_lacks_the_scope_or_is_nobody_is_told_so_and_sees_nothing() {
         refused.body
     };
     let told = enters(&stage, "carol");
-    assert!(told.contains("does not hold the scope bailiwick:approve") && !told.contains("silence"), "{told}");
+    assert!(
+        told.contains("does not hold the scope bailiwick:approve") && !told.contains("silence"),
+        "{told}"
+    );
     assert!(stage.refusals().contains("the token lacks a scope"), "{}", stage.refusals());
     let stage = Stage::start();
     let told = enters(&stage, "nobody");
@@ -76,6 +83,24 @@ fn a_login_ends_with_its_token_and_what_is_sent_after_it_decides_nothing() {
 }
 
 #[test]
+fn whoever_is_logged_in_at_one_replica_is_at_every_other() {
+    let stage = Stage::start();
+    let id = asked(&mut stage.agent(), REASON);
+    let carol = stage.visit_of("carol", &id);
+    let other = testkit::remote::Served::start(&stage.home, &["observability"], &[]);
+    let (name, value) = carol.cookies.first().expect("a session");
+    let path = format!("/decide/{id}");
+    let shown = |value: &str| {
+        let cookie = format!("{name}={value}");
+        testkit::http::send_with(other.address(), "GET", &path, &[("Cookie", &cookie)], b"")
+            .expect("an answer")
+            .body
+    };
+    assert!(shown(value).contains("You are <strong>carol</strong>"), "{}", shown(value));
+    assert!(shown(&value[1..]).contains("Your login has ended"), "and nobody else is");
+}
+
+#[test]
 fn a_page_that_has_a_secret_proves_itself_with_it() {
     let page = "client_id = \"page-with-a-secret\"\nclient_secret = { env = \"PAGE_SECRET\" }";
     let stage = Stage::with(1, page);
@@ -95,7 +120,8 @@ fn while_the_issuer_is_away_people_are_told_and_nothing_is_decided() {
         testkit::free_address(),
     ));
     let served = testkit::remote::Served::start(&home, &["observability"], &[]);
-    let answer = testkit::http::send_with(served.address(), "GET", "/decide/apr-aaaaaaaaaaaaaaaa", &NAVIGATES, b"");
+    let answer =
+        testkit::http::send_with(served.address(), "GET", "/decide/apr-aaaaaaaaaaaaaaaa", &NAVIGATES, b"");
     let answer = answer.expect("the page answers");
     assert!(answer.status == 503 && answer.body.contains("cannot log in here at the moment"), "{answer:?}");
     assert!(served.errors().contains("nobody can log in to the page"), "{}", served.errors());
@@ -110,6 +136,35 @@ fn without_the_table_there_is_no_page() {
     let home = Home::new(env!("CARGO_BIN_EXE_bailiwick")).config(&without);
     home.file("who.cedar", "");
     let served = testkit::remote::Served::start(&home, &["observability"], &[]);
-    let answer = testkit::http::send_with(served.address(), "GET", "/decide/apr-aaaaaaaaaaaaaaaa", &NAVIGATES, b"");
+    let answer =
+        testkit::http::send_with(served.address(), "GET", "/decide/apr-aaaaaaaaaaaaaaaa", &NAVIGATES, b"");
     assert_eq!(answer.expect("an answer").status, 404);
+}
+
+#[test]
+fn the_doctor_says_whether_people_could_log_in_and_what_their_issuer_has_to_know() {
+    let provider = testkit::backends::OpenIdProvider::start();
+    let check = |url: &str, page: &str| {
+        let home = Home::new(env!("CARGO_BIN_EXE_bailiwick")).config(&format!(
+            "{url}[approvals.page]\nissuer = \"company\"\nclient_id = \"page\"\n{page}[issuers.company]\nurl = \"{}\"\n",
+            provider.url(),
+        ));
+        let checks = home.run(["doctor", "--json"]).json()["checks"].clone();
+        let found = checks.as_array().expect("checks").iter().find(|it| it["kind"] == "page").cloned();
+        found.unwrap_or_else(|| panic!("{checks}")).to_string()
+    };
+    let url = "[http]\npublic_url = \"https://bailiwick.example.com\"\n";
+    let well = check(url, "");
+    assert!(well.contains("people log in by company") && well.contains("\"broken\":false"), "{well}");
+    assert!(
+        well.contains("https://bailiwick.example.com/decide/callback has to be a redirect address"),
+        "{well}"
+    );
+    let nowhere = check("", "");
+    assert!(nowhere.contains("give [http] public_url") && nowhere.contains("\"broken\":true"), "{nowhere}");
+    let secretless = check(url, "client_secret = { env = \"NO_SUCH_VARIABLE\" }\n");
+    assert!(
+        secretless.contains("NO_SUCH_VARIABLE") && secretless.contains("\"broken\":true"),
+        "{secretless}"
+    );
 }

@@ -46,7 +46,11 @@ fn whoever_follows_the_link_logs_in_sees_the_facts_and_approves_and_it_runs_once
     carol.press("button[value=approve]");
     carol.wait_for("Approved");
     assert_eq!(carol.url(), stage.link(&id), "whoever looks again sends nothing again");
-    assert!(carol.text().contains("carol approved at ") && carol.text().contains("“seen, and fine”"), "{}", carol.text());
+    assert!(
+        carol.text().contains("carol approved at ") && carol.text().contains("“seen, and fine”"),
+        "{}",
+        carol.text()
+    );
     assert!(!carol.has("button[value=approve]") && carol.has("button[value=revoke]"));
     let awaited = agent.call("await_approval", json!({ "approval": id }));
     assert!(!awaited.is_error() && awaited.text().contains("approved"), "{}", awaited.0);
@@ -66,7 +70,10 @@ fn whoever_denies_ends_it_and_whoever_approved_by_mistake_takes_it_back() {
     let stage = Stage::start();
     let mut agent = stage.agent();
     let (denied, mistaken) = (asked(&mut agent, REASON), {
-        let other = agent.call("silence_alert", json!({ "matchers": ["alertname=\"Other\""], "duration_minutes": 5, "reason": REASON }));
+        let other = agent.call(
+            "silence_alert",
+            json!({ "matchers": ["alertname=\"Other\""], "duration_minutes": 5, "reason": REASON }),
+        );
         other.structured()["approval"].as_str().unwrap_or_else(|| panic!("{}", other.0)).to_owned()
     });
     let carol = stage.logged_in("carol", &denied);
@@ -101,7 +108,10 @@ fn another_pages_form_decides_nothing_though_the_browser_brings_the_login_along(
         stage.link(&id),
     );
     evil.on("GET", "/evil", Behaviour::Answer { status: 200, content_type: "text/html", body: form });
-    for (host, refused) in [("127.0.0.1", "did not come from the page itself"), ("localhost", "did not come from the page itself")] {
+    for (host, refused) in [
+        ("127.0.0.1", "did not come from the page itself"),
+        ("localhost", "did not come from the page itself"),
+    ] {
         carol.open(&format!("http://{host}:{}/evil", evil.address().port()));
         carol.press("button");
         carol.wait_for(refused);
@@ -126,19 +136,28 @@ fn no_other_page_frames_it() {
     let id = asked(&mut agent, REASON);
     let carol = stage.logged_in("carol", &id);
     let around = Recorder::alone();
-    let framed = |url: &str| format!("<!doctype html><title>around</title>around<iframe src=\"{url}\" onload=\"window.came = true\"></iframe>");
+    let framed = |url: &str| {
+        format!(
+            "<!doctype html><title>around</title>around<iframe src=\"{url}\" onload=\"window.came = true\"></iframe>"
+        )
+    };
     let page = |body: String| Behaviour::Answer { status: 200, content_type: "text/html", body };
     around.on("GET", "/harmless", page("<!doctype html>harmless".to_owned()));
     around.on("GET", "/around", page(framed(&stage.link(&id))));
     around.on("GET", "/control", page(framed(&format!("{}/harmless", around.url()))));
     let text_in_frame = |path: &str| {
         carol.open(&format!("{}{path}", around.url()));
-        wait_until("the frame", testkit::DEADLINE, || (carol.run("return window.came") == true).then_some(()));
+        wait_until("the frame", testkit::DEADLINE, || {
+            (carol.run("return window.came") == true).then_some(())
+        });
         carol.text_in("iframe")
     };
     assert!(text_in_frame("/control").contains("harmless"), "a frame that may be shown is");
     let shown = text_in_frame("/around");
-    assert!(!shown.contains("silence_alert") && !shown.contains("carol") && !shown.contains("Log in"), "{shown}");
+    assert!(
+        !shown.contains("silence_alert") && !shown.contains("carol") && !shown.contains("Log in"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -163,7 +182,8 @@ fn what_looks_ahead_of_a_person_begins_no_login_and_changes_nothing() {
     let mut carol = stage.visit_of("carol", &id);
     for ahead in ["prefetch", "prefetch;prerender"] {
         for path in [format!("/decide/{id}"), format!("/decide/{id}/login")] {
-            let answer = carol.get(&path, &[("Sec-Purpose", ahead), stage::NAVIGATES[0], stage::NAVIGATES[1]]);
+            let answer =
+                carol.get(&path, &[("Sec-Purpose", ahead), stage::NAVIGATES[0], stage::NAVIGATES[1]]);
             assert_eq!((answer.status, answer.header("set-cookie")), (503, None), "{path}: {answer:?}");
             assert!(!answer.body.contains("silence_alert"), "{answer:?}");
         }
@@ -181,15 +201,22 @@ fn what_an_agent_writes_is_text_and_the_page_fits_a_phone() {
     let mut agent = stage.agent();
     let hostile = "</blockquote><script>window.ran = 1</script><img src=x onerror=\"window.ran = 2\"><h1>Approved by the CISO</h1>";
     let long = format!("alertname=\"{}<svg onload=window.ran=3>\"", "Noise-".repeat(30));
-    let asked = agent.call("silence_alert", json!({ "matchers": [long], "duration_minutes": 60, "reason": hostile }));
+    let asked =
+        agent.call("silence_alert", json!({ "matchers": [long], "duration_minutes": 60, "reason": hostile }));
     let id = asked.structured()["approval"].as_str().unwrap_or_else(|| panic!("{}", asked.0)).to_owned();
     let carol = stage.logged_in("carol", &id);
     let text = carol.text();
     assert!(text.contains(hostile) && text.contains("<svg onload=window.ran=3>"), "{text}");
     assert_eq!(carol.run("return window.ran ?? 'nothing'"), "nothing");
-    assert_eq!(carol.run("return document.querySelectorAll('script, img, svg, iframe, [onload], [onerror]').length"), 0);
+    assert_eq!(
+        carol.run("return document.querySelectorAll('script, img, svg, iframe, [onload], [onerror]').length"),
+        0
+    );
     assert_eq!(carol.run("return document.querySelectorAll('h1').length"), 1);
-    let (wide, high) = (carol.run("return document.documentElement.scrollWidth"), carol.run("return Math.min(...[...document.querySelectorAll('button')].map(it => it.offsetHeight))"));
+    let (wide, high) = (
+        carol.run("return document.documentElement.scrollWidth"),
+        carol.run("return Math.min(...[...document.querySelectorAll('button')].map(it => it.offsetHeight))"),
+    );
     assert!(wide.as_u64() <= Some(390) && high.as_u64() >= Some(48), "{wide} wide, buttons {high} high");
     // The style is the one that the page's own policy lets in.
     assert_eq!(carol.run("return getComputedStyle(document.querySelector('.words')).display"), "flex");

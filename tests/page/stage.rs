@@ -83,8 +83,7 @@ impl Stage {
         let desk = format!("{}/approvals", self.base());
         let bearer = format!("Bearer {}", self.provider.token("carols-phone", &desk, APPROVE));
         let path = format!("/approvals/{id}");
-        let answer =
-            http::send_with(self.served.address(), "GET", &path, &[("Authorization", &bearer)], b"");
+        let answer = http::send_with(self.served.address(), "GET", &path, &[("Authorization", &bearer)], b"");
         serde_json::from_str(&answer.expect("the desk answers").body).expect("JSON")
     }
 
@@ -170,7 +169,8 @@ impl Visit<'_> {
     }
 
     fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
-        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies: Vec<String> =
+            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let cookies = cookies.join("; ");
         let mut headers = headers.to_vec();
         headers.extend((!cookies.is_empty()).then_some(("Cookie", cookies.as_str())));
@@ -186,7 +186,8 @@ impl Visit<'_> {
 }
 
 /// What a browser says when a person goes somewhere.
-pub(crate) const NAVIGATES: [(&str, &str); 2] = [("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
+pub(crate) const NAVIGATES: [(&str, &str); 2] =
+    [("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
 
 /// Logs in where the provider asks, and agrees to what the page asks it for.
 pub(crate) fn log_in(browser: &Chromium, person: &str) {

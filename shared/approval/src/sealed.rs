@@ -211,7 +211,10 @@ pub(crate) mod tests {
         let long = "x".repeat(2 * VALUE_CHARACTERS_MAX);
         sealed.arguments["matchers"] = json!([long, "a\nb\u{202e}c", 5]);
         let written = sealed.written();
-        assert_eq!(written[0], ("matchers".to_owned(), vec![long, "a b\u{fffd}c".to_owned(), "5".to_owned()]));
+        assert_eq!(
+            written[0],
+            ("matchers".to_owned(), vec![long, "a b\u{fffd}c".to_owned(), "5".to_owned()])
+        );
         assert_eq!(written.len(), 2, "the reason stands elsewhere, as the agent's: {written:?}");
     }
 

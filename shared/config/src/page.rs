@@ -35,9 +35,13 @@ impl Reading<'_, '_> {
             return Err(wrong("issuer", &unknown(name, &known)));
         };
         if issuer.person_claim.is_none() {
-            return Err(wrong("issuer", "its tokens are of workloads, which act for no person; name one of people"));
+            return Err(wrong(
+                "issuer",
+                "its tokens are of workloads, which act for no person; name one of people",
+            ));
         }
-        let is_word = |it: &str| !it.is_empty() && it.len() <= 256 && it.bytes().all(|it| it.is_ascii_graphic());
+        let is_word =
+            |it: &str| !it.is_empty() && it.len() <= 256 && it.bytes().all(|it| it.is_ascii_graphic());
         if !is_word(client_id) {
             return Err(wrong("client_id", "expected 1 to 256 printable ASCII characters without spaces"));
         }
@@ -47,7 +51,8 @@ impl Reading<'_, '_> {
             return Err(wrong("scopes", "expected scopes of printable ASCII characters without spaces"));
         }
         if !scopes.iter().any(|it| it == "openid") {
-            let problem = "expected `openid` among them: without it nothing says for which login a token was given";
+            let problem =
+                "expected `openid` among them: without it nothing says for which login a token was given";
             return Err(wrong("scopes", problem));
         }
         let absolute = |it: &String| it.parse::<Url>().is_ok_and(|it| it.fragment().is_none());
@@ -72,7 +77,8 @@ impl Reading<'_, '_> {
 
 fn unknown(name: &str, known: &[&str]) -> String {
     match known {
-        [] => "no [issuers.NAME] is configured, so nobody could log in; add the one by which people do".to_owned(),
+        [] => "no [issuers.NAME] is configured, so nobody could log in; add the one by which people do"
+            .to_owned(),
         known => words::unknown("issuer", name, known),
     }
 }

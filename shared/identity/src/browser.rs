@@ -146,7 +146,9 @@ impl SignIn {
             Some(_) | None => {}
         }
         if let Some(error) = &returned.error {
-            return Err(SignInError::Refused(word(error).unwrap_or("for no reason that it names").to_owned()));
+            return Err(SignInError::Refused(
+                word(error).unwrap_or("for no reason that it names").to_owned(),
+            ));
         }
         let code = returned.code.filter(|it| is_secret(it)).ok_or(SignInError::Foreign)?;
         self.proven(attempt, self.exchange(&places, attempt, &code).await?).await
@@ -166,7 +168,10 @@ impl SignIn {
         match &secret {
             Some(secret) if places.basic => http.headers.push(basic(&self.page.client_id, secret)),
             Some(secret) => {
-                form.extend([("client_id", self.page.client_id.as_str()), ("client_secret", secret.as_str())]);
+                form.extend([
+                    ("client_id", self.page.client_id.as_str()),
+                    ("client_secret", secret.as_str()),
+                ]);
             }
             None => form.push(("client_id", &self.page.client_id)),
         }

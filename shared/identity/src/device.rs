@@ -73,7 +73,8 @@ impl<'a> Device<'a> {
         let mut form = vec![("client_id", self.login.client_id.as_str())];
         form.extend((!scope.is_empty()).then_some(("scope", scope.as_str())));
         form.extend(self.login.resource.iter().map(|it| ("resource", it.as_str())));
-        let codes: Codes = given(self.issuer, &self.login.http, self.codes.as_ref().ok_or_else(missing)?, &form).await?;
+        let codes: Codes =
+            given(self.issuer, &self.login.http, self.codes.as_ref().ok_or_else(missing)?, &form).await?;
         let odd = |problem: &str| not_offered(self.issuer, problem);
         let address: Url =
             codes.verification_uri.parse().map_err(|_| odd("its verification_uri is no address"))?;

@@ -9,8 +9,8 @@ use policy::Caller;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-pub(crate) use crate::seal::KEY_BYTES;
 use crate::seal;
+pub(crate) use crate::seal::KEY_BYTES;
 
 /// Whose call, and which: to the letter what the client sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

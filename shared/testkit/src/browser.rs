@@ -105,7 +105,9 @@ impl Chromium {
 
     /// Waits until the page says this.
     pub fn wait_for(&self, text: &str) {
-        wait_until(&format!("the page to say `{text}`"), DEADLINE, || self.text().contains(text).then_some(()));
+        wait_until(&format!("the page to say `{text}`"), DEADLINE, || {
+            self.text().contains(text).then_some(())
+        });
     }
 
     /// What stands in the frame that a selector names.

@@ -128,7 +128,7 @@ pub(crate) fn open(
     let own = Router::new()
         .route(CALLBACK, routing::get(login::end))
         .route("/decide/{id}", routing::get(look).post(tell))
-        .route("/decide/{id}/login", routing::get(login::anew))
+        .route("/decide/{id}/login", routing::get(login::begin))
         .layer(middleware::map_response(dressed))
         .with_state(page);
     router.merge(own)
@@ -151,7 +151,10 @@ async fn look(State(page): State<Arc<Page>>, Path(id): Path<String>, headers: He
         Err(refused) => refused,
         Ok(Some(session)) => page.show(&session, &id).await,
         // One that does not count any more, or not here, shall not send the browser around in circles.
-        Ok(None) if cookie::read(&headers, page.cookies.session).is_some() => page.door(&id, "Your login has ended."),
+        Ok(None) if cookie::read(&headers, page.cookies.session).is_some() => {
+            let ended = page.door(&id, "Your login has ended.");
+            cookie::with(ended, &[page.cookies.forget(page.cookies.session)])
+        }
         Ok(None) if navigates(&headers) => page.begin(&id, false).await,
         Ok(None) => page.door(&id, "Something may wait for a person here."),
     }
@@ -192,19 +195,29 @@ impl Page {
     fn let_in(&self, id: &str, headers: &HeaderMap) -> Result<(), Response> {
         let no = |status, title, text| Err(Notice::new(status, title, text).page());
         if self.stop.is_cancelled() {
-            return no(StatusCode::SERVICE_UNAVAILABLE, "Stopping", "This server is stopping; try again in a moment.");
+            return no(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Stopping",
+                "This server is stopping; try again in a moment.",
+            );
         }
         if !origin::is_reached_by(headers, &self.hosts) {
             return no(StatusCode::FORBIDDEN, "Not here", "This server is not reached by that name.");
         }
         // Whoever looks ahead of a person begins nothing and sees nothing: the person's own request is another.
         if is_ahead(headers) {
-            return no(StatusCode::SERVICE_UNAVAILABLE, "Not ahead of time", "This page is for a person who asks for it.");
+            return no(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Not ahead of time",
+                "This page is for a person who asks for it.",
+            );
         }
         let plain = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-';
         match (1..=ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(plain) {
             true => Ok(()),
-            false => no(StatusCode::NOT_FOUND, "No such request", "Look at the link again: it names no request."),
+            false => {
+                no(StatusCode::NOT_FOUND, "No such request", "Look at the link again: it names no request.")
+            }
         }
     }
 
@@ -222,7 +235,9 @@ impl Page {
 
     /// A page for whoever is not logged in: the same whatever there is.
     fn door(&self, id: &str, text: &str) -> Response {
-        Notice::new(StatusCode::OK, "Log in to look", text).link(format!("/decide/{id}/login"), "Log in").page()
+        Notice::new(StatusCode::OK, "Log in to look", text)
+            .link(format!("/decide/{id}/login"), "Log in")
+            .page()
     }
 
     async fn show(&self, session: &Session, id: &str) -> Response {
@@ -231,7 +246,13 @@ impl Page {
             let made = Made::of(session, &waiting);
             let token = self.seal(FORM, &made, FORM_KEPT).await.map_err(VoteRefused::Store)?;
             let offers = self.offers(&session.person(), &waiting);
-            Ok::<_, AgreeRefused>(view::request(&waiting, self.gate.asks(&waiting).as_ref(), session, &offers, &token))
+            Ok::<_, AgreeRefused>(view::request(
+                &waiting,
+                self.gate.asks(&waiting).as_ref(),
+                session,
+                &offers,
+                &token,
+            ))
         };
         match shown.await {
             Ok(markup) => view::answer(StatusCode::OK, markup),
@@ -256,11 +277,14 @@ impl Page {
 
     /// Counts a word, or says why it does not: to the person, and to the log.
     async fn heard(&self, session: &Session, id: &str, request: Request) -> Result<(), (Notice, String)> {
-        let bad = |status, title, text: &str| (Notice::new(status, title, text), format!("a form for {id}: {text}"));
+        let bad = |status, title, text: &str| {
+            (Notice::new(status, title, text), format!("a form for {id}: {text}"))
+        };
         let request = body::bounded(request).await;
         let request = request.map_err(|it| bad(it.status(), "Too much", &it.to_string()))?;
         let form = Form::<Words>::from_request(request, &()).await;
-        let Form(words) = form.map_err(|it| bad(it.status(), "Not understood", "This is no form of this page."))?;
+        let Form(words) =
+            form.map_err(|it| bad(it.status(), "Not understood", "This is no form of this page."))?;
         let say = match words.word.as_str() {
             "approve" => Say::Approve,
             "deny" => Say::Deny,
@@ -330,7 +354,9 @@ fn navigates(headers: &HeaderMap) -> bool {
 fn is_ahead(headers: &HeaderMap) -> bool {
     let ahead = |it: &HeaderValue| {
         let said = it.as_bytes().to_ascii_lowercase();
-        [&b"prefetch"[..], b"prerender", b"preview"].iter().any(|word| said.windows(word.len()).any(|it| it == *word))
+        [&b"prefetch"[..], b"prerender", b"preview"]
+            .iter()
+            .any(|word| said.windows(word.len()).any(|it| it == *word))
     };
     ["sec-purpose", "purpose", "x-purpose", "x-moz"].iter().any(|it| headers.get_all(*it).iter().any(ahead))
 }
@@ -365,7 +391,9 @@ mod tests {
     fn only_what_a_person_navigates_to_begins_a_login_by_itself() {
         let of = |mode, dest| navigates(&headers(&[("sec-fetch-mode", mode), ("sec-fetch-dest", dest)]));
         assert!(of("navigate", "document"));
-        for (mode, dest) in [("navigate", "iframe"), ("no-cors", "image"), ("cors", "empty"), ("navigate", "object")] {
+        for (mode, dest) in
+            [("navigate", "iframe"), ("no-cors", "image"), ("cors", "empty"), ("navigate", "object")]
+        {
             assert!(!of(mode, dest), "{mode} {dest}");
         }
         assert!(!navigates(&HeaderMap::new()), "programs that preview links say nothing");

@@ -14,10 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use policy::{Assurance, Caller, Channel};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Page, cookie,
-    view::Notice,
-};
+use super::{Page, cookie, view::Notice};
 use crate::http::desk::Visitor;
 
 /// Somebody who logged in. The token that proved them goes no further.
@@ -55,15 +52,26 @@ const COOKIE_BYTES_MAX: usize = 3800;
 const SESSION: &[u8] = b"bailiwick page session 1";
 const LOGIN: &[u8] = b"bailiwick page login 1";
 
-/// Begins a login, whoever is logged in: the issuer asks the person who they are.
-pub(super) async fn anew(State(page): State<Arc<Page>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+/// How a login begins.
+#[derive(Deserialize)]
+pub(super) struct Way {
+    /// Whether the issuer asks who it is even where it remembers somebody.
+    #[serde(default)]
+    anew: bool,
+}
+
+/// Begins a login, whoever is logged in.
+pub(super) async fn begin(
+    State(page): State<Arc<Page>>,
+    Path(id): Path<String>,
+    way: Query<Way>,
+    headers: HeaderMap,
+) -> Response {
     let _here = page.in_flight.token();
     if let Err(refused) = page.let_in(&id, &headers) {
         return refused;
     }
-    // Where nobody is, whoever the issuer remembers is right.
-    let known = matches!(page.session(&headers).await, Ok(Some(_)));
-    page.begin(&id, known).await
+    page.begin(&id, way.anew).await
 }
 
 /// Ends a login that began in this very browser.
@@ -97,7 +105,7 @@ pub(super) async fn end(
     match entered {
         Ok(session) => cookie::see_other(&format!("/decide/{approval}"), &[session, forgotten]),
         Err(notice) => {
-            let again = notice.link(format!("/decide/{approval}/login"), "Log in again");
+            let again = notice.link(format!("/decide/{approval}/login?anew=true"), "Log in again");
             cookie::with(again.page(), &[forgotten])
         }
     }
@@ -142,7 +150,10 @@ impl Page {
         let caller = proven.caller();
         if !proven.scopes().approve {
             self.refused_caller(caller, "login: the token lacks a scope").await;
-            let text = format!("Your login does not hold the scope {}; whoever runs the issuer gives it.", Scopes::APPROVE);
+            let text = format!(
+                "Your login does not hold the scope {}; whoever runs the issuer gives it.",
+                Scopes::APPROVE
+            );
             return Err(no(&text));
         }
         let Some(visitor) = Visitor::of(proven) else {
@@ -161,11 +172,12 @@ impl Page {
         let sealed = self.seal(SESSION, &session, lasts).await.map_err(|_| Notice::unable())?;
         if sealed.len() > COOKIE_BYTES_MAX {
             self.refused_caller(caller, "login: more teams than a browser keeps").await;
-            return Err(no("Your login names more teams than a browser keeps; the issuer's configuration can map fewer."));
+            return Err(no(
+                "Your login names more teams than a browser keeps; the issuer's configuration can map fewer.",
+            ));
         }
         Ok(self.cookies.keep(self.cookies.session, &sealed, kept))
     }
-
 }
 
 fn fresh_id() -> Result<String, getrandom::Error> {
@@ -224,7 +236,8 @@ impl Session {
 impl Notice {
     /// Nothing is wrong with the person: it cannot be done now.
     fn unable() -> Notice {
-        let text = "People cannot log in here at the moment. Try again in a moment; `bailiwick doctor` says more.";
+        let text =
+            "People cannot log in here at the moment. Try again in a moment; `bailiwick doctor` says more.";
         Notice::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", text)
     }
 }
@@ -232,10 +245,11 @@ impl Notice {
 impl From<&SignInError> for Notice {
     fn from(error: &SignInError) -> Notice {
         match error {
-            SignInError::Login(LoginError::Unreachable { .. }) | SignInError::Token(TokenError::Unavailable(_)) => {
-                Notice::unable()
+            SignInError::Login(LoginError::Unreachable { .. })
+            | SignInError::Token(TokenError::Unavailable(_)) => Notice::unable(),
+            error => {
+                Notice::new(StatusCode::FORBIDDEN, "Not logged in", &format!("Nobody is logged in: {error}."))
             }
-            error => Notice::new(StatusCode::FORBIDDEN, "Not logged in", &format!("Nobody is logged in: {error}.")),
         }
     }
 }

@@ -84,7 +84,7 @@ pub(super) fn request(
         (form(waiting, offers, token))
         footer {
             p { "You are " strong { (shown(&session.name)) } (of(&session.teams)) ", until " (until(session)) ". "
-                a href={ "/decide/" (waiting.id) "/login" } { "Log in as somebody else" } }
+                a href={ "/decide/" (waiting.id) "/login?anew=true" } { "Log in anew, or as somebody else" } }
             p { code { (waiting.id) } }
         }
     };
