@@ -145,7 +145,7 @@ async fn dressed(mut response: Response) -> Response {
 async fn look(State(page): State<Arc<Page>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     let _here = page.in_flight.token();
     if let Err(refused) = page.let_in(&id, &headers) {
-        return refused;
+        return refused.page();
     }
     match page.session(&headers).await {
         Err(refused) => refused,
@@ -165,7 +165,7 @@ async fn tell(State(page): State<Arc<Page>>, Path(id): Path<String>, request: Re
     let _here = page.in_flight.token();
     let headers = request.headers().clone();
     if let Err(refused) = page.let_in(&id, &headers) {
-        return refused;
+        return refused.page();
     }
     let session = match page.session(&headers).await {
         Ok(session) => session,
@@ -192,8 +192,8 @@ async fn tell(State(page): State<Arc<Page>>, Path(id): Path<String>, request: Re
 
 impl Page {
     /// What has to hold of every request, whoever sends it.
-    fn let_in(&self, id: &str, headers: &HeaderMap) -> Result<(), Response> {
-        let no = |status, title, text| Err(Notice::new(status, title, text).page());
+    fn let_in(&self, id: &str, headers: &HeaderMap) -> Result<(), Notice> {
+        let no = |status, title, text| Err(Notice::new(status, title, text));
         if self.stop.is_cancelled() {
             return no(
                 StatusCode::SERVICE_UNAVAILABLE,

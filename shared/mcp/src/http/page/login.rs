@@ -69,7 +69,7 @@ pub(super) async fn begin(
 ) -> Response {
     let _here = page.in_flight.token();
     if let Err(refused) = page.let_in(&id, &headers) {
-        return refused;
+        return refused.page();
     }
     page.begin(&id, way.anew).await
 }
@@ -82,7 +82,7 @@ pub(super) async fn end(
 ) -> Response {
     let _here = page.in_flight.token();
     if let Err(refused) = page.let_in("callback", &headers) {
-        return refused;
+        return refused.page();
     }
     let forgotten = page.cookies.forget(page.cookies.login);
     let begun = match cookie::read(&headers, page.cookies.login) {
