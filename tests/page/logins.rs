@@ -37,6 +37,21 @@ fn a_login_counts_once_and_in_the_browser_in_which_it_began() {
     let refused = again.get(&callback, &NAVIGATES);
     assert!(refused.status == 403 && !is_in(&again.cookies), "{refused:?}");
     assert!(stage.refusals().contains("invalid_grant"), "{}", stage.refusals());
+    // A code of hers under a state of the thief's own: only who began can exchange it.
+    let callback = stage.visit().until_callback("carol", &id);
+    let own =
+        thief.get(&format!("/decide/{id}"), &NAVIGATES).header("location").map(|it| parameter(it, "state"));
+    let stolen = callback.replace(&parameter(&callback, "state"), &own.expect("a login begins"));
+    let refused = thief.get(&stolen, &NAVIGATES);
+    assert!(
+        refused.status == 403 && refused.body.contains("invalid_grant") && !is_in(&thief.cookies),
+        "{refused:?}"
+    );
+}
+
+fn parameter(address: &str, name: &str) -> String {
+    let (_, rest) = address.split_once(&format!("{name}=")).unwrap_or_else(|| panic!("no {name}: {address}"));
+    rest.split('&').next().unwrap_or_default().to_owned()
 }
 
 fn is_in(cookies: &[(String, String)]) -> bool {

@@ -4,22 +4,22 @@
 //! what changes anything is a form of ours, from this very page, for the action as it was shown. What is said then is judged like any
 //! word at the desk.
 
+mod browser;
 mod cookie;
 mod login;
 mod view;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use approval::{Request as Waiting, State as Stage, VoteKind, VoteRefused};
 use axum::{
     Form, Router,
     extract::{FromRequest as _, Path, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     middleware,
     response::Response,
     routing,
 };
-use base64::prelude::{BASE64_STANDARD, Engine as _};
 use gate::{AgreeRefused, Gate, Person, Say};
 use identity::SignIn;
 use jiff::{SignedDuration, Timestamp};
@@ -85,26 +85,6 @@ const FORM_KEPT: SignedDuration = SignedDuration::from_mins(15);
 const FORM: &[u8] = b"bailiwick page form 1";
 /// Longest id that is looked up.
 const ID_BYTES_MAX: usize = 64;
-/// Every answer of the page. Nothing but its own style is loaded, nothing frames it, and its forms go nowhere else. Other sites are not
-/// told of its address; our own forms say where they come from, which `no-referrer` would keep them from.
-static HEADERS: LazyLock<[(HeaderName, HeaderValue); 8]> = LazyLock::new(|| {
-    let style = BASE64_STANDARD.encode(audit::digest(view::STYLE.as_bytes()));
-    let content = format!(
-        "default-src 'none'; style-src 'sha256-{style}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    );
-    let value = HeaderValue::from_static;
-    [
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_str(&content).expect("plain ASCII")),
-        (header::X_FRAME_OPTIONS, value("DENY")),
-        (header::REFERRER_POLICY, value("same-origin")),
-        (header::CACHE_CONTROL, value("no-store")),
-        (header::X_CONTENT_TYPE_OPTIONS, value("nosniff")),
-        (HeaderName::from_static("cross-origin-opener-policy"), value("same-origin")),
-        (HeaderName::from_static("cross-origin-resource-policy"), value("same-origin")),
-        (HeaderName::from_static("x-robots-tag"), value("noindex")),
-    ]
-});
-
 /// Adds the page to a router.
 pub(crate) fn open(
     router: Router,
@@ -129,16 +109,9 @@ pub(crate) fn open(
         .route(CALLBACK, routing::get(login::end))
         .route("/decide/{id}", routing::get(look).post(tell))
         .route("/decide/{id}/login", routing::get(login::begin))
-        .layer(middleware::map_response(dressed))
+        .layer(middleware::map_response(browser::dressed))
         .with_state(page);
     router.merge(own)
-}
-
-async fn dressed(mut response: Response) -> Response {
-    for (name, value) in HEADERS.iter() {
-        response.headers_mut().insert(name, value.clone());
-    }
-    response
 }
 
 /// Shows a request to whoever is logged in; a browser that a person sent here is sent on to log in, everything else hears how.
@@ -155,7 +128,7 @@ async fn look(State(page): State<Arc<Page>>, Path(id): Path<String>, headers: He
             let ended = page.door(&id, "Your login has ended.");
             cookie::with(ended, &[page.cookies.forget(page.cookies.session)])
         }
-        Ok(None) if navigates(&headers) => page.begin(&id, false).await,
+        Ok(None) if browser::navigates(&headers) => page.begin(&id, false).await,
         Ok(None) => page.door(&id, "Something may wait for a person here."),
     }
 }
@@ -171,7 +144,7 @@ async fn tell(State(page): State<Arc<Page>>, Path(id): Path<String>, request: Re
         Ok(session) => session,
         Err(refused) => return refused,
     };
-    if let Err(why) = page.is_ours(&headers) {
+    if let Err(why) = browser::is_ours(&headers, &page.base) {
         page.refused(session.as_ref(), &format!("a form for {id}: {why}")).await;
         let text = "This did not come from the page itself, so nothing was decided.";
         return Notice::new(StatusCode::FORBIDDEN, "Not from here", text).to(&id).page();
@@ -205,7 +178,7 @@ impl Page {
             return no(StatusCode::FORBIDDEN, "Not here", "This server is not reached by that name.");
         }
         // Whoever looks ahead of a person begins nothing and sees nothing: the person's own request is another.
-        if is_ahead(headers) {
+        if browser::is_ahead(headers) {
             return no(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Not ahead of time",
@@ -218,18 +191,6 @@ impl Page {
             false => {
                 no(StatusCode::NOT_FOUND, "No such request", "Look at the link again: it names no request.")
             }
-        }
-    }
-
-    /// Whether a request comes from a form of this page. A browser says so, and no script of another page can in its place.
-    fn is_ours(&self, headers: &HeaderMap) -> Result<(), &'static str> {
-        let said = |name: &str| headers.get(name).map(|it| it.to_str().unwrap_or_default());
-        if said("origin") != Some(self.base.as_str()) {
-            return Err("its origin is another, or none");
-        }
-        match said("sec-fetch-site") {
-            None | Some("same-origin") => Ok(()),
-            Some(_) => Err("another site sent it"),
         }
     }
 
@@ -341,71 +302,5 @@ impl Notice {
             _ => "Refused",
         };
         Notice::new(status, title, &format!("Nothing was decided by this: {refused}."))
-    }
-}
-
-/// Whether a browser shows what comes to whoever asked for it, as the page itself: no frame, no picture, no program's look.
-fn navigates(headers: &HeaderMap) -> bool {
-    let is = |name: &str, value: &str| headers.get(name).is_some_and(|it| it == value);
-    is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document")
-}
-
-/// Whether somebody looks ahead of a person: <https://fetch.spec.whatwg.org/#sec-purpose-header> and what was there before it.
-fn is_ahead(headers: &HeaderMap) -> bool {
-    let ahead = |it: &HeaderValue| {
-        let said = it.as_bytes().to_ascii_lowercase();
-        [&b"prefetch"[..], b"prerender", b"preview"]
-            .iter()
-            .any(|word| said.windows(word.len()).any(|it| it == *word))
-    };
-    ["sec-purpose", "purpose", "x-purpose", "x-moz"].iter().any(|it| headers.get_all(*it).iter().any(ahead))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers(all: &[(&'static str, &str)]) -> HeaderMap {
-        let one = |(name, value): &(&'static str, &str)| {
-            (HeaderName::from_static(name), HeaderValue::from_str(value).expect("a value"))
-        };
-        all.iter().map(one).collect()
-    }
-
-    #[test]
-    fn whoever_looks_ahead_is_known_by_any_of_the_words_for_it() {
-        for (name, value) in [
-            ("sec-purpose", "prefetch"),
-            ("sec-purpose", "prefetch;prerender"),
-            ("sec-purpose", "prefetch;anonymous-client-ip"),
-            ("purpose", "prefetch"),
-            ("x-moz", "prefetch"),
-            ("x-purpose", "Preview"),
-        ] {
-            assert!(is_ahead(&headers(&[(name, value)])), "{name}: {value}");
-        }
-        assert!(!is_ahead(&headers(&[("sec-fetch-mode", "navigate"), ("accept", "text/html")])));
-    }
-
-    #[test]
-    fn only_what_a_person_navigates_to_begins_a_login_by_itself() {
-        let of = |mode, dest| navigates(&headers(&[("sec-fetch-mode", mode), ("sec-fetch-dest", dest)]));
-        assert!(of("navigate", "document"));
-        for (mode, dest) in
-            [("navigate", "iframe"), ("no-cors", "image"), ("cors", "empty"), ("navigate", "object")]
-        {
-            assert!(!of(mode, dest), "{mode} {dest}");
-        }
-        assert!(!navigates(&HeaderMap::new()), "programs that preview links say nothing");
-    }
-
-    #[test]
-    fn every_answer_forbids_scripts_frames_and_forms_to_elsewhere() {
-        let content = HEADERS[0].1.to_str().expect("ASCII");
-        assert!(content.starts_with("default-src 'none'; style-src 'sha256-"), "{content}");
-        for part in ["form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"] {
-            assert!(content.contains(part), "{content}");
-        }
-        assert!(!content.contains("script-src") && !content.contains("unsafe"), "{content}");
     }
 }
