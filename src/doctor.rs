@@ -5,6 +5,7 @@ mod around;
 mod change;
 mod issuers;
 mod notify;
+mod page;
 mod people;
 mod policy;
 mod telemetry;
@@ -85,6 +86,7 @@ pub(crate) fn run(arguments: &Doctor, config: Option<&Path>) -> anyhow::Result<E
             checks.push(runtime.block_on(approvals::check(&found)));
             checks.extend(runtime.block_on(notify::check(&found)));
             checks.extend(runtime.block_on(telemetry::check(&found)));
+            checks.extend(runtime.block_on(page::check(&found)));
             let ways = runtime.block_on(around::ways(Some(&found)));
             (checks, found.notes, ways)
         }

@@ -106,6 +106,12 @@ pub(crate) async fn briefly(config: &Config, gate: &Gate) {
     let _in_time = timeout(LAST, async { while tasks.join_next().await.is_some() {} }).await;
 }
 
+/// What links begin with: the page, where there is one, else what the desk answers programs with.
+fn links(config: &Config) -> Option<Url> {
+    let place = if config.approving.page.is_some() { "decide/" } else { "approvals/" };
+    config.serving.public_url.as_ref()?.join(place).ok()
+}
+
 impl Told {
     /// Everybody whom the configuration names.
     pub(crate) fn all(config: &Config) -> Vec<Told> {
@@ -113,7 +119,7 @@ impl Told {
             name: name(it),
             settings: it.clone(),
             hook: Hook::new(it.ca_file.clone()),
-            base: config.serving.public_url.clone(),
+            base: links(config),
         };
         config.approving.notify.iter().map(told).collect()
     }

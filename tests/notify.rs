@@ -145,6 +145,16 @@ fn what_waits_is_told_once_with_a_signature_that_anybody_can_check() {
 }
 
 #[test]
+fn links_lead_to_the_page_where_people_decide_in_a_browser() {
+    let hook = Recorder::alone();
+    let page = "[approvals.page]\nissuer = \"company\"\nclient_id = \"page\"\n[issuers.company]\nurl = \"https://login.example.com\"\n";
+    let stage = Stage::new(&format!("{JSON}{page}"), &hook.url());
+    let approval = stage.asked(30);
+    let told: Value = serde_json::from_str(&heard(&hook, 1)[0].body).expect("JSON");
+    assert_eq!(told["data"]["link"], format!("https://bailiwick.example.com/decide/{approval}"));
+}
+
+#[test]
 fn what_people_do_at_the_command_line_is_told_when_the_command_ends() {
     let hook = Recorder::alone();
     let stage = Stage::new(JSON, &hook.url());

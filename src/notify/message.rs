@@ -73,7 +73,7 @@ pub(super) fn link(notice: &Notice, base: Option<&Url>) -> Option<String> {
     let Subject::Approval(_) = notice.subject else { return None };
     let plain = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-';
     let id = Some(&notice.about).filter(|it| it.bytes().all(plain))?;
-    base?.join(&format!("approvals/{id}")).ok().map(String::from)
+    base?.join(id).ok().map(String::from)
 }
 
 impl Plain {
@@ -208,7 +208,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_program_is_told_facts_by_name_and_a_person_a_text() {
-        let told = parsed(&notice("noise"), Some("https://bailiwick.example.com"));
+        let told = parsed(&notice("noise"), Some("https://bailiwick.example.com/approvals/"));
         assert_eq!(
             (&told["v"], &told["id"], &told["type"]),
             (&json!(1), &json!("ntf-1"), &json!("approval.asked"))
@@ -258,7 +258,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_link_is_made_of_our_own_words_only() {
-        let base: Url = "https://bailiwick.example.com".parse().expect("an address");
+        let base: Url = "https://bailiwick.example.com/approvals/".parse().expect("an address");
         let odd = Notice { about: "x/../../evil|text>".to_owned(), ..notice("noise") };
         assert_eq!(link(&odd, Some(&base)), None);
     }

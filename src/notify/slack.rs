@@ -85,7 +85,7 @@ mod tests {
     use crate::notify::message::tests::notice;
 
     fn told(notice: &Notice) -> Value {
-        let base = "https://bailiwick.example.com".parse().expect("an address");
+        let base = "https://bailiwick.example.com/approvals/".parse().expect("an address");
         serde_json::from_slice(&message(notice, Some(&base))).expect("JSON")
     }
 

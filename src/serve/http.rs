@@ -6,7 +6,7 @@ use ::telemetry::Telemetry;
 use anyhow::Context as _;
 use config::{Config, Identity, Serving};
 use gate::InForce;
-use identity::Verifier;
+use identity::{SignIn, Verifier};
 use mcp::{Callers, Certificate, Exposure, Http, Listener, Reach, Reachable, Reached, Site};
 use policy::{Assurance, Caller, Channel};
 use tokio::net::{TcpListener, UnixListener};
@@ -90,7 +90,11 @@ pub(super) async fn serve(
     }
     // All of them have one store.
     let sender = sites.first().and_then(|it| Sender::start(&config, &it.gate));
-    let http = Http { sites, base, callers, reachable, reach: reach(config) };
+    let sign_in = sign_in(&config, &callers, &base)?;
+    if sign_in.is_some() {
+        say::note(&format!("bailiwick: people decide at {base}/decide/ID"));
+    }
+    let http = Http { sites, base, callers, reachable, reach: reach(config), sign_in };
     let served = mcp::serve_http(listener, http, stop).await;
     if let Some(sender) = sender {
         sender.end().await;
@@ -188,6 +192,13 @@ fn callers(config: &Config, unproven: bool) -> anyhow::Result<Callers> {
     // The operating system says nothing about who is at the other end of a socket.
     let caller = Caller { assurance: Assurance::Declared, ..open::caller(config) };
     Ok(Callers::Unproven(caller))
+}
+
+/// How people log in to the page on which they decide, where there is one.
+fn sign_in(config: &Config, callers: &Callers, base: &str) -> anyhow::Result<Option<SignIn>> {
+    let (Some(page), Callers::Proven(verifier)) = (&config.approving.page, callers) else { return Ok(None) };
+    let (audience, callback) = Http::deciding(base);
+    Ok(Some(SignIn::new(&config.issuers, page, verifier.clone(), callback, audience)?))
 }
 
 fn certificate(serving: &Serving) -> anyhow::Result<Option<Certificate>> {

@@ -1,5 +1,5 @@
 // A certified OpenID provider for tests: argv is its port, and how many seconds a device's code lasts. Clients get tokens for
-// themselves, people log in from a device, with the claims below.
+// themselves, people log in from a device or in a browser, with the claims below.
 
 import Provider from "oidc-provider";
 
@@ -23,6 +23,8 @@ const claims = {
 const people = {
   alice: { person: "alice", groups: ["sre", "everybody"] },
   bob: { person: "bob", groups: ["everybody"] },
+  carol: { person: "carol", groups: ["sre"] },
+  dave: { person: "dave", groups: ["sre"] },
   nobody: { groups: ["sre"] },
 };
 
@@ -45,6 +47,17 @@ const provider = new Provider(issuer, {
       token_endpoint_auth_method: "none",
       scope: `openid offline_access ${scope}`,
     },
+    // Pages on which people decide, wherever on this machine they are served: one without a secret, one with.
+    ...["none", "client_secret_basic"].map((token_endpoint_auth_method, index) => ({
+      client_id: ["page", "page-with-a-secret"][index],
+      client_secret: index ? "for tests: 100% +" : undefined,
+      application_type: "native",
+      grant_types: ["authorization_code"],
+      redirect_uris: ["http://127.0.0.1/decide/callback"],
+      response_types: ["code"],
+      token_endpoint_auth_method,
+      scope: `openid ${scope}`,
+    })),
   ],
   scopes: ["openid", "offline_access", ...scope.split(" ")],
   features: {

@@ -45,6 +45,7 @@ pub(crate) fn serve(mut arguments: impl Iterator<Item = OsString>) -> anyhow::Re
             base: format!("http://{address}"),
             reachable: Reachable::new(address, None, &[])?,
             reach: Arc::new(|| Box::pin(async { Reached { asked: 0, answered: 0 } })),
+            sign_in: None,
         };
         crate::told(&address);
         mcp::serve_http(Listener::Network(listener, None), http, CancellationToken::new()).await?;

@@ -40,7 +40,7 @@ pub use person::is_same_person;
 pub use request::{Request, State};
 pub use run::{Ending, NotRunnable};
 pub use scope::ActionScope;
-pub use sealed::Sealed;
+pub use sealed::{Sealed, shown};
 pub use stop::Stop;
 pub use store::{Place, Store};
 pub use tables::Tables;

@@ -66,12 +66,12 @@ impl Sealed {
     }
 
     /// The agent that asked.
-    pub(crate) fn agent(&self) -> String {
+    pub fn agent(&self) -> String {
         shown(&self.caller.agent)
     }
 
     /// The person it acts for.
-    pub(crate) fn person(&self) -> Option<String> {
+    pub fn person(&self) -> Option<String> {
         self.caller.on_behalf_of.as_deref().map(shown)
     }
 
@@ -84,8 +84,19 @@ impl Sealed {
         out
     }
 
+    /// The same in full, by name, and of lists one a line: for where there is room, since whoever agrees agrees to all of it.
+    pub fn written(&self) -> Vec<(String, Vec<String>)> {
+        let line = |it: &Value| shown(&text(it));
+        let lines = |it: &Value| match it {
+            Value::Array(items) if !items.is_empty() => items.iter().map(line).collect(),
+            one => vec![line(one)],
+        };
+        let others = self.arguments.iter().filter(|(name, _)| *name != "reason");
+        others.map(|(name, value)| (shown(name), lines(value))).collect()
+    }
+
     /// Why, in the agent's words, on one line.
-    pub(crate) fn reason(&self) -> Option<String> {
+    pub fn reason(&self) -> Option<String> {
         self.arguments.get("reason").and_then(Value::as_str).map(shown)
     }
 
@@ -109,12 +120,16 @@ impl Sealed {
     }
 }
 
-/// A value as it is, or how much of it there is.
-fn argument(value: &Value) -> String {
-    let text = match value {
+fn text(value: &Value) -> String {
+    match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
-    };
+    }
+}
+
+/// A value as it is, or how much of it there is.
+fn argument(value: &Value) -> String {
+    let text = text(value);
     let length = text.chars().count();
     match length > VALUE_CHARACTERS_MAX {
         false => shown(&text),
@@ -130,7 +145,7 @@ fn argument(value: &Value) -> String {
 }
 
 /// On one line, with nothing that moves the cursor or turns the reading direction.
-fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     let plain = |it: char| match it {
         '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => {
             '\u{fffd}'
@@ -188,6 +203,19 @@ pub(crate) mod tests {
         assert_eq!(lines[0], "silence_alert on alerts (production, team shop)");
         assert_eq!(lines[2], "asked by: claude-code for alice@example.com (token)");
         assert_eq!(lines.last(), Some(&"the agent says why: \"noise team: other\""), "{text}");
+    }
+
+    #[test]
+    fn where_there_is_room_nothing_is_cut_and_nothing_begins_a_line_of_its_own() {
+        let mut sealed = sealed();
+        let long = "x".repeat(2 * VALUE_CHARACTERS_MAX);
+        sealed.arguments["matchers"] = json!([long, "a\nb\u{202e}c", 5]);
+        let written = sealed.written();
+        assert_eq!(
+            written[0],
+            ("matchers".to_owned(), vec![long, "a b\u{fffd}c".to_owned(), "5".to_owned()])
+        );
+        assert_eq!(written.len(), 2, "the reason stands elsewhere, as the agent's: {written:?}");
     }
 
     #[test]

@@ -150,6 +150,16 @@ impl VoteKind {
     }
 }
 
+impl Request {
+    /// Whether a person's agreement of a kind could count, whatever policy says: it is another person's, proven, and counts once.
+    pub fn takes(&self, voter: &Voter, kind: VoteKind) -> Result<(), VoteRefused> {
+        match self.state {
+            State::Pending => may_vote(self, voter, kind),
+            state => Err(VoteRefused::Closed { id: self.id.clone(), state, note: self.note.clone() }),
+        }
+    }
+}
+
 impl Store {
     /// Counts a person's agreement. That policy lets this person approve was asked before. At most `most` approvals of one
     /// person count within an hour.

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use policy::Vocabulary;
 
-use crate::{ConfigError, Notify, Secret, document::Excerpt, interpret::Reading, table::ApprovalsTable};
+use crate::{
+    ConfigError, Issuer, Notify, Page, Secret, document::Excerpt, interpret::Reading, table::ApprovalsTable,
+};
 
 /// How agreement is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Approving {
     /// Address of the PostgreSQL database that all replicas share; a file in the state folder unless told.
     pub store: Option<Secret>,
@@ -23,6 +25,8 @@ pub struct Approving {
     pub review_within: Duration,
     /// Who hears of it.
     pub notify: Vec<Notify>,
+    /// Where they look at it and decide in a browser; nowhere unless told.
+    pub page: Option<Page>,
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -45,6 +49,7 @@ impl Default for Approving {
             break_glass_max: 60 * MINUTE,
             review_within: 72 * 60 * MINUTE,
             notify: Vec::new(),
+            page: None,
         }
     }
 }
@@ -54,6 +59,7 @@ impl Reading<'_, '_> {
         &mut self,
         table: &ApprovalsTable,
         vocabulary: &Vocabulary,
+        issuers: &[Issuer],
     ) -> Result<Approving, ConfigError> {
         let usual = Approving::default();
         let store = table.store.clone().map(|it| self.secret(&["approvals", "store"], it)).transpose()?;
@@ -83,6 +89,7 @@ impl Reading<'_, '_> {
         let review_within =
             within("review_within", &table.review_within, REVIEW_MAX, usual.review_within, right)?;
         let notify = self.notify(&table.notify, vocabulary)?;
+        let page = table.page.as_ref().map(|it| self.page(it, issuers)).transpose()?;
         Ok(Approving {
             store,
             approve_within,
@@ -91,6 +98,7 @@ impl Reading<'_, '_> {
             break_glass_max,
             review_within,
             notify,
+            page,
         })
     }
 }

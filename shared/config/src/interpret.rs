@@ -66,7 +66,7 @@ impl Reading<'_, '_> {
             lists: self.lists(&table.policy)?,
         };
         let origin = Origin::File(path.to_owned());
-        let approving = self.approving(&table.approvals, &vocabulary)?;
+        let approving = self.approving(&table.approvals, &vocabulary, &issuers)?;
         let recording = self.recording(&table.audit)?;
         let senders = self.senders(table.collector)?;
         let disposable = surroundings.disposable();

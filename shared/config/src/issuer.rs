@@ -240,7 +240,7 @@ impl Reading<'_, '_> {
     }
 
     /// An address that nobody on the way can answer for.
-    fn unheard(&self, at: &[&str], text: &str) -> Result<Url, ConfigError> {
+    pub(crate) fn unheard(&self, at: &[&str], text: &str) -> Result<Url, ConfigError> {
         let url = address::base(text).map_err(|it| self.document.wrong(at, it, Excerpt::HidesValue))?;
         match address::is_overheard(&url) {
             false => Ok(url),

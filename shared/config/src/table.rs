@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use self::{
-    approvals::{ApprovalsTable, NotifyTable},
+    approvals::{ApprovalsTable, NotifyTable, PageTable},
     callers::{IssuerTable, LoginTable, ServingTable},
     telemetry::TelemetryTable,
 };

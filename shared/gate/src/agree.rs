@@ -6,7 +6,7 @@ use approval::{
 };
 use audit::{AuditError, Transition};
 use jiff::Timestamp;
-use policy::{Assurance, Caller, Denial, Question};
+use policy::{Assurance, Caller, Channel, Circumstances, Denial, NeedsApproval, Question};
 use serde_json::json;
 
 use crate::{Approvals, Gate, glass::approver, trail::bounded};
@@ -139,23 +139,52 @@ impl Gate {
         say: Say,
         now: Timestamp,
     ) -> Result<VoteKind, AgreeRefused> {
-        let asker = &waiting.sealed.caller.agent;
-        if let Some(client) = person.client.as_ref().filter(|it| is_same_person(it, asker)) {
-            return Err(VoteRefused::Own(client.clone()).into());
-        }
         if say != Say::BreakGlass {
-            let name = &person.voter.name;
-            if self.policy().owner(asker).is_some_and(|it| is_same_person(it, name)) {
-                return Err(VoteRefused::Own(name.clone()).into());
-            }
-            self.may_approve(person, waiting, now).map_err(AgreeRefused::Policy)?;
+            self.permits(person, waiting, now)?;
             return Ok(VoteKind::Approve);
         }
+        not_by_its_asker(person, waiting)?;
         let voter = &person.voter;
         let glass = store.glass_of(voter, now).await.map_err(VoteRefused::Store)?;
         let glass = glass.ok_or_else(|| VoteRefused::NoGlass(voter.name.clone()))?;
         self.may_use_glass(person, &glass, waiting, now).map_err(AgreeRefused::Policy)?;
         Ok(VoteKind::BreakGlass)
+    }
+
+    /// Whether a person's approval would count, as everything stands now. Only what they then say decides.
+    pub fn would_count(&self, person: &Person, waiting: &Waiting) -> Result<(), AgreeRefused> {
+        self.permits(person, waiting, Timestamp::now())?;
+        Ok(waiting.takes(&person.voter, VoteKind::Approve)?)
+    }
+
+    /// Whether a person may end a request: it is theirs, or policy lets them approve it.
+    pub fn may_end(&self, person: &Person, waiting: &Waiting) -> bool {
+        is_asked_by(waiting, &person.voter) || self.may_approve(person, waiting, Timestamp::now()).is_ok()
+    }
+
+    /// Which rules want people to agree, as the policy in force says; nothing where it is another than the one that asked them, or
+    /// where that takes more than the request to say.
+    pub fn asks(&self, waiting: &Waiting) -> Option<NeedsApproval> {
+        let policy = self.policy();
+        if waiting.policy != hex::encode(policy.digest()) {
+            return None;
+        }
+        // By which way the call came is not kept: a rule that looks at it may then be missing here.
+        let circumstances = Circumstances::of(Channel::Http, Timestamp::now());
+        match policy.decide(&question(waiting, circumstances)) {
+            Err(policy::Refusal::NeedsApproval(needed)) => Some(needed),
+            Ok(_) | Err(policy::Refusal::Denied(_)) => None,
+        }
+    }
+
+    /// Whether a person may approve an action as far as policy goes, and the program that speaks for them.
+    fn permits(&self, person: &Person, waiting: &Waiting, now: Timestamp) -> Result<(), AgreeRefused> {
+        not_by_its_asker(person, waiting)?;
+        let (asker, name) = (&waiting.sealed.caller.agent, &person.voter.name);
+        if self.policy().owner(asker).is_some_and(|it| is_same_person(it, name)) {
+            return Err(VoteRefused::Own(name.clone()).into());
+        }
+        self.may_approve(person, waiting, now).map_err(AgreeRefused::Policy)
     }
 
     /// Whether policy lets a person approve an action, as it stands now.
@@ -165,29 +194,8 @@ impl Gate {
         waiting: &Waiting,
         now: Timestamp,
     ) -> Result<(), Denial> {
-        let question = self.question_of(person, waiting, now);
+        let question = question(waiting, self.around(person, now));
         self.policy().may_approve(&approver(person), &question).map(drop)
-    }
-
-    /// What policy is asked about an action that a person says something to.
-    pub(crate) fn question_of<'a>(
-        &self,
-        person: &Person,
-        waiting: &'a Waiting,
-        now: Timestamp,
-    ) -> Question<'a> {
-        let sealed = &waiting.sealed;
-        let mut digest = [0; 32];
-        // Only names the question: nothing is carried out by it.
-        let _no_digest = hex::decode_to_slice(&waiting.call, &mut digest);
-        Question {
-            caller: &sealed.caller,
-            tool: &sealed.tool,
-            input: &sealed.arguments,
-            targets: &sealed.targets,
-            digest,
-            circumstances: self.around(person, now),
-        }
     }
 
     /// Refuses every effect in a scope from now on, and voids what waits in it. It holds even where the log does not take it:
@@ -309,6 +317,30 @@ pub(crate) fn step_of(waiting: &Waiting, step: &'static str) -> Transition {
         policy: digest(&waiting.policy),
         call: digest(&waiting.call),
         payload: json!({ "by": agent, "what": waiting.sealed.described() }),
+    }
+}
+
+/// What a request asks of policy. Its digest only names the question: nothing is carried out by it.
+pub(crate) fn question(waiting: &Waiting, circumstances: Circumstances) -> Question<'_> {
+    let sealed = &waiting.sealed;
+    let mut digest = [0; 32];
+    let _no_digest = hex::decode_to_slice(&waiting.call, &mut digest);
+    Question {
+        caller: &sealed.caller,
+        tool: &sealed.tool,
+        input: &sealed.arguments,
+        targets: &sealed.targets,
+        digest,
+        circumstances,
+    }
+}
+
+/// Refuses the very program that asked, whoever it speaks for.
+fn not_by_its_asker(person: &Person, waiting: &Waiting) -> Result<(), AgreeRefused> {
+    let asker = &waiting.sealed.caller.agent;
+    match person.client.as_ref().filter(|it| is_same_person(it, asker)) {
+        Some(client) => Err(VoteRefused::Own(client.clone()).into()),
+        None => Ok(()),
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     AgreeRefused, Gate, Person,
-    agree::{COMMENT_BYTES_MAX, step_of},
+    agree::{COMMENT_BYTES_MAX, question, step_of},
     trail::bounded,
 };
 
@@ -148,7 +148,7 @@ impl Gate {
         waiting: &Waiting,
         now: Timestamp,
     ) -> Result<(), Denial> {
-        let question = self.question_of(person, waiting, now);
+        let question = question(waiting, self.around(person, now));
         let breaking = Breaking::Use(&question);
         let allowed = self.policy().may_break_glass(&approver(person), glass.minutes(), &breaking);
         allowed.map(drop).map_err(with_way)

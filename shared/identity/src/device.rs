@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
-use config::{Http, Issuer, Login};
-use outbound::Endpoint;
-use serde::{Deserialize, de::DeserializeOwned};
+use config::{Issuer, Login};
+use serde::Deserialize;
 use tokio::time::Instant;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::{LoginError, keys};
+use crate::{
+    LoginError,
+    provider::{self, Grant, given, is_secret, not_offered, on_its_host},
+};
 
 /// An issuer that lets people log in from here.
 pub(crate) struct Device<'a> {
@@ -43,24 +45,6 @@ const SLOWER: Duration = Duration::from_secs(5);
 const INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// However long a code lasts.
 const LASTS_MAX: Duration = Duration::from_secs(1800);
-/// Longest refresh token, and longest code.
-const SECRET_BYTES_MAX: usize = 16 << 10;
-
-/// <https://www.rfc-editor.org/rfc/rfc8414#section-2>, <https://www.rfc-editor.org/rfc/rfc8628#section-4>
-#[derive(Deserialize)]
-struct Metadata {
-    issuer: String,
-    token_endpoint: Option<String>,
-    device_authorization_endpoint: Option<String>,
-}
-
-/// What an issuer answers: what was asked for, or a word for why not.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Answer<T> {
-    Refused { error: String },
-    Given(T),
-}
 
 /// <https://www.rfc-editor.org/rfc/rfc8628#section-3.2>
 #[derive(Deserialize)]
@@ -72,27 +56,11 @@ struct Codes {
     interval: Option<u64>,
 }
 
-/// <https://www.rfc-editor.org/rfc/rfc6749#section-5.1>
-#[derive(Deserialize)]
-struct Grant {
-    access_token: String,
-    token_type: String,
-    refresh_token: Option<String>,
-}
-
 impl<'a> Device<'a> {
     /// Asks an issuer where it gives codes and tokens: on the host that the configuration names, or nowhere.
     pub(crate) async fn find(issuer: &'a Issuer, login: &'a Login) -> Result<Device<'a>, LoginError> {
-        let asked = keys::endpoint(&issuer.name, &login.http).map_err(|it| unreachable(issuer, it))?;
-        let path = [".well-known", "openid-configuration"];
-        let metadata: Metadata =
-            asked.get_json(&path, &[], None).await.map_err(|it| unreachable(issuer, it))?;
-        if metadata.issuer != issuer.url {
-            return Err(not_offered(issuer, "it says that it is another issuer"));
-        }
-        let tokens = metadata.token_endpoint.as_deref();
-        let tokens = tokens.ok_or_else(|| not_offered(issuer, "its metadata name no token_endpoint"))?;
-        let tokens = on_its_host(issuer, &login.http, "token_endpoint", tokens)?;
+        let metadata = provider::metadata(issuer, &login.http).await?;
+        let tokens = metadata.tokens(issuer, &login.http)?;
         let codes = metadata.device_authorization_endpoint.as_deref();
         let codes = codes.map(|it| on_its_host(issuer, &login.http, "device_authorization_endpoint", it));
         Ok(Device { issuer, login, codes: codes.transpose()?, tokens })
@@ -105,7 +73,8 @@ impl<'a> Device<'a> {
         let mut form = vec![("client_id", self.login.client_id.as_str())];
         form.extend((!scope.is_empty()).then_some(("scope", scope.as_str())));
         form.extend(self.login.resource.iter().map(|it| ("resource", it.as_str())));
-        let codes: Codes = self.given(self.codes.as_ref().ok_or_else(missing)?, &form).await?;
+        let codes: Codes =
+            given(self.issuer, &self.login.http, self.codes.as_ref().ok_or_else(missing)?, &form).await?;
         let odd = |problem: &str| not_offered(self.issuer, problem);
         let address: Url =
             codes.verification_uri.parse().map_err(|_| odd("its verification_uri is no address"))?;
@@ -152,37 +121,11 @@ impl<'a> Device<'a> {
         let mut form = form.to_vec();
         form.push(("client_id", &self.login.client_id));
         form.extend(self.login.resource.iter().map(|it| ("resource", it.as_str())));
-        let grant: Grant = self.given(&self.tokens, &form).await?;
-        let access = Zeroizing::new(grant.access_token);
-        let refresh = grant.refresh_token.map(Zeroizing::new);
-        if !grant.token_type.eq_ignore_ascii_case("bearer") {
-            let error = "its tokens have to be sent with a proof that nobody here makes".to_owned();
-            return Err(LoginError::Refused { issuer: self.issuer.name.clone(), error });
-        }
+        let grant: Grant = given(self.issuer, &self.login.http, &self.tokens, &form).await?;
+        let refresh = grant.refresh_token.clone().map(Zeroizing::new);
+        let access = grant.access(self.issuer)?;
         // What could not be kept as one line of text would not be found again.
         Ok(Tokens { access, refresh: refresh.filter(|it| is_secret(it)) })
-    }
-
-    /// Asks one of the issuer's endpoints.
-    async fn given<T: DeserializeOwned + Send + 'static>(
-        &self,
-        at: &Url,
-        form: &[(&str, &str)],
-    ) -> Result<T, LoginError> {
-        let http = Http { url: at.clone(), ..self.login.http.clone() };
-        let asked = Endpoint::new(&self.issuer.name, &http).map_err(|it| unreachable(self.issuer, it))?;
-        // An address that ends in `/` is another than one that does not.
-        let path: &[&str] = if at.path().len() > 1 && at.path().ends_with('/') { &[""] } else { &[] };
-        match asked.post_form_grant(path, form, None).await.map_err(|it| unreachable(self.issuer, it))? {
-            Answer::Given(it) => Ok(it),
-            Answer::Refused { error } => {
-                // A word of the protocol; anything else may be anything.
-                let is_word =
-                    error.len() <= 60 && error.bytes().all(|it| it.is_ascii_lowercase() || it == b'_');
-                let error = if is_word { error } else { "for a reason that it gives no word for".to_owned() };
-                Err(LoginError::Refused { issuer: self.issuer.name.clone(), error })
-            }
-        }
     }
 }
 
@@ -217,30 +160,6 @@ fn again(interval: Duration, error: LoginError) -> Result<Duration, LoginError> 
         LoginError::Unreachable { .. } => Ok((interval * 2).min(INTERVAL_MAX)),
         other => Err(other),
     }
-}
-
-/// An endpoint that an issuer names in its metadata. Codes and refresh tokens go there, so the host is a configured one.
-fn on_its_host(issuer: &Issuer, http: &Http, what: &str, named: &str) -> Result<Url, LoginError> {
-    let url: Url = named.parse().map_err(|_| not_offered(issuer, &format!("its {what} is no address")))?;
-    match url.origin() == http.url.origin() {
-        true => Ok(url),
-        false => {
-            let host = config::clean(url.host_str().unwrap_or("none"));
-            Err(not_offered(issuer, &format!("its {what} is on another host ({host})")))
-        }
-    }
-}
-
-fn is_secret(text: &str) -> bool {
-    (1..=SECRET_BYTES_MAX).contains(&text.len()) && text.bytes().all(|it| it.is_ascii_graphic())
-}
-
-fn not_offered(issuer: &Issuer, problem: &str) -> LoginError {
-    LoginError::NotOffered { issuer: issuer.name.clone(), problem: problem.to_owned() }
-}
-
-fn unreachable(issuer: &Issuer, error: impl std::fmt::Display) -> LoginError {
-    LoginError::Unreachable { issuer: issuer.name.clone(), problem: config::clean(&error.to_string()) }
 }
 
 #[cfg(test)]

@@ -54,6 +54,12 @@ pub enum SetupError {
     /// Another part of the process brought its own cryptography for tokens.
     #[error("tokens are verified by cryptography that is not ours")]
     Provider,
+    /// Configure it.
+    #[error("no issuer \"{0}\" is configured")]
+    Issuer(String),
+    /// Look at the machine.
+    #[error("the operating system gives no randomness")]
+    Random,
 }
 
 /// Why nobody is logged in. Never repeats a token or a code.
@@ -75,8 +81,8 @@ pub enum LoginError {
     /// Say which.
     #[error("people log in by several issuers: {}; say which with --issuer", .0.join(", "))]
     Several(Vec<String>),
-    /// Ask the issuer's administrators for the device flow, or correct its address.
-    #[error("issuer \"{issuer}\" lets nobody log in from a device: {problem}")]
+    /// Ask the issuer's administrators for that way of logging in, or correct its address.
+    #[error("issuer \"{issuer}\" lets nobody log in: {problem}")]
     NotOffered {
         /// What the configuration calls it.
         issuer: String,
@@ -128,6 +134,26 @@ pub enum LoginError {
     /// Correct the configuration.
     #[error(transparent)]
     Setup(#[from] SetupError),
+}
+
+/// Why nobody is logged in to a page. Never repeats a token or a code.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// Begin again, in the browser in which it is to end.
+    #[error("this answer is to no login that began in this browser")]
+    Foreign,
+    /// Begin again, or have the issuer's administrators see why.
+    #[error("the issuer let nobody in: {0}")]
+    Refused(String),
+    /// The issuer's administrators have to correct what it gives.
+    #[error("what the issuer gave cannot be right: {0}")]
+    Odd(&'static str),
+    /// It gave what proves nothing here.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// It cannot be asked.
+    #[error(transparent)]
+    Login(#[from] LoginError),
 }
 
 impl TokenError {

@@ -13,8 +13,11 @@
 //!   goes to the issuer that gave it.
 //! * **Invariant:** who is logged in is verified like every other token, each time anew: a file that says so proves nothing by
 //!   itself, and one that others could have read or that does not verify is refused, not passed over.
+//! * **Invariant:** a login that comes back counts for the browser that left with it: state, nonce and verifier are its own, and kept nowhere
+//!   here.
 //! * **Invariant:** this crate does not know MCP or HTTP servers.
 
+mod browser;
 mod caller;
 mod claims;
 mod device;
@@ -22,12 +25,14 @@ mod error;
 mod kept;
 mod keys;
 mod login;
+mod provider;
 mod scopes;
 mod signature;
 mod verifier;
 
+pub use browser::{Attempt, Returned, SignIn};
 pub use device::Prompt;
-pub use error::{LoginError, SetupError, TokenError};
+pub use error::{LoginError, SetupError, SignInError, TokenError};
 pub use login::{Logins, Presence};
 pub use scopes::Scopes;
 pub use verifier::{Proven, Verifier};

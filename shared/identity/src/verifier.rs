@@ -38,6 +38,13 @@ pub struct Proven {
     auth_time: Option<u64>,
 }
 
+/// What an issuer says of one login.
+pub(crate) struct Login {
+    pub(crate) subject: String,
+    pub(crate) nonce: Option<String>,
+    pub(crate) auth_time: Option<u64>,
+}
+
 /// Longest token: a header that is longer does not arrive either.
 const TOKEN_BYTES_MAX: usize = 16 << 10;
 /// How far clocks may differ.
@@ -80,6 +87,36 @@ impl Verifier {
 
     /// Believes a token that a trusted issuer signed for `audience`, and that is of this moment.
     pub async fn verify(&self, token: &str, audience: &str) -> Result<Proven, TokenError> {
+        let (trusted, claims) = self.signed(token, |it| it.audiences(audience)).await?;
+        trusted.proven(claims)
+    }
+
+    /// Believes what an issuer says of a login to a client of ours, and to no other:
+    /// <https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation>.
+    pub(crate) async fn login(&self, token: &str, issuer: &str, client: &str) -> Result<Login, TokenError> {
+        let (trusted, claims) = self.signed(token, |_| vec![client.to_owned()]).await?;
+        trusted.hold(&claims)?;
+        if trusted.issuer.name != issuer {
+            return Err(TokenError::Issuer);
+        }
+        let (several, party) = (claims.texts("aud")?.len() > 1, claims.text("azp")?);
+        if party.map_or(several, |it| it != client) {
+            return Err(TokenError::claim("azp", "names another client"));
+        }
+        let subject = claims.text("sub")?.ok_or_else(|| TokenError::claim("sub", "is missing"))?;
+        Ok(Login {
+            subject: subject.to_owned(),
+            nonce: claims.text("nonce")?.map(str::to_owned),
+            auth_time: claims.seconds("auth_time")?,
+        })
+    }
+
+    /// What stands in a token that a trusted issuer signed for one of some audiences.
+    async fn signed(
+        &self,
+        token: &str,
+        audiences: impl FnOnce(&Trusted) -> Vec<String>,
+    ) -> Result<(&Trusted, Claims), TokenError> {
         if token.len() > TOKEN_BYTES_MAX || !token.is_ascii() || token.split('.').count() != 3 {
             return Err(TokenError::Malformed);
         }
@@ -91,10 +128,11 @@ impl Verifier {
         let trusted = trusted.ok_or(TokenError::Issuer)?;
         let (algorithm, id) = trusted.head(token)?;
         let key = trusted.keys.find(id.as_deref(), algorithm).await?;
-        let checks = trusted.checks(algorithm, audience);
+        let audiences = audiences(trusted);
+        let checks = trusted.checks(algorithm, &audiences);
         let checked = decode::<Map<String, Value>>(token, &key, &checks);
-        let claims = checked.map_err(|error| refused(error.kind(), audience))?.claims;
-        trusted.proven(Claims(claims))
+        let claims = checked.map_err(|error| refused(error.kind(), &audiences))?.claims;
+        Ok((trusted, Claims(claims)))
     }
 }
 
@@ -124,32 +162,43 @@ impl Trusted {
         Ok((head.alg, head.kid))
     }
 
-    fn checks(&self, algorithm: Algorithm, audience: &str) -> Validation {
+    /// For whom access tokens have to be, one of these.
+    fn audiences(&self, usual: &str) -> Vec<String> {
+        match self.issuer.audiences.as_slice() {
+            [] => vec![usual.to_owned()],
+            named => named.to_vec(),
+        }
+    }
+
+    fn checks(&self, algorithm: Algorithm, audiences: &[String]) -> Validation {
         let mut checks = Validation::new(algorithm);
         checks.leeway = LEEWAY_SECONDS;
         checks.validate_nbf = true;
         checks.set_issuer(&[&self.issuer.url]);
-        match self.issuer.audiences.as_slice() {
-            [] => checks.set_audience(&[audience]),
-            named => checks.set_audience(named),
-        }
+        checks.set_audience(audiences);
         checks.set_required_spec_claims(&["exp", "iss", "aud"]);
         checks
     }
 
-    fn proven(&self, claims: Claims) -> Result<Proven, TokenError> {
+    /// What has to hold of every token, whatever it is for. When it ends.
+    fn hold(&self, claims: &Claims) -> Result<u64, TokenError> {
         // Lists of issuers pass the library's check and mean nothing.
         if claims.text("iss")? != Some(self.issuer.url.as_str()) {
             return Err(TokenError::Issuer);
         }
         let expires = claims.seconds("exp")?.ok_or_else(|| TokenError::claim("exp", "is missing"))?;
+        let now = jsonwebtoken::get_current_timestamp();
+        match claims.seconds("iat")?.is_some_and(|it| it > now + LEEWAY_SECONDS) {
+            true => Err(TokenError::NotYet),
+            false => Ok(expires),
+        }
+    }
+
+    fn proven(&self, claims: Claims) -> Result<Proven, TokenError> {
+        let expires = self.hold(&claims)?;
         // Whoever holds such a token has to prove that they hold a key too, and nobody here asks for that proof.
         if claims.get("cnf").is_some() {
             return Err(TokenError::claim("cnf", "binds it to a key; here tokens are sent alone"));
-        }
-        let now = jsonwebtoken::get_current_timestamp();
-        if claims.seconds("iat")?.is_some_and(|it| it > now + LEEWAY_SECONDS) {
-            return Err(TokenError::NotYet);
         }
         Ok(Proven {
             caller: caller::caller(&self.issuer, &self.others, &claims)?,
@@ -193,6 +242,11 @@ impl Proven {
         self.auth_time
     }
 
+    /// The same, where nothing in the token says when, with what its issuer says beside it.
+    pub(crate) fn or_seen_at(self, auth_time: Option<u64>) -> Proven {
+        Proven { auth_time: self.auth_time.or(auth_time), ..self }
+    }
+
     /// How long ago that was, in seconds: what policies on approving ask for. A moment that has not come yet is none.
     pub fn authenticated_seconds(&self) -> Option<u64> {
         let now = jsonwebtoken::get_current_timestamp();
@@ -204,13 +258,13 @@ fn word(algorithm: Algorithm) -> String {
     format!("{algorithm:?}")
 }
 
-fn refused(error: &ErrorKind, audience: &str) -> TokenError {
+fn refused(error: &ErrorKind, audiences: &[String]) -> TokenError {
     match error {
         ErrorKind::InvalidSignature => TokenError::Signature,
         ErrorKind::ExpiredSignature => TokenError::Expired,
         ErrorKind::ImmatureSignature => TokenError::NotYet,
         ErrorKind::InvalidIssuer => TokenError::Issuer,
-        ErrorKind::InvalidAudience => TokenError::Audience(audience.to_owned()),
+        ErrorKind::InvalidAudience => TokenError::Audience(audiences.join(" or ")),
         ErrorKind::MissingRequiredClaim(claim) => TokenError::claim(claim, "is missing"),
         ErrorKind::InvalidClaimFormat(claim) => TokenError::claim(claim, "is not a time"),
         ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => {

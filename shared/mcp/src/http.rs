@@ -4,6 +4,7 @@
 //! who calls, whose session it is, how long and how slow it may be. The gate comes after, as on every other way in.
 
 mod answer;
+mod body;
 mod challenge;
 mod desk;
 mod door;
@@ -12,6 +13,7 @@ mod health;
 mod lines;
 mod listen;
 mod origin;
+mod page;
 mod refusals;
 mod sessions;
 
@@ -19,7 +21,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::{Router, routing};
 use gate::Gate;
-use identity::Verifier;
+use identity::{SignIn, Verifier};
 use policy::Caller;
 use rmcp::{
     ServerHandler,
@@ -89,6 +91,15 @@ pub struct Http {
     pub reachable: Reachable,
     /// Asks the systems behind, for `/readyz`.
     pub reach: Reach,
+    /// How people log in to the page on which they decide; without it there is none.
+    pub sign_in: Option<SignIn>,
+}
+
+impl Http {
+    /// What tokens of people who decide are for, and where browsers come back to that log in, below an address.
+    pub fn deciding(base: &str) -> (String, String) {
+        (format!("{base}{}", desk::PATH), format!("{base}{}", page::CALLBACK))
+    }
 }
 
 /// Longest wait for calls in flight, and again for effects that outlived their callers.
@@ -97,7 +108,8 @@ const DRAIN: Duration = Duration::from_secs(30);
 const CLOSE: Duration = Duration::from_secs(5);
 
 /// Serves until `stop` fires; then refuses what is new, lets what is in flight end, and closes the logs.
-pub async fn serve_http(listener: Listener, http: Http, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve_http(listener: Listener, mut http: Http, stop: CancellationToken) -> std::io::Result<()> {
+    let sign_in = http.sign_in.take();
     let closing = CancellationToken::new();
     let metrics = Arc::new(Metrics::default());
     let in_flight = TaskTracker::new();
@@ -135,7 +147,11 @@ pub async fn serve_http(listener: Listener, http: Http, stop: CancellationToken)
     }
     if let (Some(first), Callers::Proven(verifier)) = (http.sites.first(), &http.callers) {
         let tasks = (&in_flight, &stop);
-        router = desk::open(router, &http.base, &first.gate, verifier, &http.reachable.hosts, tasks);
+        let hosts = &http.reachable.hosts;
+        router = desk::open(router, &http.base, &first.gate, verifier, hosts, tasks);
+        if let Some(sign_in) = sign_in {
+            router = page::open(router, &http.base, &first.gate, sign_in, hosts, tasks);
+        }
     }
     if let Callers::Users(callers) = http.callers {
         router = lines::open(router, &http.sites, callers, &in_flight, &stop);

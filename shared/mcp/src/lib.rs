@@ -7,6 +7,8 @@
 //! * **Invariant:** over HTTP a session serves the caller who began it and nobody else.
 //! * **Invariant:** what a client says that its person said confirms what policy asks that person about, and never approves;
 //!   whatever else comes back, or nothing, leaves the call unconfirmed.
+//! * **Invariant:** a link authorises nothing, and a browser's request is no word of its person: the page counts its own forms only, made for
+//!   one login, request and action.
 //! * **Invariant:** plain HTTP and unproven callers stay on this machine unless the configuration says otherwise.
 
 mod ask;
@@ -20,6 +22,7 @@ mod http;
 mod metrics;
 mod observed;
 mod request_state;
+mod seal;
 mod server;
 mod starter;
 mod wire;

@@ -4,15 +4,13 @@
 //! any replica can take the answer, and nobody can take it to another call. That it counts once is the store's to hold.
 
 use approval::StoreError;
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use chacha20poly1305::{
-    Key, KeyInit, XChaCha20Poly1305, XNonce,
-    aead::{Aead, Payload},
-};
 use jiff::{SignedDuration, Timestamp};
 use policy::Caller;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+
+use crate::seal;
+pub(crate) use crate::seal::KEY_BYTES;
 
 /// Whose call, and which: to the letter what the client sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,12 +50,8 @@ pub(crate) enum Unfit {
     Unchecked(#[from] StoreError),
 }
 
-/// Length of a key.
-pub(crate) const KEY_BYTES: usize = 32;
 /// How long a person has to answer a form.
 const KEPT: SignedDuration = SignedDuration::from_mins(5);
-/// Random and long enough that none comes twice under one key.
-const NONCE_BYTES: usize = 24;
 /// What else the key may seal is no request state.
 const PURPOSE: &[u8] = b"bailiwick request state 1";
 
@@ -84,12 +78,7 @@ pub(crate) fn seal(
     let until = now.checked_add(KEPT).unwrap_or(now).as_millisecond();
     let state = State { approval: approval.to_owned(), of: of.clone(), until };
     let text = serde_json::to_vec(&state).expect("plain data");
-    let mut nonce = [0; NONCE_BYTES];
-    getrandom::fill(&mut nonce).map_err(|it| StoreError::Unavailable(it.to_string()))?;
-    let sealed = cipher(key)
-        .encrypt(XNonce::from_slice(&nonce), Payload { msg: &text, aad: PURPOSE })
-        .expect("a state is far below the cipher's bound");
-    Ok(BASE64_URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat()))
+    Ok(seal::seal(key, PURPOSE, &text)?)
 }
 
 /// The approval that an answer is about, if the state was given for this very call and not long ago.
@@ -99,10 +88,8 @@ pub(crate) fn open(
     of: Option<&Binding>,
     now: Timestamp,
 ) -> Result<String, Unfit> {
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(state).map_err(|_| Unfit::Forged)?;
-    let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>().ok_or(Unfit::Forged)?;
-    let text = cipher(key).decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: PURPOSE });
-    let state: State = text.ok().and_then(|it| serde_json::from_slice(&it).ok()).ok_or(Unfit::Forged)?;
+    let text = seal::open(key, PURPOSE, state);
+    let state: State = text.and_then(|it| serde_json::from_slice(&it).ok()).ok_or(Unfit::Forged)?;
     if of != Some(&state.of) {
         return Err(Unfit::Other);
     }
@@ -112,12 +99,9 @@ pub(crate) fn open(
     }
 }
 
-fn cipher(key: &[u8; KEY_BYTES]) -> XChaCha20Poly1305 {
-    XChaCha20Poly1305::new(Key::from_slice(key))
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
     use policy::Assurance;
 
     use super::*;

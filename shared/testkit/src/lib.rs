@@ -1,6 +1,6 @@
 //! What do the tests of every crate share?
 //!
-//! Real backends on free loopback ports ([`backends`]), the real binary over standard input and output ([`mcp`]) and
+//! Real backends on free loopback ports ([`backends`]), a real [`browser`], the real binary over standard input and output ([`mcp`]) and
 //! on the command line ([`cli`]), the rules that every tool keeps ([`contract`]), and one call through the real gate.
 //!
 //! * **Invariant:** a dev-dependency only: nothing that ships uses this crate.
@@ -9,6 +9,7 @@
 //!   reaches a program started here.
 
 pub mod backends;
+pub mod browser;
 pub mod cli;
 mod contract;
 mod folder;

@@ -28,6 +28,9 @@ pub(crate) struct ApprovalsTable {
     pub review_within: Option<String>,
     /// Who hears of what waits, by webhooks.
     pub notify: Vec<NotifyTable>,
+    /// A page on which people decide with nothing but a browser, e.g. `{ issuer = "company", client_id = "bailiwick-page" }`; none
+    /// unless told.
+    pub page: Option<PageTable>,
 }
 
 /// Somebody who hears of what waits for people, by a webhook.
@@ -55,4 +58,22 @@ pub(crate) struct NotifyTable {
     /// Only what touches these environments, e.g. `["production"]`; what is mapped to none is told to everybody.
     #[serde(default)]
     pub environments: Vec<String>,
+}
+
+/// The page on which people decide: served at `/decide` by `serve --http`, and what links of notifications lead to.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table { issuer, client_id }")]
+#[schemars(rename = "Page")]
+pub(crate) struct PageTable {
+    /// By which of `[issuers.NAME]` people log in, e.g. `company`. It has to offer the authorization code grant with PKCE.
+    pub issuer: String,
+    /// Client that it knows the page by, whose redirect address is `/decide/callback` below `[http] public_url`.
+    pub client_id: String,
+    /// What proves the page to it, e.g. `{ file = "/run/secrets/page" }`; left out of a public client.
+    pub client_secret: Option<SecretTable>,
+    /// What is asked for; `openid` and `bailiwick:approve` unless told.
+    pub scopes: Option<Vec<String>>,
+    /// What the token is asked to be for (RFC 8707); where the issuer has no `audiences`, `/approvals` below `[http] public_url`, else not
+    /// sent unless told.
+    pub resource: Option<String>,
 }

@@ -3,19 +3,19 @@
 //! Not MCP: no agent's client offers these to a model. What a person may say is decided by policy, and the request's own
 //! rules come first: nobody approves what is done on their own behalf, and no agent's token approves what that agent asked for.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use approval::{ActionScope, Request as Waiting, State as Stage, VoteRefused, Voter};
 use axum::{
     Router,
     body::Body,
     extract::{Path, Query, Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::Response,
     routing,
 };
 use gate::{AgreeRefused, Gate, Person, Say};
-use identity::{Scopes, Verifier};
+use identity::{Proven, Scopes, Verifier};
 use jiff::Timestamp;
 use policy::{Caller, Channel};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -24,8 +24,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     answer,
+    body::{self, Unread},
     challenge::{self, Resource},
-    door, glass,
+    door, glass, origin,
     refusals::Refusals,
 };
 
@@ -66,17 +67,13 @@ pub(super) struct Which {
 }
 
 /// Somebody who was let in.
-pub(super) struct Visitor {
-    pub(super) caller: Caller,
-    pub(super) person: Person,
+pub(crate) struct Visitor {
+    pub(crate) caller: Caller,
+    pub(crate) person: Person,
 }
 
 /// Path of requests, and what tokens for people are for.
-const PATH: &str = "/approvals";
-/// Longest body.
-const BODY_BYTES_MAX: usize = 16 << 10;
-/// Longest wait for it.
-const BODY_MAX: Duration = Duration::from_secs(10);
+pub(crate) const PATH: &str = "/approvals";
 /// Most requests that are listed.
 const LISTED_MAX: u32 = 200;
 
@@ -243,8 +240,7 @@ impl Desk {
         if self.stop.is_cancelled() {
             return Err(problem(StatusCode::SERVICE_UNAVAILABLE, "stopping", "this server is stopping"));
         }
-        let host = headers.get(header::HOST).and_then(|it| it.to_str().ok()).unwrap_or_default();
-        if !self.hosts.iter().any(|it| it == without_port(host)) {
+        if !origin::is_reached_by(headers, &self.hosts) {
             return Err(problem(StatusCode::FORBIDDEN, "host", "this server is not reached by that name"));
         }
         let Some(token) = door::bearer(headers) else {
@@ -263,25 +259,14 @@ impl Desk {
             self.refusals.of(&caller, "approvals: the token lacks a scope").await;
             return Err(self.resource.not_enough(Scopes::APPROVE));
         }
-        let (Some(name), Some(subject)) = (caller.on_behalf_of.clone(), proven.subject()) else {
-            let why = "the token names no person, and only people decide";
-            self.refusals.of(&caller, why).await;
-            return Err(problem(StatusCode::FORBIDDEN, "no_person", why));
-        };
-        let voter = Voter {
-            name,
-            issuer: proven.issuer().to_owned(),
-            subject: subject.to_owned(),
-            assurance: caller.assurance,
-            channel: Channel::Http,
-        };
-        let person = Person {
-            voter,
-            teams: caller.teams.clone(),
-            client: Some(caller.agent.clone()),
-            authenticated_seconds: proven.authenticated_seconds(),
-        };
-        Ok(Visitor { caller, person })
+        match Visitor::of(&proven) {
+            Some(visitor) => Ok(visitor),
+            None => {
+                let why = "the token names no person, and only people decide";
+                self.refusals.of(&caller, why).await;
+                Err(problem(StatusCode::FORBIDDEN, "no_person", why))
+            }
+        }
     }
 
     /// Who it is and what they send. A body that is empty says nothing, where that is possible.
@@ -292,18 +277,10 @@ impl Desk {
         maybe_empty: bool,
     ) -> Result<(Visitor, T), Response> {
         let visitor = self.let_in(headers).await?;
-        let read =
-            tokio::time::timeout(BODY_MAX, axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX)).await;
-        let bytes = match read {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(_)) => {
-                let why = format!("body broken, or longer than {BODY_BYTES_MAX} bytes");
-                return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, "long_body", &why));
-            }
-            Err(_) => {
-                return Err(problem(StatusCode::REQUEST_TIMEOUT, "slow_body", "body not complete in time"));
-            }
-        };
+        let bytes = body::read(request.into_body()).await.map_err(|unread| {
+            let code = if matches!(unread, Unread::Long) { "long_body" } else { "slow_body" };
+            problem(unread.status(), code, &unread.to_string())
+        })?;
         let text = if bytes.is_empty() && maybe_empty { &b"{}"[..] } else { &bytes[..] };
         let read = serde_json::from_slice(text);
         let body = read.map_err(|error| problem(StatusCode::BAD_REQUEST, "invalid", &error.to_string()))?;
@@ -311,8 +288,30 @@ impl Desk {
     }
 }
 
-pub(super) fn not_agreed(refused: &AgreeRefused) -> Response {
-    let (status, code) = match refused {
+impl Visitor {
+    /// The person whom a token names, if it names one.
+    pub(crate) fn of(proven: &Proven) -> Option<Visitor> {
+        let caller = proven.caller().clone();
+        let voter = Voter {
+            name: caller.on_behalf_of.clone()?,
+            issuer: proven.issuer().to_owned(),
+            subject: proven.subject()?.to_owned(),
+            assurance: caller.assurance,
+            channel: Channel::Http,
+        };
+        let person = Person {
+            voter,
+            teams: caller.teams.clone(),
+            client: Some(caller.agent.clone()),
+            authenticated_seconds: proven.authenticated_seconds(),
+        };
+        Some(Visitor { caller, person })
+    }
+}
+
+/// How HTTP says that a word does not count.
+pub(crate) fn status(refused: &AgreeRefused) -> (StatusCode, &'static str) {
+    match refused {
         AgreeRefused::Vote(VoteRefused::Missing(_)) => (StatusCode::NOT_FOUND, "not_found"),
         AgreeRefused::Vote(VoteRefused::Closed { .. } | VoteRefused::Unwanted { .. }) => {
             (StatusCode::CONFLICT, "closed")
@@ -325,7 +324,11 @@ pub(super) fn not_agreed(refused: &AgreeRefused) -> Response {
         AgreeRefused::Vote(_) | AgreeRefused::Policy(_) | AgreeRefused::NotTheirs(_) => {
             (StatusCode::FORBIDDEN, "refused")
         }
-    };
+    }
+}
+
+pub(super) fn not_agreed(refused: &AgreeRefused) -> Response {
+    let (status, code) = status(refused);
     problem(status, code, &refused.to_string())
 }
 
@@ -335,12 +338,4 @@ pub(super) fn told(status: StatusCode, facts: &Value) -> Response {
 
 pub(super) fn problem(status: StatusCode, code: &str, message: &str) -> Response {
     told(status, &json!({ "error": code, "message": message }))
-}
-
-/// A host as names are compared.
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|it| it.is_ascii_digit()) => name,
-        _ => host,
-    }
 }

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use axum::http::{HeaderMap, header};
+
 /// Names in `Host` and `Origin` that are let in; everything else may be a page that lures a browser here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reachable {
@@ -74,6 +76,20 @@ impl Exposure {
             (true, false) => Err(Exposure::Unproven(address)),
             (true, true) => Ok(()),
         }
+    }
+}
+
+/// Whether a request names this server by one of its names: a page that has a name of its own point here does not.
+pub(crate) fn is_reached_by(headers: &HeaderMap, hosts: &[String]) -> bool {
+    let host = headers.get(header::HOST).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    hosts.iter().any(|it| it == without_port(host))
+}
+
+/// A host as names are compared.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|it| it.is_ascii_digit()) => name,
+        _ => host,
     }
 }
 
