@@ -165,6 +165,10 @@ fn once_it_has_ended_nothing_is_approved_or_carried_out_by_it() {
     let review = format!("/break-glass/{glass}/review");
     let body = json!({ "comment": "nothing was done" });
     assert_eq!(stage.post("carols-laptop", &review, &body).0, 403, "it may be the same person");
+    let (status, said) = stage.post("alices-phone", &review, &body);
+    let for_alice =
+        said["message"].as_str().is_some_and(|it| it.contains("asked for what was approved by it"));
+    assert!(status == 403 && for_alice, "{said}");
     assert_eq!(stage.post("daves-phone", &review, &json!({ "comment": " " })).0, 400);
     assert_eq!(stage.post("daves-phone", &review, &body).1["state"], "reviewed");
     assert_eq!(stage.post("daves-phone", &format!("/break-glass/{glass}/forget"), &body).0, 404);

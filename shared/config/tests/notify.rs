@@ -19,7 +19,9 @@ fn what_is_left_out_is_as_people_need_it() {
         panic!("{told:?}")
     };
     assert_eq!((url, format), (&Secret::Env("SLACK".to_owned()), &NotifyFormat::Slack));
-    assert_eq!(*events, ["asked", "stopped", "resumed", "denied", "expired", "unknown"]);
+    let of_requests = ["asked", "stopped", "resumed", "denied", "expired", "unknown"];
+    let of_break_glass = ["opened", "used", "closed", "unreviewed", "reviewed"];
+    assert_eq!(*events, [&of_requests[..], &of_break_glass].concat());
     assert!(teams.is_empty() && environments.is_empty());
     let told = load(
         "url = { env = \"HOOK\" }\nformat = \"json\"\nsecret = { env = \"KEY\" }\nevents = [\"approved\"]\n\

@@ -106,19 +106,41 @@ impl Store {
         if closed.rows_affected() != 1 {
             return Err(glass.ended());
         }
-        let voided: Vec<(String,)> = sqlx::query_as(
-            "UPDATE approval SET state = 'void', note = 'the break-glass that it was approved by was closed', \
-             changed_at = $1 WHERE id IN (SELECT approval FROM vote WHERE glass = $2) \
-             AND state IN ('pending', 'approved') RETURNING id",
-        )
-        .bind(millis(now))
-        .bind(id.to_owned())
-        .fetch_all(&mut *change)
-        .await?;
-        self.tell_ended(&mut change, &voided, now).await?;
+        let voided = self.void_by_glass(&mut change, id, now).await?;
         self.tell_of_glass(&mut change, Event::Closed, &glass, said(by, comment), now).await?;
         change.commit().await?;
-        Ok((glass, voided.into_iter().map(|it| it.0).collect()))
+        Ok((glass, voided))
+    }
+
+    /// Voids what was approved by it and is not carried out. In one order, so that whoever stops everything meanwhile and
+    /// this do not wait for each other.
+    async fn void_by_glass(
+        &self,
+        change: &mut AnyConnection,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<Vec<String>, StoreError> {
+        let approved: Vec<(String,)> =
+            sqlx::query_as("SELECT approval FROM vote WHERE glass = $1 ORDER BY approval")
+                .bind(id.to_owned())
+                .fetch_all(&mut *change)
+                .await?;
+        let mut voided = Vec::new();
+        for (approval,) in approved {
+            let ended = sqlx::query(
+                "UPDATE approval SET state = 'void', note = 'the break-glass that it was approved by was closed', \
+                 changed_at = $1 WHERE id = $2 AND state IN ('pending', 'approved')",
+            )
+            .bind(millis(now))
+            .bind(approval.clone())
+            .execute(&mut *change)
+            .await?;
+            if ended.rows_affected() == 1 {
+                self.tell_ended(change, &[(approval.clone(),)], now).await?;
+                voided.push(approval);
+            }
+        }
+        Ok(voided)
     }
 
     /// Says why somebody could not review it now. Reviewing asks again.
