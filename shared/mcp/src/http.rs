@@ -136,14 +136,7 @@ pub async fn serve_http(listener: Listener, mut http: Http, stop: CancellationTo
     }
     #[cfg(feature = "conformance")]
     if let Some(first) = http.sites.first() {
-        let streaming = Entrance { whole: false, ..entrance };
-        for (word, entrance) in [(crate::CONFORMANCE, &entrance), (crate::STREAMED, &streaming)] {
-            let (word, name) = (word.to_owned(), word.to_owned());
-            let (gate, telemetry) = (first.gate.clone(), first.telemetry.clone());
-            let (instructions, tools) = (String::new(), Vec::new());
-            let site = Site { word, name, instructions, tools, gate, telemetry };
-            router = entrance.open(router, &site, crate::conformance::Conformance::new());
-        }
+        router = entrance.fixtures(router, first);
     }
     if let (Some(first), Callers::Proven(verifier)) = (http.sites.first(), &http.callers) {
         let tasks = (&in_flight, &stop);
@@ -190,6 +183,20 @@ struct Entrance<'a> {
 }
 
 impl Entrance<'_> {
+    /// Adds what the conformance suite calls, behind the same door: once with answers as here, once with streams.
+    #[cfg(feature = "conformance")]
+    fn fixtures(&self, mut router: Router, first: &Site) -> Router {
+        let streaming = Entrance { whole: false, ..*self };
+        for (word, entrance) in [(crate::CONFORMANCE, self), (crate::STREAMED, &streaming)] {
+            let (word, name) = (word.to_owned(), word.to_owned());
+            let (gate, telemetry) = (first.gate.clone(), first.telemetry.clone());
+            let (instructions, tools) = (String::new(), Vec::new());
+            let site = Site { word, name, instructions, tools, gate, telemetry };
+            router = entrance.open(router, &site, crate::conformance::Conformance::new());
+        }
+        router
+    }
+
     /// Adds a site, and where tokens for it come from.
     fn open<S: ServerHandler + Clone + Sync>(&self, mut router: Router, site: &Site, server: S) -> Router {
         let path = format!("/{}/mcp", site.word);
