@@ -29,7 +29,7 @@ fn filtering(fixture: &Fixture) -> Repository {
 /// All that an answer says.
 fn told(repository: &Repository, pattern: &str) -> (Value, Vec<Value>, Vec<String>) {
     let asked: SearchCode =
-        serde_json::from_value(json!({ "pattern": pattern, "ignore_case": pattern.len() % 2 == 0 }))
+        serde_json::from_value(json!({ "pattern": pattern, "ignore_case": pattern.len().is_multiple_of(2) }))
             .expect("arguments");
     let opened = repository.open().expect("a repository");
     let told = Told::of(asked.look(&opened, &patient()).expect("an answer"));
