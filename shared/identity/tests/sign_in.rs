@@ -117,7 +117,7 @@ impl Provider {
             let sent: url::Url = sent.parse().expect("a form");
             let sent: BTreeMap<String, String> = sent.query_pairs().into_owned().collect();
             let challenge = encoded(digest(&SHA256, sent["code_verifier"].as_bytes()));
-            assert_eq!((&challenge, &asked["code_challenge"]), (&asked["code_challenge"], &challenge));
+            assert_eq!(challenge, asked["code_challenge"]);
             let told = |name: &str| sent[name].clone();
             assert_eq!(
                 [told("code"), told("redirect_uri"), told("client_id"), told("resource")],

@@ -65,7 +65,8 @@ pub(crate) struct NotifyTable {
 #[serde(deny_unknown_fields, expecting = "a table { issuer, client_id }")]
 #[schemars(rename = "Page")]
 pub(crate) struct PageTable {
-    /// By which of `[issuers.NAME]` people log in, e.g. `company`. It has to offer the authorization code grant with PKCE.
+    /// By which of `[issuers.NAME]` people log in, e.g. `company`. It has to offer the authorization code grant with PKCE, and its
+    /// `id_token` to name people (`sub`) as its access tokens do.
     pub issuer: String,
     /// Client that it knows the page by, whose redirect address is `/decide/callback` below `[http] public_url`.
     pub client_id: String,
