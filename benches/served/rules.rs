@@ -39,7 +39,9 @@ fn rule(nth: usize, action: &str, resource: &str) -> String {
     // None ever holds here, so that every rule is looked at to its end.
     let conditions = [
         format!("resource.id == \"other-{nth}\""),
-        format!("principal == Agent::\"agent-{nth}\" || context.assurance == \"declared\""),
+        format!(
+            "principal == Agent::\"agent-{nth}\" || context.assurance == \"token\" && context.channel == \"stdio\""
+        ),
         "context.channel == \"cli\" && context.minute_of_day < 360".to_owned(),
     ];
     let when = match nth % 4 {

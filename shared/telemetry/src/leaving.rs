@@ -11,33 +11,33 @@ use opentelemetry::{
 
 use crate::telemetry::On;
 
+/// What a span needs that stands below another.
+type Above = (Arc<On>, Context);
+
 tokio::task_local! {
-    /// What is carried out here.
-    static ABOVE: (Arc<On>, Context);
+    /// What is carried out here; none where nobody is told.
+    static ABOVE: Option<Above>;
 }
 
 /// One request on its way out; answered or not, it ends when this is dropped.
 pub struct Leaving(Option<Context>);
 
-/// Carries out something below a span.
-pub(crate) async fn below<F: Future>(on: Arc<On>, span: Context, carrying_out: F) -> F::Output {
-    ABOVE.scope((on, span), carrying_out).await
+/// Carries out something below a span. Without a block of its own, which would hold the work twice.
+pub(crate) fn below<F: Future>(
+    above: Option<Above>,
+    carrying_out: F,
+) -> impl Future<Output = F::Output> + use<F> {
+    ABOVE.scope(above, carrying_out)
 }
 
 /// The same work, for the same request, in another task.
-pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    let above = ABOVE.try_with(Clone::clone).ok();
-    async move {
-        match above {
-            None => work.await,
-            Some((on, span)) => below(on, span, work).await,
-        }
-    }
+pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> + use<F> {
+    below(ABOVE.try_with(Clone::clone).ok().flatten(), work)
 }
 
 /// A request to a configured connection leaves. Nothing is told of one that is for nobody's call.
 pub fn leaving(connection: &str, method: &str, host: Option<&str>, port: Option<u16>) -> Leaving {
-    let begun = ABOVE.try_with(|(on, above)| {
+    let begin = |(on, above): &Above| {
         let text = |key: &'static str, it: &str| KeyValue::new(key, it.to_owned());
         let mut attributes =
             vec![text("http.request.method", method), text("bailiwick.connection", connection)];
@@ -46,8 +46,8 @@ pub fn leaving(connection: &str, method: &str, host: Option<&str>, port: Option<
         let builder = on.tracer.span_builder(method.to_owned()).with_kind(SpanKind::Client);
         let span = on.tracer.build_with_context(builder.with_attributes(attributes), above);
         Context::new().with_span(span)
-    });
-    Leaving(begun.ok())
+    };
+    Leaving(ABOVE.try_with(|it| it.as_ref().map(begin)).ok().flatten())
 }
 
 impl Leaving {

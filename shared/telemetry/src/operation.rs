@@ -98,11 +98,9 @@ impl Operation {
     }
 
     /// Carries out what is asked, so that what goes out meanwhile is known to be for it.
-    pub async fn around<F: Future>(&self, carrying_out: F) -> F::Output {
-        match &self.0 {
-            None => carrying_out.await,
-            Some(it) => leaving::below(it.on.clone(), it.span.clone(), carrying_out).await,
-        }
+    pub fn around<F: Future>(&self, carrying_out: F) -> impl Future<Output = F::Output> + use<F> {
+        let above = self.0.as_ref().map(|it| (it.on.clone(), it.span.clone()));
+        leaving::below(above, carrying_out)
     }
 
     /// The gate has answered a call of it.
