@@ -127,7 +127,8 @@ fn terms_out_of_their_range_are_refused_by_name_and_the_schema_has_them() {
             "approvals_per_hour",
             "break_glass_max",
             "review_within",
-            "notify"
+            "notify",
+            "page"
         ]
     );
     let mut home = home;
