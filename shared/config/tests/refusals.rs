@@ -26,7 +26,7 @@ fn an_unknown_key_is_refused_with_the_nearest() {
     refused(
         "[policy]\n\npermit = [\"hunter2\"]\n",
         &expect![[r#"
-        bailiwick.toml:3:1: policy.permit: unknown key "permit"; known: timezone, files, development, teams, allow, ask, approve, deny, limits
+        bailiwick.toml:3:1: policy.permit: unknown key "permit"; known: timezone, files, development, teams, allow, ask, approve, deny, hide, limits
            3 | permit = […]
              | ^^^^^^"#]],
     );
