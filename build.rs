@@ -13,7 +13,10 @@ fn main() {
     // Whoever builds for another system than this one says how to link for it.
     let here = env::var("HOST").is_ok_and(|host| env::var("TARGET").is_ok_and(|target| host == target));
     if here && glibc().is_some_and(|it| it >= FIRST) {
-        println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+        // Benches hold the servers that the program is compared with.
+        for linked in ["bins", "benches"] {
+            println!("cargo:rustc-link-arg-{linked}=-Wl,-z,pack-relative-relocs");
+        }
     }
 }
 

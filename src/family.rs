@@ -161,7 +161,7 @@ mod tests {
             name: tool.name.to_owned(),
             server: server.to_owned(),
             effect: tool.effect,
-            input: tool.input,
+            input: serde_json::Map::clone(&tool.input),
         };
         // Whoever may have it done may go on with it: the stored call is what policy is asked about.
         let asked = all().into_iter().filter(|(_, it)| it.name != <RunApproved as tool::Tool>::NAME);

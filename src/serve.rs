@@ -168,7 +168,11 @@ async fn serve(wanted: Wanted, config: Option<PathBuf>) -> anyhow::Result<bool> 
     };
     let name = servers.iter().map(|it| it.word()).collect::<Vec<_>>().join("_");
     let words = instructions(&servers);
-    let tools = move || family::definitions(&servers, profile).iter().map(mcp::describe).collect();
+    let described = opening.clone();
+    let tools = move || match described.get() {
+        Some(Ok(it)) => it.gate.definitions().map(mcp::describe).collect(),
+        _ => family::definitions(&servers, profile).iter().map(mcp::describe).collect(),
+    };
     let server = mcp::Server::new(format!("bailiwick-{name}"), words, tools, opening);
     // Policy and log load beside the handshake, and begin after it has: they take a processor, and whoever started us waits
     // for the handshake. The first call waits for them.

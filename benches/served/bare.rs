@@ -1,7 +1,5 @@
 //! The floor: the protocol library with one tool and nothing around it.
 
-use std::sync::Arc;
-
 use rmcp::{
     ErrorData, RoleServer, ServerHandler, ServiceExt,
     model::{
@@ -35,8 +33,8 @@ pub(crate) fn serve() -> anyhow::Result<()> {
 impl Bare {
     pub(crate) fn new() -> Bare {
         let definition = tool::define::<EchoText>().definition;
-        let described = Tool::new(definition.name, definition.description, Arc::new(definition.input))
-            .with_raw_output_schema(Arc::new(definition.output));
+        let described = Tool::new(definition.name, definition.description, definition.input)
+            .with_raw_output_schema(definition.output);
         Bare { tools: vec![described] }
     }
 }

@@ -48,7 +48,7 @@ pub(crate) fn policy(definition: &tool::Definition) -> anyhow::Result<Policy> {
         name: (*name).to_owned(),
         server: "echo".to_owned(),
         effect: if *name == "silence_alert" { Effect::Mitigate } else { Effect::Read },
-        input: definition.input.clone(),
+        input: serde_json::Map::clone(&definition.input),
     };
     let family = policy::emit_schema(&names.iter().map(shape).collect::<Vec<_>>())?;
     let vocabulary = Vocabulary {

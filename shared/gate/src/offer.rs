@@ -1,7 +1,7 @@
 //! Which tools are there, and for whom?
 
 use policy::{Caller, Denial, Policy};
-use tool::{Bound, Tool};
+use tool::{Bound, Definition, Tool};
 
 use crate::{
     AwaitApproval, Gate, Refusal, RunApproved,
@@ -39,6 +39,11 @@ impl Gate {
         let elsewhere = self.tools.iter().find(|(_, it)| it.definition.name == name && told(name));
         let elsewhere = elsewhere.map(|(_, it)| it.definition.profile);
         Refusal::UnknownTool { name: bounded(name, NAME_BYTES_MAX), known, elsewhere, hidden: None }
+    }
+
+    /// What is known of every tool that is offered, in the order in which clients see them.
+    pub fn definitions(&self) -> impl Iterator<Item = &Definition> {
+        self.offered().map(|(_, it)| &it.definition)
     }
 
     fn offered(&self) -> impl Iterator<Item = &(String, Bound)> {

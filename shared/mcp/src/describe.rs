@@ -1,7 +1,5 @@
 //! What clients see of a tool and of a reply.
 
-use std::sync::Arc;
-
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use gate::{Refusal, Reply};
 use policy::Effect;
@@ -22,8 +20,8 @@ pub fn describe(tool: &Definition) -> Tool {
         .destructive(!matches!(tool.effect, Effect::Read | Effect::Propose))
         .idempotent(tool.effect == Effect::Read)
         .open_world(true);
-    let described = Tool::new(tool.name, tool.description.clone(), Arc::new(tool.input.clone()))
-        .with_raw_output_schema(Arc::new(tool.output.clone()))
+    let described = Tool::new(tool.name, tool.description.clone(), tool.input.clone())
+        .with_raw_output_schema(tool.output.clone())
         .with_annotations(annotations);
     match tool.search {
         "" => described,

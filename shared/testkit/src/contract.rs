@@ -5,7 +5,7 @@ mod rules;
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tool::{Bound, Definition, Effect};
 
 use crate::tokens;
@@ -45,7 +45,7 @@ pub fn contract_showing(server: &str, definitions: &[&Definition], answers: &[An
         if cost > DEFINITION_TOKENS_MAX {
             let Definition { description, input, output, .. } = definition;
             let [arguments, answer] =
-                [input, output].map(|it| tokens(&Value::Object(it.clone()).to_string()));
+                [input, output].map(|it| tokens(&Value::Object(Map::clone(it)).to_string()));
             broken.push(format!(
                 "{name}: takes {cost} tokens (description {}, arguments {arguments}, answer {answer}); at most \
                  {DEFINITION_TOKENS_MAX}: say less",

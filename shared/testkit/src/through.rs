@@ -47,7 +47,8 @@ pub async fn call_through<B>(
     };
     let reply = gate.call(request).await;
     gate.drain(Duration::from_secs(30)).await;
-    if let Some(mut output) = output {
+    if let Some(output) = output {
+        let mut output = Map::clone(&output);
         if reply.refusal.is_none() {
             // Clients get an open schema, since refusals have to fit it too; an answer has no fact beyond it.
             output.insert("additionalProperties".to_owned(), Value::Bool(false));
@@ -63,7 +64,7 @@ fn permissive(server: &str, tools: &[Bound], vocabulary: &Vocabulary) -> Policy 
         name: tool.definition.name.to_owned(),
         server: server.to_owned(),
         effect: tool.definition.effect,
-        input: tool.definition.input.clone(),
+        input: Map::clone(&tool.definition.input),
     };
     let shapes: Vec<ToolShape> = tools.iter().map(shape).collect();
     let family = emit_schema(&shapes).expect("definitions have a policy schema");

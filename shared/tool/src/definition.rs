@@ -22,10 +22,10 @@ pub struct Definition {
     pub profile: Profile,
     /// See [`Tool::SEARCH`].
     pub search: &'static str,
-    /// JSON Schema of the arguments.
-    pub input: Map<String, Value>,
+    /// JSON Schema of the arguments. Shared with whoever tells clients of it.
+    pub input: Arc<Map<String, Value>>,
     /// JSON Schema of the answer.
-    pub output: Map<String, Value>,
+    pub output: Arc<Map<String, Value>>,
     /// What each fact of an answer means. For people: clients are not sent it, who would pay for it on every request.
     pub facts: Vec<(String, String)>,
     /// Arguments worth showing.
@@ -101,8 +101,8 @@ pub fn define<T: Tool>() -> Listing<T::Backends> {
         undo: T::UNDO,
         profile: T::PROFILE,
         search: T::SEARCH,
-        input,
-        output: schema::output::<T::Facts>(),
+        input: Arc::new(input),
+        output: Arc::new(schema::output::<T::Facts>()),
         facts: schema::meanings::<T::Facts>(),
         examples: T::examples(),
         untrusted_facts: T::UNTRUSTED_FACTS,

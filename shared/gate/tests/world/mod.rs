@@ -253,7 +253,7 @@ impl World {
                 name: it.definition.name.to_owned(),
                 server: server.clone(),
                 effect: it.definition.effect,
-                input: it.definition.input.clone(),
+                input: serde_json::Map::clone(&it.definition.input),
             })
             .collect();
         let in_force = InForce::from(Arc::new(rules(&shapes, &["show_thing", "restart_thing"])));

@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn a_page_shows_what_clients_see() {
         let mut definition = definition();
-        definition.output["properties"] = serde_json::json!({
+        std::sync::Arc::make_mut(&mut definition.output)["properties"] = serde_json::json!({
             "state": { "enum": ["new", "old"], "type": "string" },
             "parts": { "type": "array", "items": { "type": "integer", "minimum": 0 }, "uniqueItems": true },
             "shown": { "type": "integer" },

@@ -188,12 +188,14 @@ fn children(schema: &Map<String, Value>) -> Vec<(String, &Map<String, Value>)> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;
 
     pub(in crate::contract) fn definition() -> Definition {
-        let object = |it: Value| it.as_object().cloned().expect("an object");
+        let object = |it: Value| Arc::new(it.as_object().cloned().expect("an object"));
         Definition {
             name: "restart_thing",
             description: "Restarts a thing.".to_owned(),
@@ -240,19 +242,33 @@ pub(super) mod tests {
             (with(|it| it.description.clear()), "document the arguments struct"),
             (with(|it| it.examples.clear()), "give an example"),
             (with(|it| it.examples[0] = json!({ "raeson": "x" })), "does not fit the schema"),
-            (with(|it| drop(it.input.remove("additionalProperties"))), "deny unknown fields"),
-            (with(|it| drop(it.input.remove("required"))), "takes a `reason`"),
-            (with(|it| it.input["properties"]["dry_run"] = json!({ "type": "string" })), "takes `dry_run`"),
-            (with(|it| it.input["properties"]["at"] = json!({ "type": "number" })), "is a float"),
             (
-                with(|it| it.input["properties"]["at"] = json!({ "type": "integer" })),
+                with(|it| drop(Arc::make_mut(&mut it.input).remove("additionalProperties"))),
+                "deny unknown fields",
+            ),
+            (with(|it| drop(Arc::make_mut(&mut it.input).remove("required"))), "takes a `reason`"),
+            (
+                with(|it| {
+                    Arc::make_mut(&mut it.input)["properties"]["dry_run"] = json!({ "type": "string" })
+                }),
+                "takes `dry_run`",
+            ),
+            (
+                with(|it| Arc::make_mut(&mut it.input)["properties"]["at"] = json!({ "type": "number" })),
+                "is a float",
+            ),
+            (
+                with(|it| Arc::make_mut(&mut it.input)["properties"]["at"] = json!({ "type": "integer" })),
                 "document the argument `at`",
             ),
             (
-                with(|it| it.output["properties"]["at"] = json!({ "format": "uint64" })),
+                with(|it| Arc::make_mut(&mut it.output)["properties"]["at"] = json!({ "format": "uint64" })),
                 "none of JSON Schema's",
             ),
-            (with(|it| drop(it.output.insert("title".to_owned(), json!("x")))), "`title` is noise"),
+            (
+                with(|it| drop(Arc::make_mut(&mut it.output).insert("title".to_owned(), json!("x")))),
+                "`title` is noise",
+            ),
         ];
         for (said, expected) in broken {
             assert!(said.contains(expected), "{expected}: {said}");
