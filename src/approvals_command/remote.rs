@@ -1,10 +1,10 @@
 //! The same at a server, as whoever a token names: another person's approval goes this way.
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{env::VarError, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use config::Config;
-use identity::{Logins, Scopes};
+use identity::{LoginError, Logins, Scopes};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url, redirect::Policy};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -41,7 +41,8 @@ impl Server {
         let mut server = Server { base, token: Zeroizing::default(), client };
         server.token = match std::env::var(TOKEN) {
             Ok(token) => Zeroizing::new(token),
-            Err(_) => server.log_in(&open::configuration(config)?).await?,
+            Err(VarError::NotPresent) => server.log_in(&open::configuration(config)?).await?,
+            Err(VarError::NotUnicode(_)) => anyhow::bail!("{TOKEN} is no text, and so no token"),
         };
         Ok(server)
     }
@@ -70,7 +71,10 @@ impl Server {
         let issuers: Vec<String> = issuers.iter().filter_map(Value::as_str).map(str::to_owned).collect();
         let logins = Logins::new(&config.issuers, &config.state)?;
         let scopes = [Scopes::READ, Scopes::APPROVE];
-        logins.once(&issuers, &resource, &scopes, login::tell).await.with_context(unset)
+        match logins.once(&issuers, &resource, &scopes, login::tell).await {
+            Err(LoginError::NoWay) => anyhow::bail!(unset()),
+            token => token.context("nobody is known to the server, so nothing was decided"),
+        }
     }
 
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Result<Value, ExitCode>> {

@@ -51,6 +51,11 @@ impl World {
 
     /// Runs a command against the server as a person who enters the code that it tells.
     fn as_person(&self, person: &str, arguments: &[&str]) -> (bool, String) {
+        self.answering(arguments, |code| self.provider.browser().approve(code, person))
+    }
+
+    /// The same, whatever the person does with the code.
+    fn answering(&self, arguments: &[&str], answer: impl FnOnce(&str)) -> (bool, String) {
         let server = format!("http://{}", self.served.address());
         let mut command = self.home.command(arguments);
         let mut running = Session::start(command.args(["--server", &server]));
@@ -60,7 +65,7 @@ impl World {
             let (_, rest) = told.split_once(" enter the code ")?;
             Some(rest.split_once(' ')?.0.to_owned())
         });
-        self.provider.browser().approve(&code, person);
+        answer(&code);
         let ended = running.wait();
         (ended.success(), running.errors())
     }
@@ -83,6 +88,14 @@ fn a_person_without_a_token_decides_by_a_browser_and_nothing_of_it_is_kept() {
     assert_eq!(world.alerts.requests().iter().filter(|it| it.method == "POST").count(), 1);
     // Nobody is logged in here: whoever comes next proves themselves anew.
     assert_eq!(world.home.run(["logout"]).expect(0).stdout, "nobody was logged in\n");
+}
+
+#[test]
+fn whoever_says_no_in_the_browser_hears_that_nothing_was_decided_and_not_that_a_variable_is_missing() {
+    let world = World::start();
+    let (done, told) = world.answering(&["approvals", "list"], |code| world.provider.browser().deny(code));
+    assert!(!done && told.contains("nothing was decided: the request was denied in the browser"), "{told}");
+    assert!(!told.contains("is not set"), "{told}");
 }
 
 #[test]

@@ -116,7 +116,9 @@ impl Gate {
         let approved = store.approved_by_glass(&glass.id, now).await.map_err(GlassRefused::Store)?;
         for waiting in &approved {
             let caller = &waiting.sealed.caller;
-            let own = caller.on_behalf_of.iter().any(|it| is_same_person(it, &person.voter.name));
+            let policy = self.policy();
+            let mut whose = caller.on_behalf_of.as_deref().into_iter().chain(policy.owner(&caller.agent));
+            let own = whose.any(|it| is_same_person(it, &person.voter.name));
             let agents = person.client.as_ref().is_some_and(|it| is_same_person(it, &caller.agent));
             if own || agents {
                 return Err(GlassRefused::Own(person.voter.name.clone()).into());

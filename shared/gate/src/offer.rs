@@ -23,7 +23,10 @@ impl Gate {
     /// What a caller is told of a tool that policy hides from them.
     pub(crate) fn hidden(&self, caller: &Caller, name: &str) -> Option<Refusal> {
         let policy = self.policy();
-        let denial = offer(&policy, caller, name).err().filter(|_| policy.hides())?;
+        if !policy.hides() {
+            return None;
+        }
+        let denial = offer(&policy, caller, name).err()?;
         let Refusal::UnknownTool { name, known, .. } = self.unknown_tool(caller, name) else { return None };
         Some(Refusal::UnknownTool { name, known, elsewhere: None, hidden: Some(denial) })
     }
