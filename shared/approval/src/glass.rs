@@ -116,7 +116,9 @@ pub enum GlassRefused {
         until: Timestamp,
     },
     /// Another person reviews.
-    #[error("`{0}` opened it, or asked for what was approved by it; another person reviews it")]
+    #[error(
+        "`{0}` opened it, asked for what was approved by it or answers for the agent; another person reviews it"
+    )]
     Own(String),
     /// Once is enough.
     #[error("`{id}` was reviewed by {by} already")]
