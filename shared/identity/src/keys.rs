@@ -39,7 +39,7 @@ struct Known {
 struct Published {
     id: Option<String>,
     jwk: Jwk,
-    key: DecodingKey,
+    key: Arc<DecodingKey>,
 }
 
 /// After this, an issuer is asked whether its keys are still those.
@@ -79,7 +79,7 @@ impl KeySet {
         &self,
         id: Option<&str>,
         algorithm: Algorithm,
-    ) -> Result<DecodingKey, TokenError> {
+    ) -> Result<Arc<DecodingKey>, TokenError> {
         let known = self.known();
         let found = known.find(id, algorithm);
         match (&found, known.age()) {
@@ -188,7 +188,7 @@ impl Known {
     }
 
     /// The key of an id; of a token without one, the only key that it can be.
-    fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
+    fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<Arc<DecodingKey>> {
         let mut fitting = self.keys.iter().filter(|it| it.fits(algorithm));
         match id {
             Some(id) => fitting.find(|it| it.id.as_deref() == Some(id)).map(|it| it.key.clone()),
@@ -211,7 +211,7 @@ impl Published {
         let public =
             !matches!(jwk.algorithm, AlgorithmParameters::OctetKey(_) | AlgorithmParameters::Other(_));
         let key = (signs && verifies && public).then(|| DecodingKey::from_jwk(&jwk).ok())??;
-        Some(Published { id: jwk.common.key_id.clone(), jwk, key })
+        Some(Published { id: jwk.common.key_id.clone(), jwk, key: Arc::new(key) })
     }
 
     /// Whether it is of the kind that an algorithm signs with, and published for it.

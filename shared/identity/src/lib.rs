@@ -27,6 +27,7 @@ mod keys;
 mod login;
 mod provider;
 mod scopes;
+mod seen;
 mod signature;
 mod verifier;
 

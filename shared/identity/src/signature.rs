@@ -1,9 +1,6 @@
 //! Is it signed by this key? Public keys only, by `ring`.
 
-use std::{
-    collections::HashSet,
-    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::LazyLock;
 
 use jsonwebtoken::{
     Algorithm, DecodingKey, DecodingKeyKind,
@@ -11,10 +8,7 @@ use jsonwebtoken::{
     errors::{ErrorKind, Result},
     signature::{Error, Verifier},
 };
-use ring::{
-    digest::{self, SHA256},
-    signature::{self, RsaPublicKeyComponents, UnparsedPublicKey},
-};
+use ring::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey};
 
 use crate::SetupError;
 
@@ -48,13 +42,6 @@ static INSTALLED: LazyLock<bool> = LazyLock::new(|| PROVIDER.install_default().i
 pub(crate) fn install() -> std::result::Result<(), SetupError> {
     INSTALLED.then_some(()).ok_or(SetupError::Provider)
 }
-
-/// Signatures that held lately, by digest. Whether one holds depends on what is digested and on nothing else, so that a token
-/// which comes with every request is checked once; whose key it is, and whether the token counts now, is asked each time.
-static HELD: LazyLock<Mutex<HashSet<[u8; 32]>>> = LazyLock::new(Mutex::default);
-
-/// Most of them; then all are forgotten. Nobody but an issuer that counts can add one.
-const HELD_MAX: usize = 4096;
 
 struct Checked {
     algorithm: Algorithm,
@@ -109,89 +96,16 @@ fn rsa(algorithm: Algorithm) -> Option<&'static signature::RsaParameters> {
 
 impl Verifier<Vec<u8>> for Checked {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), Error> {
-        let digest = self.digest(message, signature);
-        if held().contains(&digest) {
-            return Ok(());
-        }
         let checked = match &self.key {
             Key::Rsa { n, e, by } => RsaPublicKeyComponents { n, e }.verify(by, message, signature),
             Key::Bytes { bytes, by } => UnparsedPublicKey::new(*by, bytes).verify(message, signature),
         };
-        checked.map_err(|_| Error::new())?;
-        let mut held = held();
-        if held.len() >= HELD_MAX {
-            held.clear();
-        }
-        held.insert(digest);
-        Ok(())
+        checked.map_err(|_| Error::new())
     }
-}
-
-impl Checked {
-    /// Of all that the check depends on, each part told from the next by its length.
-    fn digest(&self, message: &[u8], signature: &[u8]) -> [u8; 32] {
-        let algorithm = format!("{:?}", self.algorithm);
-        let key = match &self.key {
-            Key::Rsa { n, e, .. } => [n.as_slice(), e.as_slice()],
-            Key::Bytes { bytes, .. } => [bytes.as_slice(), &[]],
-        };
-        let mut digest = digest::Context::new(&SHA256);
-        for part in [algorithm.as_bytes(), key[0], key[1], message, signature] {
-            digest.update(&part.len().to_be_bytes());
-            digest.update(part);
-        }
-        digest.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
-    }
-}
-
-fn held() -> MutexGuard<'static, HashSet<[u8; 32]>> {
-    HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl JwtVerifier for Checked {
     fn algorithm(&self) -> Algorithm {
         self.algorithm
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use ring::{
-        rand::SystemRandom,
-        signature::{Ed25519KeyPair, KeyPair},
-    };
-
-    use super::*;
-
-    fn pair() -> Ed25519KeyPair {
-        let bytes = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("randomness");
-        Ed25519KeyPair::from_pkcs8(bytes.as_ref()).expect("our own key")
-    }
-
-    fn checked(pair: &Ed25519KeyPair) -> Checked {
-        let key = bytes(pair.public_key().as_ref(), &signature::ED25519);
-        Checked { algorithm: Algorithm::EdDSA, key }
-    }
-
-    #[test]
-    fn what_held_is_remembered_of_its_key_its_message_and_itself_alone() {
-        let (own, other) = (pair(), pair());
-        let signature = own.sign(b"claims").as_ref().to_vec();
-        let remembered =
-            |it: &Checked, message: &[u8], signature: &[u8]| held().contains(&it.digest(message, signature));
-        assert!(!remembered(&checked(&own), b"claims", &signature));
-        for _ in 0..2 {
-            assert!(checked(&own).verify(b"claims", &signature).is_ok());
-            assert!(remembered(&checked(&own), b"claims", &signature));
-            assert!(checked(&other).verify(b"claims", &signature).is_err(), "another key");
-            assert!(checked(&own).verify(b"other claims", &signature).is_err(), "another message");
-            let mut altered = signature.clone();
-            altered[5] ^= 1;
-            assert!(checked(&own).verify(b"claims", &altered).is_err(), "another signature");
-            assert!(!remembered(&checked(&own), b"claims", &altered), "what failed is not remembered");
-            // The same bytes, parted elsewhere.
-            let parted = [b"s".as_slice(), &signature].concat();
-            assert!(checked(&own).verify(b"claim", &parted).is_err());
-        }
     }
 }

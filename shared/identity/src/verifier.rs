@@ -1,8 +1,11 @@
 //! Is this token to be believed, and whom does it name?
 
+use std::sync::Arc;
+
 use config::Issuer;
 use jsonwebtoken::{
     Algorithm, Validation, dangerous::insecure_decode_claims, decode, decode_header, errors::ErrorKind,
+    get_current_timestamp,
 };
 use policy::Caller;
 use serde_json::{Map, Value};
@@ -11,12 +14,14 @@ use crate::{
     Scopes, SetupError, TokenError, caller,
     claims::Claims,
     keys::KeySet,
+    seen::{Believed, Seen, Signer},
     signature::{self, USUAL},
 };
 
 /// Verifies tokens of every configured issuer. Share one behind an `Arc`.
 pub struct Verifier {
     trusted: Vec<Trusted>,
+    seen: Seen,
 }
 
 struct Trusted {
@@ -36,6 +41,13 @@ pub struct Proven {
     subject: Option<String>,
     expires: u64,
     auth_time: Option<u64>,
+}
+
+/// A token that its issuer signed.
+struct Signed<'a> {
+    trusted: &'a Trusted,
+    by: Signer,
+    claims: Claims,
 }
 
 /// What an issuer says of one login.
@@ -67,7 +79,8 @@ impl Verifier {
                 issuer: issuer.clone(),
             })
         };
-        Ok(Verifier { trusted: issuers.iter().map(trust).collect::<Result<_, SetupError>>()? })
+        let trusted = issuers.iter().map(trust).collect::<Result<_, SetupError>>()?;
+        Ok(Verifier { trusted, seen: Seen::default() })
     }
 
     /// Addresses of issuers whose tokens people can get: what clients are told.
@@ -87,14 +100,28 @@ impl Verifier {
 
     /// Believes a token that a trusted issuer signed for `audience`, and that is of this moment.
     pub async fn verify(&self, token: &str, audience: &str) -> Result<Proven, TokenError> {
-        let (trusted, claims) = self.signed(token, |it| it.audiences(audience)).await?;
-        trusted.proven(claims)
+        let name = Seen::name(token, audience);
+        if let Some(believed) = self.seen.lately(&name, get_current_timestamp()) {
+            let Signer { algorithm, id, key } = &believed.by;
+            // Whoever rotates keys takes back what they signed.
+            let published = self.trusted[believed.issuer].keys.find(id.as_deref(), *algorithm).await?;
+            if Arc::ptr_eq(&published, key) {
+                return Ok(believed.proven.clone());
+            }
+        }
+        let at = get_current_timestamp();
+        let Signed { trusted, by, claims } = self.signed(token, |it| it.audiences(audience)).await?;
+        let proven = trusted.proven(claims)?;
+        if let Some(issuer) = self.trusted.iter().position(|it| std::ptr::eq(it, trusted)) {
+            self.seen.keep(name, Believed { issuer, by, at, proven: proven.clone() });
+        }
+        Ok(proven)
     }
 
     /// Believes what an issuer says of a login to a client of ours, and to no other:
     /// <https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation>.
     pub(crate) async fn login(&self, token: &str, issuer: &str, client: &str) -> Result<Login, TokenError> {
-        let (trusted, claims) = self.signed(token, |_| vec![client.to_owned()]).await?;
+        let Signed { trusted, claims, .. } = self.signed(token, |_| vec![client.to_owned()]).await?;
         trusted.hold(&claims)?;
         if trusted.issuer.name != issuer {
             return Err(TokenError::Issuer);
@@ -116,7 +143,7 @@ impl Verifier {
         &self,
         token: &str,
         audiences: impl FnOnce(&Trusted) -> Vec<String>,
-    ) -> Result<(&Trusted, Claims), TokenError> {
+    ) -> Result<Signed<'_>, TokenError> {
         if token.len() > TOKEN_BYTES_MAX || !token.is_ascii() || token.split('.').count() != 3 {
             return Err(TokenError::Malformed);
         }
@@ -132,7 +159,7 @@ impl Verifier {
         let checks = trusted.checks(algorithm, &audiences);
         let checked = decode::<Map<String, Value>>(token, &key, &checks);
         let claims = checked.map_err(|error| refused(error.kind(), &audiences))?.claims;
-        Ok((trusted, Claims(claims)))
+        Ok(Signed { trusted, by: Signer { algorithm, id, key }, claims: Claims(claims) })
     }
 }
 
@@ -187,7 +214,7 @@ impl Trusted {
             return Err(TokenError::Issuer);
         }
         let expires = claims.seconds("exp")?.ok_or_else(|| TokenError::claim("exp", "is missing"))?;
-        let now = jsonwebtoken::get_current_timestamp();
+        let now = get_current_timestamp();
         match claims.seconds("iat")?.is_some_and(|it| it > now + LEEWAY_SECONDS) {
             true => Err(TokenError::NotYet),
             false => Ok(expires),
@@ -249,7 +276,7 @@ impl Proven {
 
     /// How long ago that was, in seconds: what policies on approving ask for. A moment that has not come yet is none.
     pub fn authenticated_seconds(&self) -> Option<u64> {
-        let now = jsonwebtoken::get_current_timestamp();
+        let now = get_current_timestamp();
         self.auth_time.filter(|it| *it <= now + LEEWAY_SECONDS).map(|it| now.saturating_sub(it))
     }
 }
@@ -271,5 +298,71 @@ fn refused(error: &ErrorKind, audiences: &[String]) -> TokenError {
             TokenError::Algorithm("that it names".to_owned())
         }
         _ => TokenError::Malformed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    use config::{AgentName, Http, Keys};
+    use ring::{
+        rand::SystemRandom,
+        signature::{Ed25519KeyPair, KeyPair},
+    };
+    use serde_json::json;
+    use testkit::backends::{Behaviour, Recorder};
+
+    use super::*;
+
+    fn encoded(bytes: impl AsRef<[u8]>) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// A key, and where it is published under the one id.
+    fn published() -> (Ed25519KeyPair, Recorder, Keys) {
+        let bytes = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("randomness");
+        let key = Ed25519KeyPair::from_pkcs8(bytes.as_ref()).expect("our own key");
+        let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "kid": "a", "x": encoded(key.public_key()) });
+        let recorder = Recorder::alone();
+        recorder.on("GET", "/jwks", Behaviour::json(200, json!({ "keys": [jwk] }).to_string()));
+        let keys =
+            Keys::At(Http::plain(format!("{}/jwks", recorder.url()).parse().expect("our own address")));
+        (key, recorder, keys)
+    }
+
+    #[tokio::test]
+    async fn a_token_that_was_believed_is_not_once_its_key_is_withdrawn() {
+        let ((key, _first, keys), (_, _second, others)) = (published(), published());
+        let issuer = Issuer {
+            name: "company".to_owned(),
+            url: "https://login.example.com".to_owned(),
+            keys,
+            audiences: Vec::new(),
+            algorithms: Vec::new(),
+            require: Default::default(),
+            agent: AgentName::Claims(vec!["azp".to_owned()]),
+            person_claim: None,
+            groups_claim: "groups".to_owned(),
+            teams: Default::default(),
+            prefix: String::new(),
+            grant: Vec::new(),
+            login: None,
+        };
+        let claims = json!({
+            "iss": issuer.url, "aud": "here", "azp": "ci", "scope": "bailiwick:read", "exp": get_current_timestamp() + 300
+        });
+        let message = format!("{}.{}", encoded(r#"{"alg":"EdDSA","kid":"a"}"#), encoded(claims.to_string()));
+        let token = format!("{message}.{}", encoded(key.sign(message.as_bytes())));
+        let mut verifier = Verifier::new(std::slice::from_ref(&issuer)).expect("an issuer");
+        let first = verifier.verify(&token, "here").await.expect("it is believed");
+        let name = Seen::name(&token, "here");
+        assert!(verifier.seen.lately(&name, get_current_timestamp()).is_some(), "it is remembered");
+        assert_eq!(verifier.verify(&token, "here").await.expect("it is believed again"), first);
+        assert!(matches!(verifier.verify(&token, "elsewhere").await, Err(TokenError::Audience(_))));
+        for past_or_over in [get_current_timestamp() - 60, first.expires()] {
+            assert!(verifier.seen.lately(&name, past_or_over).is_none(), "its times are looked at anew");
+        }
+        verifier.trusted[0].keys = KeySet::new(&issuer.name, &issuer.url, others).expect("an address");
+        assert_eq!(verifier.verify(&token, "here").await, Err(TokenError::Signature));
     }
 }
