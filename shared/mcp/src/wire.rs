@@ -3,7 +3,14 @@
 //! The SDK's own transport drops such lines without a word. Here each is answered (-32700 for what is not JSON, -32600
 //! for what is no message or too long) and recorded before it is answered.
 
-use std::{future::Future, io, pin::Pin, sync::Arc};
+mod call;
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{Arc, PoisonError},
+};
 
 use policy::Channel;
 use rmcp::{
@@ -12,6 +19,7 @@ use rmcp::{
     service::{RxJsonRpcMessage, TxJsonRpcMessage},
     transport::Transport,
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
@@ -32,11 +40,23 @@ pub(crate) struct Wire<R, W> {
     skipping: bool,
     /// Whether a request has arrived: until then the SDK takes anything else for a reason to leave.
     begun: bool,
-    output: Arc<Mutex<W>>,
+    output: Arc<Output<W>>,
     opening: Opening,
     stop: CancellationToken,
     /// The recording and answering of a bad line. `receive` may be dropped at any await, so it is kept here.
     answering: Option<Pin<Box<dyn Future<Output = io::Result<()>> + Send>>>,
+}
+
+/// Where messages leave. What is sent while another is being written leaves with one write, and the reader wakes up once.
+struct Output<W> {
+    waiting: std::sync::Mutex<Vec<u8>>,
+    way: Mutex<Way<W>>,
+}
+
+struct Way<W> {
+    out: W,
+    /// Whether a write failed: nothing that was sent with it or later has arrived.
+    broken: bool,
 }
 
 /// Why a line is no message.
@@ -63,7 +83,7 @@ where
             line: Vec::new(),
             skipping: false,
             begun: false,
-            output: Arc::new(Mutex::new(output)),
+            output: Arc::new(Output::new(output)),
             opening,
             stop,
             answering: None,
@@ -115,8 +135,10 @@ where
         if line.is_empty() {
             return Ok(None);
         }
-        let message = serde_json::from_slice::<RxJsonRpcMessage<RoleServer>>(line)
-            .map_err(|error| bad(line, &error))?;
+        let message = match call::read(line) {
+            Some(call) => call,
+            None => serde_json::from_slice(line).map_err(|error| bad(line, &error))?,
+        };
         self.begun |= matches!(message, JsonRpcMessage::Request(_));
         Ok(self.begun.then_some(message))
     }
@@ -130,11 +152,8 @@ where
                 opened.gate.reject(&caller, Channel::Stdio, &bad.problem).await;
             }
             let error = json!({ "code": bad.code, "message": bad.problem });
-            let mut line = json!({ "jsonrpc": "2.0", "id": bad.id, "error": error }).to_string();
-            line.push('\n');
-            let mut output = output.lock().await;
-            output.write_all(line.as_bytes()).await?;
-            output.flush().await
+            output.queue(&json!({ "jsonrpc": "2.0", "id": bad.id, "error": error }))?;
+            output.write().await
         }));
     }
 }
@@ -150,13 +169,12 @@ where
         &mut self,
         message: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        // Now, and not when the future is first polled: what is sent in one go leaves in one.
+        let queued = self.output.queue(&message);
         let output = self.output.clone();
         async move {
-            let mut line = serde_json::to_vec(&message)?;
-            line.push(b'\n');
-            let mut output = output.lock().await;
-            output.write_all(&line).await?;
-            output.flush().await
+            queued?;
+            output.write().await
         }
     }
 
@@ -188,7 +206,42 @@ where
     }
 
     async fn close(&mut self) -> io::Result<()> {
-        self.output.lock().await.shutdown().await
+        // What was sent and not written yet goes first.
+        let written = self.output.write().await;
+        self.output.way.lock().await.out.shutdown().await.and(written)
+    }
+}
+
+impl<W: AsyncWrite + Unpin> Output<W> {
+    fn new(out: W) -> Output<W> {
+        Output { waiting: std::sync::Mutex::default(), way: Mutex::new(Way { out, broken: false }) }
+    }
+
+    /// Puts a message where the next write takes it.
+    fn queue(&self, message: &impl Serialize) -> io::Result<()> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let whole = waiting.len();
+        serde_json::to_writer(&mut *waiting, message).inspect_err(|_| waiting.truncate(whole))?;
+        waiting.push(b'\n');
+        Ok(())
+    }
+
+    /// Returns once what was queued before has left, by whoever's write.
+    async fn write(&self) -> io::Result<()> {
+        let mut way = self.way.lock().await;
+        let lines = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        if way.broken {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if lines.is_empty() {
+            return Ok(());
+        }
+        // Whoever stops halfway leaves half a line.
+        way.broken = true;
+        way.out.write_all(&lines).await?;
+        way.out.flush().await?;
+        way.broken = false;
+        Ok(())
     }
 }
 
@@ -208,5 +261,70 @@ pub(crate) fn bad(line: &[u8], error: &serde_json::Error) -> Bad {
                 id: id.cloned().unwrap_or_default(),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll};
+
+    use super::*;
+
+    /// Keeps each write apart, and takes so many of them.
+    struct Pipe {
+        written: Vec<String>,
+        room: usize,
+    }
+
+    impl AsyncWrite for Pipe {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            if self.written.len() == self.room {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+            self.written.push(String::from_utf8_lossy(bytes).into_owned());
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_leaves_together_and_in_order_and_whoever_comes_after_a_failure_is_told() {
+        let output = Output::new(Pipe { written: Vec::new(), room: 2 });
+        for number in [1, 2] {
+            output.queue(&number).unwrap();
+        }
+        assert!(output.write().await.is_ok() && output.write().await.is_ok());
+        output.queue(&3).unwrap();
+        assert!(output.write().await.is_ok());
+        assert_eq!(output.way.lock().await.out.written, ["1\n2\n", "3\n"]);
+        output.queue(&4).unwrap();
+        output.queue(&5).unwrap();
+        // The second was to leave by the write of the first.
+        assert!(output.write().await.is_err() && output.write().await.is_err());
+        output.way.lock().await.out.room = usize::MAX;
+        output.queue(&6).unwrap();
+        assert!(output.write().await.is_err(), "nobody knows what has arrived");
+        assert_eq!(output.way.lock().await.out.written.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_has_no_json_form_leaves_nothing_behind() {
+        let output = Output::new(Pipe { written: Vec::new(), room: 1 });
+        output.queue(&[1]).unwrap();
+        // Fails halfway: the key of an object has to be a text.
+        assert!(output.queue(&(1, std::collections::BTreeMap::from([([1], 1)]))).is_err());
+        assert!(output.write().await.is_ok());
+        assert_eq!(output.way.lock().await.out.written, ["[1]\n"]);
     }
 }
