@@ -1,5 +1,7 @@
 //! Which bytes stand for a JSON value? Keys sorted, no spaces, one spelling of every string and integer.
 
+use std::cmp::Ordering;
+
 use serde_json::{Number, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -32,6 +34,15 @@ const DEPTH_MAX: usize = 100;
 pub fn canonical(value: &Value) -> Result<Vec<u8>, NotCanonical> {
     let mut bytes = Vec::with_capacity(256);
     write(value, &mut bytes, 0).map_err(Refused::into_error)?;
+    Ok(bytes)
+}
+
+/// Canonical bytes of an object that is not put together first; no name may come twice.
+pub fn canonical_object<'a>(
+    fields: impl IntoIterator<Item = (&'a str, &'a Value)>,
+) -> Result<Vec<u8>, NotCanonical> {
+    let mut bytes = Vec::with_capacity(512);
+    object(fields.into_iter().collect(), &mut bytes, 0).map_err(Refused::into_error)?;
     Ok(bytes)
 }
 
@@ -72,7 +83,9 @@ fn write(value: &Value, out: &mut Vec<u8>, depth: usize) -> Result<(), Refused> 
         Value::Number(number) if number.is_f64() => {
             return Err(Refused { float: Some(number.clone()), path: Vec::new() });
         }
-        Value::Number(number) => out.extend(number.to_string().bytes()),
+        Value::Number(number) => {
+            serde_json::to_writer(&mut *out, number).expect("an integer has a JSON form, and a Vec takes it");
+        }
         Value::String(text) => string(text, out),
         Value::Array(items) => {
             out.push(b'[');
@@ -85,21 +98,33 @@ fn write(value: &Value, out: &mut Vec<u8>, depth: usize) -> Result<(), Refused> 
             out.push(b']');
         }
         Value::Object(fields) => {
-            let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_unstable_by(|(left, _), (right, _)| left.encode_utf16().cmp(right.encode_utf16()));
-            out.push(b'{');
-            for (position, (name, item)) in fields.into_iter().enumerate() {
-                if position > 0 {
-                    out.push(b',');
-                }
-                string(name, out);
-                out.push(b':');
-                write(item, out, depth + 1).map_err(|it| it.within(name))?;
-            }
-            out.push(b'}');
+            object(fields.iter().map(|(name, it)| (name.as_str(), it)).collect(), out, depth)?;
         }
     }
     Ok(())
+}
+
+fn object(mut fields: Vec<(&str, &Value)>, out: &mut Vec<u8>, depth: usize) -> Result<(), Refused> {
+    fields.sort_unstable_by(|(left, _), (right, _)| order(left, right));
+    out.push(b'{');
+    for (position, (name, item)) in fields.into_iter().enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        string(name, out);
+        out.push(b':');
+        write(item, out, depth + 1).map_err(|it| it.within(name))?;
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+/// By UTF-16 code units, which is by bytes in ASCII.
+fn order(left: &str, right: &str) -> Ordering {
+    match left.is_ascii() && right.is_ascii() {
+        true => left.cmp(right),
+        false => left.encode_utf16().cmp(right.encode_utf16()),
+    }
 }
 
 /// `serde_json` escapes exactly as RFC 8785 asks: the short forms, `\u00xx` in lower case for other control characters,

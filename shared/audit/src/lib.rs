@@ -54,7 +54,7 @@ mod writer;
 
 pub use accept::{Accepted, accept_loss};
 pub use anchor::{Anchor, BadAnchor, Heads, KeptReceipt, collected_heads, heads};
-pub use canonical::{NotCanonical, canonical, digest};
+pub use canonical::{NotCanonical, canonical, canonical_object, digest};
 pub use collector::{Acknowledged, Collector, Declined};
 pub use ephemeral::vanishing;
 pub use erase::erase;

@@ -55,7 +55,7 @@ pub struct Request {
     pub tool: String,
     /// Arguments, unchecked.
     pub arguments: Map<String, Value>,
-    /// Fires when the client gives up.
+    /// Fires when the client gives up. The gate fires it too, when it waits no longer or has answered.
     pub cancelled: CancellationToken,
 }
 
@@ -116,19 +116,18 @@ impl Gate {
     /// write: a read stops and is recorded as stopped, a write runs to its end and is recorded by itself.
     pub async fn call(self: &Arc<Self>, request: Request) -> Reply {
         let (intent, mut begun) = watch::channel(None);
-        let give_up = request.cancelled.clone();
+        let stop = request.cancelled.clone();
         // A transport that drops this future gives up too.
-        let _dropped = give_up.clone().drop_guard();
+        let _dropped = stop.clone().drop_guard();
         let deadline = Instant::now() + self.deadline;
-        // Fires with it, also when nobody is left here to pass it on.
-        let stop = give_up.child_token();
         let tool = self.find(&request.tool).map_or("(unknown)", |(_, it)| it.definition.name);
         let span = tracing::info_span!("call", tool, ended = tracing::field::Empty);
-        let line = self.clone().line(request, intent, stop.clone(), deadline).instrument(span);
+        // On the heap from the start: each step of its way into a task would copy all of it.
+        let line = Box::pin(self.clone().line(request, intent, deadline)).instrument(span);
         let mut line = self.tasks.spawn(telemetry::carried(line));
         tokio::select! {
             reply = &mut line => return reply.unwrap_or_else(|_| Reply::crashed(begun.borrow().clone())),
-            () = give_up.cancelled() => {}
+            () = stop.cancelled() => {}
             () = tokio::time::sleep_until(deadline) => {}
         }
         stop.cancel();
@@ -177,9 +176,9 @@ impl Gate {
         self: Arc<Self>,
         request: Request,
         intent: watch::Sender<Option<Receipt>>,
-        stop: CancellationToken,
         deadline: Instant,
     ) -> Reply {
+        let stop = request.cancelled.clone();
         let mut trail = Box::new(Trail::new(request, self.policy()));
         trail.witnessed_seconds = self.log.witnessed_seconds();
         let _slot = tokio::select! {

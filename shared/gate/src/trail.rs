@@ -1,5 +1,7 @@
 //! What is known of a call so far, and what its record will say.
 
+mod payload;
+
 use std::sync::Arc;
 
 use approval::Ending;
@@ -10,6 +12,8 @@ use redact::{Masked, redact, redact_value};
 use serde_json::{Map, Value, json};
 use tool::{Call, Definition, ToolError};
 
+pub(crate) use self::payload::NAME_BYTES_MAX;
+use self::payload::{Bound, RAW_BYTES_MAX};
 use crate::{Hindrance, Refusal, Request, approvals::Grant, hold::Hold, shape::Shaped, usage::Counted};
 
 /// Grows as the steps of a call succeed.
@@ -34,6 +38,8 @@ pub(crate) struct Trail {
     pub(crate) hold: Option<Box<Hold>>,
     pub(crate) server: String,
     tool: Option<(&'static str, Effect)>,
+    /// Caller and targets as they were bound; the record says the same.
+    bound: Option<Bound>,
     dry_run: bool,
     pub(crate) untrusted_facts: &'static [&'static str],
     pub(crate) permitted_by: Vec<String>,
@@ -49,12 +55,6 @@ pub(crate) struct Trail {
     pub(crate) unchecked: Option<String>,
 }
 
-/// Most bytes of unparsed arguments, and of a message that may quote them, that a record keeps.
-const RAW_BYTES_MAX: usize = 4096;
-/// Most bytes of a name that a client chose. Without a bound a long one would push the rest out of the record, which
-/// keeps only the digest of a payload that is too long.
-pub(crate) const NAME_BYTES_MAX: usize = 256;
-
 impl Trail {
     pub(crate) fn new(request: Request, policy: Arc<Policy>) -> Trail {
         Trail {
@@ -63,6 +63,7 @@ impl Trail {
             input: Map::new(),
             targets: Vec::new(),
             digest: [0; 32],
+            bound: None,
             max_tokens: 2000,
             asked: false,
             intent: None,
@@ -94,29 +95,6 @@ impl Trail {
         self.max_tokens = call.max_tokens();
         self.dry_run = call.dry_run();
         self.asked = true;
-    }
-
-    /// Binds everything decided from here on to exactly this call.
-    pub(crate) fn resolved(&mut self) -> Result<(), Refusal> {
-        let mut call = json!({
-            "server": self.server,
-            "tool": self.tool_name(),
-            "arguments": std::mem::take(&mut self.input),
-            "targets": self.targets,
-            "caller": self.request.caller,
-        });
-        let bytes = audit::canonical(&call);
-        if let Value::Object(input) = call["arguments"].take() {
-            self.input = input;
-        }
-        let bytes = bytes.map_err(|error| {
-            Refusal::Arguments(tool::ArgumentError {
-                argument: self.tool_name().to_owned(),
-                problem: error.to_string(),
-            })
-        })?;
-        self.digest = audit::digest(&bytes);
-        Ok(())
     }
 
     pub(crate) fn permitted(&mut self, permit: &Permit) {
@@ -188,12 +166,13 @@ impl Trail {
 
     /// The first record of an effect.
     pub(crate) fn intent(&self) -> Entry {
-        self.entry(Event::Intent, "permitted", None, self.payload())
+        self.entry(Event::Intent, "permitted", None, self.payload(self.bound.clone()))
     }
 
     /// The last record of a call; of a read, the only one.
-    pub(crate) fn outcome(&self, shaped: &Shaped, refusal: Option<&Refusal>) -> Entry {
-        let mut payload = self.payload();
+    pub(crate) fn outcome(&mut self, shaped: &Shaped, refusal: Option<&Refusal>) -> Entry {
+        let bound = self.bound.take();
+        let mut payload = self.payload(bound);
         let mut result = json!({
             "shown_bytes": shaped.text.len(),
             "sha256": hex::encode(audit::digest(shaped.text.as_bytes())),
@@ -262,40 +241,6 @@ impl Trail {
             ("problem".to_owned(), bounded(problem, RAW_BYTES_MAX).into()),
         ]);
         trail.entry(Event::Rejected, "invalid", None, payload)
-    }
-
-    fn payload(&self) -> Map<String, Value> {
-        let mut payload = Map::new();
-        payload.insert("caller".to_owned(), json!(self.request.caller));
-        let client = self.request.client.as_deref().map(|it| bounded(it, NAME_BYTES_MAX));
-        payload.insert("client".to_owned(), json!(client));
-        payload.insert("tool".to_owned(), bounded(&self.request.tool, NAME_BYTES_MAX).into());
-        match self.input.is_empty() {
-            false => payload.insert("arguments".to_owned(), Value::Object(self.input.clone())),
-            // What did not parse may hold anything, floats among it: it is kept as text, and bounded.
-            true => payload.insert("arguments_text".to_owned(), self.raw().into()),
-        };
-        payload.insert("targets".to_owned(), json!(self.targets));
-        payload.insert("policies".to_owned(), json!(self.permitted_by));
-        payload.insert("dry_run".to_owned(), self.dry_run.into());
-        self.tell_ticket(&mut payload);
-        if let Some(Grant { waiting }) = &self.grant {
-            let agreed: Vec<_> =
-                waiting.votes.iter().map(|it| json!({ "who": it.name, "how": it.kind.word() })).collect();
-            let mut approval = json!({ "id": waiting.id, "agreed": agreed });
-            if let Some(glass) = waiting.by_glass() {
-                approval["break_glass"] = glass.into();
-            }
-            payload.insert("approval".to_owned(), approval);
-        }
-        payload
-    }
-
-    fn raw(&self) -> String {
-        let mut arguments = Value::Object(self.request.arguments.clone());
-        // Names tell which values are secret, as long as they are names.
-        redact_value(&mut arguments, false, &mut Masked::default());
-        bounded(&arguments.to_string(), RAW_BYTES_MAX)
     }
 
     fn entry(
