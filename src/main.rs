@@ -1,6 +1,7 @@
 //! The command line: one binary, so one install.
 
 mod approvals_command;
+mod aside;
 mod audit_command;
 #[cfg(feature = "s3")]
 mod bucket;
@@ -34,6 +35,8 @@ use tracing::Level;
 use tracing_subscriber::{
     EnvFilter, Layer, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
 };
+
+use crate::aside::aside;
 
 /// A call makes hundreds of small allocations, and frees them on another thread than the one that made them: the
 /// system's allocator takes a quarter of its processor time for that. Version 3, since version 2 keeps twice the memory.
@@ -108,7 +111,7 @@ const OURS: [&str; 13] = [
 
 fn main() -> ExitCode {
     crash::listen();
-    let arguments = Arguments::parse();
+    let arguments = aside(Arguments::parse);
     listen();
     let config = arguments.config.as_deref();
     let ended = match arguments.command {

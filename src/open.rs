@@ -11,6 +11,7 @@ use policy::{Assurance, Caller, Channel, Policy, Setup};
 use tool::Profile;
 
 use crate::{
+    aside::aside,
     change,
     family::{self, Server},
     notify,
@@ -39,7 +40,7 @@ pub(crate) fn policy(config: &Config) -> anyhow::Result<Policy> {
         vocabulary: &config.vocabulary,
         zone: settings.zone.clone(),
     };
-    Policy::load(setup).map_err(|errors| anyhow::anyhow!("the policy does not load:\n{errors}"))
+    aside(|| Policy::load(setup)).map_err(|errors| anyhow::anyhow!("the policy does not load:\n{errors}"))
 }
 
 /// Who calls when nothing proves more: the configuration's word, or the operating system's.

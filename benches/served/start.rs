@@ -133,10 +133,15 @@ pub(crate) fn bare_server() -> anyhow::Result<Command> {
     this_program(BARE)
 }
 
+/// Names what is loaded before a program's own libraries.
+const PRELOADED: &str = "LD_PRELOAD";
+
 /// This program as something else, with as little of the surrounding shell as the real one gets.
 #[expect(clippy::disallowed_methods, reason = "a bench starts servers")]
 pub(crate) fn this_program(word: &str) -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(word).env_clear();
+    // What makes a disk slow makes it slow for all: see `benches/slow_disk.sh`.
+    command.envs(std::env::var_os(PRELOADED).map(|it| (PRELOADED, it)));
     Ok(command)
 }

@@ -218,7 +218,8 @@ impl Walk {
                     other => other.at("open", &path)?,
                 };
                 file.seek(SeekFrom::Start(self.position.offset)).at("read", &path)?;
-                let input = BufReader::with_capacity(256 * 1024, file);
+                // Most of what lies ahead may be room that nothing is in yet: reading it takes memory too.
+                let input = BufReader::with_capacity(32 * 1024, file);
                 self.frames.insert(Frames::new(input, self.position.offset))
             }
         };
