@@ -1,7 +1,5 @@
 //! Which bytes stand for a JSON value? Keys sorted, no spaces, one spelling of every string and integer.
 
-use std::cmp::Ordering;
-
 use serde_json::{Number, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -105,7 +103,13 @@ fn write(value: &Value, out: &mut Vec<u8>, depth: usize) -> Result<(), Refused> 
 }
 
 fn object(mut fields: Vec<(&str, &Value)>, out: &mut Vec<u8>, depth: usize) -> Result<(), Refused> {
-    fields.sort_unstable_by(|(left, _), (right, _)| order(left, right));
+    // By UTF-16 code units, which is by bytes in ASCII.
+    match fields.iter().all(|(name, _)| name.is_ascii()) {
+        true => fields.sort_unstable_by_key(|(name, _)| *name),
+        false => {
+            fields.sort_unstable_by(|(left, _), (right, _)| left.encode_utf16().cmp(right.encode_utf16()))
+        }
+    }
     out.push(b'{');
     for (position, (name, item)) in fields.into_iter().enumerate() {
         if position > 0 {
@@ -117,14 +121,6 @@ fn object(mut fields: Vec<(&str, &Value)>, out: &mut Vec<u8>, depth: usize) -> R
     }
     out.push(b'}');
     Ok(())
-}
-
-/// By UTF-16 code units, which is by bytes in ASCII.
-fn order(left: &str, right: &str) -> Ordering {
-    match left.is_ascii() && right.is_ascii() {
-        true => left.cmp(right),
-        false => left.encode_utf16().cmp(right.encode_utf16()),
-    }
 }
 
 /// `serde_json` escapes exactly as RFC 8785 asks: the short forms, `\u00xx` in lower case for other control characters,

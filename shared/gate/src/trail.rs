@@ -173,18 +173,21 @@ impl Trail {
     pub(crate) fn outcome(&mut self, shaped: &Shaped, refusal: Option<&Refusal>) -> Entry {
         let bound = self.bound.take();
         let mut payload = self.payload(bound);
-        let mut result = json!({
-            "shown_bytes": shaped.text.len(),
-            "sha256": hex::encode(audit::digest(shaped.text.as_bytes())),
-            "masked": shaped.masked,
-            "hidden_by_policy": shaped.hidden,
-            "omitted": shaped.omitted,
-        });
+        // Of five fields at once: a map that grows by one is put together anew.
+        let sha256 = hex::encode(audit::digest(shaped.text.as_bytes()));
+        let mut result = Map::from_iter([
+            ("shown_bytes".to_owned(), shaped.text.len().into()),
+            ("sha256".to_owned(), sha256.into()),
+            ("masked".to_owned(), json!(shaped.masked)),
+            ("hidden_by_policy".to_owned(), shaped.hidden.into()),
+            ("omitted".to_owned(), shaped.omitted.into()),
+        ]);
         if let Some(image) = &shaped.image {
             let sha256 = hex::encode(audit::digest(&image.bytes));
-            result["image"] = json!({ "mime": image.mime, "bytes": image.bytes.len(), "sha256": sha256 });
+            let image = json!({ "mime": image.mime, "bytes": image.bytes.len(), "sha256": sha256 });
+            result.insert("image".to_owned(), image);
         }
-        payload.insert("result".to_owned(), result);
+        payload.insert("result".to_owned(), result.into());
         if let Some(refusal) = refusal {
             let mut facts =
                 json!({ "code": refusal.code(), "message": bounded(&refusal.to_string(), RAW_BYTES_MAX) });

@@ -225,8 +225,8 @@ fn required(waiting: &approval::Request, state: String, reply: &Reply) -> InputR
     let asked = InputRequests::from([(FORM.to_owned(), InputRequest::Elicitation(form(waiting)))]);
     let result = InputRequiredResult::new(Some(asked), Some(state));
     match meta(reply) {
-        Some(Value::Object(about)) => result.with_meta(MetaObject(about)),
-        _ => result,
+        Some(about) => result.with_meta(MetaObject(about)),
+        None => result,
     }
 }
 

@@ -7,7 +7,7 @@ use rmcp::{
     ErrorData,
     model::{CallToolResponse, CallToolResult, ContentBlock, MetaObject, Tool, ToolAnnotations, object},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tool::Definition;
 
 /// Where a client that loads tools by a search looks beside name and description; others pass over what they do not know.
@@ -38,10 +38,10 @@ pub(crate) fn reads(tool: &Tool) -> bool {
 pub(crate) fn respond(reply: Reply) -> Result<CallToolResponse, ErrorData> {
     match &reply.refusal {
         Some(Refusal::UnknownTool { .. }) => {
-            return Err(ErrorData::invalid_params(message(&reply), meta(&reply)));
+            return Err(ErrorData::invalid_params(message(&reply), meta(&reply).map(Value::Object)));
         }
         Some(Refusal::Unrecorded(_) | Refusal::OutcomeUnrecorded { .. }) => {
-            return Err(ErrorData::internal_error(message(&reply), meta(&reply)));
+            return Err(ErrorData::internal_error(message(&reply), meta(&reply).map(Value::Object)));
         }
         _ => {}
     }
@@ -62,9 +62,7 @@ pub(crate) fn respond(reply: Reply) -> Result<CallToolResponse, ErrorData> {
         true => CallToolResult::error(content),
     };
     result.structured_content = Some(Value::Object(reply.shaped.structured));
-    if let Some(Value::Object(about)) = about {
-        result.meta = Some(MetaObject(about));
-    }
+    result.meta = about.map(MetaObject);
     Ok(result.into())
 }
 
@@ -75,16 +73,16 @@ fn message(reply: &Reply) -> String {
 }
 
 /// The receipt, and which parts outsiders wrote.
-pub(crate) fn meta(reply: &Reply) -> Option<Value> {
-    let mut about = json!({});
+pub(crate) fn meta(reply: &Reply) -> Option<Map<String, Value>> {
+    let mut about = Map::new();
     if let Some(receipt) = &reply.receipt {
-        about["io.bailiwick/receipt"] = json!(receipt);
+        about.insert("io.bailiwick/receipt".to_owned(), json!(receipt));
     }
     if !reply.shaped.untrusted.is_empty() {
-        about["io.bailiwick/untrusted"] = json!(reply.shaped.untrusted);
+        about.insert("io.bailiwick/untrusted".to_owned(), json!(reply.shaped.untrusted));
     }
     if let Some(warning) = &reply.warning {
-        about["io.bailiwick/warning"] = json!(warning);
+        about.insert("io.bailiwick/warning".to_owned(), json!(warning));
     }
-    about.as_object().is_some_and(|it| !it.is_empty()).then_some(about)
+    (!about.is_empty()).then_some(about)
 }

@@ -105,7 +105,7 @@ where
                     (false, true) => Line::End,
                 });
             }
-            let end = available.iter().position(|byte| *byte == b'\n');
+            let end = memchr::memchr(b'\n', available);
             let take = end.map_or(available.len(), |at| at + 1);
             let fits = !self.skipping && self.line.len() + take <= LINE_BYTES_MAX;
             if fits {
