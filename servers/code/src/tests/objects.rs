@@ -74,7 +74,10 @@ impl Happens {
             FolderLinked => {
                 let (folder, moved) = (fixture.path.join("src"), fixture.folder.path().join("moved"));
                 fs::rename(&folder, &moved)?;
-                fs::write(moved.join("0.rs"), "needle elsewhere\n")?;
+                let first = moved.join("0.rs");
+                // It may be a pipe by now, or not there at all.
+                let _ = fs::remove_file(&first);
+                fs::write(first, "needle elsewhere\n")?;
                 symlink(moved, folder)?;
             }
         }
